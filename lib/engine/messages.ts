@@ -1,0 +1,111 @@
+/**
+ * What the main thread and the engine say to each other. Plain data only.
+ *
+ * Requests travel to the engine over a socketpair that it has in its epoll set; answers and events come back by
+ * `postMessage`, which a synchronous loop may call and never waits for.
+ *
+ * @module
+ */
+
+import type { StackFacts } from "../stack/facts.ts";
+
+export type {
+  AddressFacts,
+  NeighbourFacts,
+  NicFacts,
+  QdiscFacts,
+  RouteFacts,
+  SocketFacts,
+  StackFacts,
+  TcpFacts,
+} from "../stack/facts.ts";
+
+/** One relayed flow of the gateway. */
+export interface FlowFacts {
+  readonly protocol: "tcp" | "udp" | "icmp";
+  readonly direction: "out" | "in";
+  /** The guest's end, `address:port` or `[address]:port`. */
+  readonly guest: string;
+  /** The far end as the guest names it. */
+  readonly destination: string;
+  /** The far end that the host socket really talks to. */
+  readonly host: string;
+  readonly state: string;
+  readonly bytesOut: number;
+  readonly bytesIn: number;
+  /** Seconds since it began. */
+  readonly age: number;
+}
+
+/** A published port. */
+export interface ForwardFacts {
+  readonly protocol: "tcp" | "udp";
+  /** Host side, `address:port`. */
+  readonly host: string;
+  /** Guest port. */
+  readonly guest: number;
+}
+
+/** Health of the data plane. */
+export interface HealthFacts {
+  /** Seconds since the engine began. */
+  readonly uptime: number;
+  readonly mode: string;
+  readonly attachment: string;
+  readonly flows: number;
+  /** Longest turn of the loop so far, microseconds. */
+  readonly longestTurn: number;
+}
+
+/** A question to the engine. `id` comes back in the answer. */
+export type EngineRequest =
+  | { readonly id: number; readonly op: "stack" }
+  | { readonly id: number; readonly op: "flows" }
+  | { readonly id: number; readonly op: "health" }
+  | { readonly id: number; readonly op: "forwards" }
+  | { readonly id: number; readonly op: "publish"; readonly forward: string }
+  | { readonly id: number; readonly op: "unpublish"; readonly forward: string }
+  | {
+    readonly id: number;
+    readonly op: "qdisc";
+    readonly device: string;
+    readonly rate: number;
+    readonly burst: number;
+  }
+  | { readonly id: number; readonly op: "stop" };
+
+/** What each question is answered with. */
+export interface EngineAnswers {
+  stack: StackFacts;
+  flows: readonly FlowFacts[];
+  health: HealthFacts;
+  forwards: readonly ForwardFacts[];
+  publish: null;
+  unpublish: null;
+  qdisc: null;
+  stop: null;
+}
+
+/** What the engine posts to the main thread. */
+export type EngineMessage =
+  | { readonly type: "ready" }
+  | { readonly type: "failed"; readonly message: string }
+  | { readonly type: "answer"; readonly id: number; readonly value: unknown }
+  | { readonly type: "refused"; readonly id: number; readonly code: string; readonly message: string }
+  | { readonly type: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly text: string };
+
+/** The engine as the control API sees it: one question, one answer. Rejects with {@linkcode EngineRefusal}. */
+export interface EngineClient {
+  ask<Op extends keyof EngineAnswers>(
+    op: Op,
+    arguments_?: Readonly<Record<string, unknown>>,
+  ): Promise<EngineAnswers[Op]>;
+}
+
+/** The engine will not do what it was asked. */
+export class EngineRefusal extends Error {
+  override readonly name: string = "EngineRefusal";
+  constructor(readonly code: string, message: string) {
+    super(message);
+  }
+}

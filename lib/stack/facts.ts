@@ -1,0 +1,134 @@
+/**
+ * What a stack tells about itself: plain data that crosses a thread as it is. The control API renders it as
+ * `ip -j`, `tc -s -j` and `ss` do.
+ *
+ * @module
+ */
+
+/** One address of an interface (`ip -j addr`: `addr_info`). */
+export interface AddressFacts {
+  readonly family: 4 | 6;
+  /** Text form. */
+  readonly local: string;
+  readonly prefixLength: number;
+  readonly broadcast?: string;
+  readonly scope: "global" | "link" | "host";
+}
+
+/** Counters of one queueing discipline (`tc -s -j qdisc`). */
+export interface QdiscFacts {
+  readonly kind: "none" | "fifo" | "tbf";
+  /** fifo: packets. */
+  readonly limit?: number;
+  /** tbf: bytes per second, bytes. */
+  readonly rate?: number;
+  readonly burst?: number;
+  readonly bytes: number;
+  readonly packets: number;
+  readonly drops: number;
+  readonly overlimits: number;
+  readonly requeues: number;
+  /** Bytes and packets that wait. */
+  readonly backlog: number;
+  readonly qlen: number;
+}
+
+/** One interface of the stack (`ip -j -s link`). */
+export interface NicFacts {
+  readonly index: number;
+  readonly name: string;
+  readonly kind: "loopback" | "ether";
+  /** Colon-separated. */
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  readonly addresses: readonly AddressFacts[];
+  readonly qdisc: QdiscFacts;
+  readonly rx: {
+    readonly bytes: number;
+    readonly packets: number;
+    readonly errors: number;
+    readonly dropped: number;
+  };
+  readonly tx: {
+    readonly bytes: number;
+    readonly packets: number;
+    readonly errors: number;
+    readonly dropped: number;
+  };
+}
+
+/** One route (`ip -j route`). */
+export interface RouteFacts {
+  readonly family: 4 | 6;
+  /** `default`, or `address/length`. */
+  readonly destination: string;
+  readonly gateway?: string;
+  readonly device: string;
+  readonly metric: number;
+  readonly source?: string;
+  /** How it came to be: with an address (`kernel`), or because somebody said so (`static`). */
+  readonly protocol: "kernel" | "static";
+  readonly scope: "global" | "link" | "host";
+}
+
+/** One neighbour (`ip -j neigh`). */
+export interface NeighbourFacts {
+  readonly address: string;
+  readonly device: string;
+  readonly mac?: string;
+  readonly state: "INCOMPLETE" | "REACHABLE" | "STALE" | "DELAY" | "PROBE" | "FAILED" | "PERMANENT";
+  readonly router: boolean;
+}
+
+/** One endpoint (`ss -tuanp`). */
+export interface SocketFacts {
+  readonly protocol: "tcp" | "udp" | "icmp" | "raw";
+  /** Linux' names: ESTAB, LISTEN, SYN-SENT, SYN-RECV, FIN-WAIT-1, …, UNCONN. */
+  readonly state: string;
+  readonly family: 4 | 6;
+  readonly local: string;
+  readonly localPort: number;
+  readonly remote: string;
+  readonly remotePort: number;
+  readonly receiveQueue: number;
+  readonly sendQueue: number;
+  /** TCP only: what `ss -i` prints. */
+  readonly tcp?: TcpFacts;
+}
+
+/** What `ss -i` prints of a connection. */
+export interface TcpFacts {
+  readonly congestion: string;
+  /** Bytes. */
+  readonly cwnd: number;
+  readonly ssthresh?: number;
+  readonly mss: number;
+  readonly pmtu: number;
+  /** Microseconds. */
+  readonly rtt: number;
+  readonly rttvar: number;
+  readonly rto: number;
+  readonly bytesSent: number;
+  readonly bytesAcked: number;
+  readonly bytesReceived: number;
+  readonly bytesRetransmitted: number;
+  readonly retransmits: number;
+  readonly sendWindow: number;
+  readonly receiveWindow: number;
+  readonly sendScale: number;
+  readonly receiveScale: number;
+  readonly timestamps: boolean;
+  readonly sack: boolean;
+  readonly ecn: boolean;
+}
+
+/** Everything, at one instant. */
+export interface StackFacts {
+  readonly nics: readonly NicFacts[];
+  readonly routes: readonly RouteFacts[];
+  readonly neighbours: readonly NeighbourFacts[];
+  readonly sockets: readonly SocketFacts[];
+  /** Counter name to value; names are the reasons of drops and the events of protocols, e.g. `tcp.retransmits`. */
+  readonly counters: Readonly<Record<string, number>>;
+}
