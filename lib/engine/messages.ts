@@ -7,10 +7,12 @@
  * @module
  */
 
-import type { StackFacts } from "../stack/facts.ts";
+import type { FlowFacts, ForwardFacts, StackFacts } from "../stack/facts.ts";
 
 export type {
   AddressFacts,
+  FlowFacts,
+  ForwardFacts,
   NeighbourFacts,
   NicFacts,
   QdiscFacts,
@@ -19,32 +21,6 @@ export type {
   StackFacts,
   TcpFacts,
 } from "../stack/facts.ts";
-
-/** One relayed flow of the gateway. */
-export interface FlowFacts {
-  readonly protocol: "tcp" | "udp" | "icmp";
-  readonly direction: "out" | "in";
-  /** The guest's end, `address:port` or `[address]:port`. */
-  readonly guest: string;
-  /** The far end as the guest names it. */
-  readonly destination: string;
-  /** The far end that the host socket really talks to. */
-  readonly host: string;
-  readonly state: string;
-  readonly bytesOut: number;
-  readonly bytesIn: number;
-  /** Seconds since it began. */
-  readonly age: number;
-}
-
-/** A published port. */
-export interface ForwardFacts {
-  readonly protocol: "tcp" | "udp";
-  /** Host side, `address:port`. */
-  readonly host: string;
-  /** Guest port. */
-  readonly guest: number;
-}
 
 /** Health of the data plane. */
 export interface HealthFacts {

@@ -132,3 +132,29 @@ export interface StackFacts {
   /** Counter name to value; names are the reasons of drops and the events of protocols, e.g. `tcp.retransmits`. */
   readonly counters: Readonly<Record<string, number>>;
 }
+
+/** One flow that a forwarder relays between the stack and the host. */
+export interface FlowFacts {
+  readonly protocol: "tcp" | "udp" | "icmp";
+  readonly direction: "out" | "in";
+  /** The guest's end, `address:port` or `[address]:port`. */
+  readonly guest: string;
+  /** The far end as the guest names it. */
+  readonly destination: string;
+  /** The far end that the host socket really talks to. */
+  readonly host: string;
+  readonly state: string;
+  readonly bytesOut: number;
+  readonly bytesIn: number;
+  /** Seconds since it began. */
+  readonly age: number;
+}
+
+/** A published port. */
+export interface ForwardFacts {
+  readonly protocol: "tcp" | "udp";
+  /** Host side, `address:port`. */
+  readonly host: string;
+  /** Guest port. */
+  readonly guest: number;
+}
