@@ -1,0 +1,77 @@
+/**
+ * Where a value comes from, and what was wrong with it: plain data that crosses a thread as it is.
+ *
+ * @module
+ */
+
+/** The place that set a value. */
+export type Origin =
+  | { readonly kind: "default" }
+  | { readonly kind: "file"; readonly path: string; readonly line: number; readonly column: number }
+  | { readonly kind: "flag" }
+  | { readonly kind: "annotation"; readonly key: string };
+
+/** One flag set to one text by one place. Later assignments win; those of a repeatable flag add up. */
+export interface Assignment {
+  /** Long name of a flag in the table. */
+  readonly flag: string;
+  /** The text as a command line would give it. */
+  readonly text: string;
+  readonly origin: Origin;
+}
+
+/** One thing that is wrong. */
+export interface Problem {
+  readonly message: string;
+  /** What to do about it; printed in parentheses. */
+  readonly hint?: string;
+  readonly origin: Origin;
+}
+
+/** Built in. */
+export const DEFAULT: Origin = { kind: "default" };
+/** Given on the command line. */
+export const FLAG: Origin = { kind: "flag" };
+
+/** `default`, `sluice.toml:3`, `command line`, `annotation KEY`. */
+export function formatOrigin(origin: Origin): string {
+  switch (origin.kind) {
+    case "default":
+      return "default";
+    case "file":
+      return origin.line > 0 ? `${origin.path}:${origin.line}` : origin.path;
+    case "flag":
+      return "command line";
+    case "annotation":
+      return `annotation ${origin.key}`;
+  }
+}
+
+/** `sluice.toml:3:1: unknown key "qdsic" (did you mean "qdisc"?)`, without the position where there is none. */
+export function formatProblem(problem: Problem): string {
+  const { message, hint, origin } = problem;
+  const place = origin.kind !== "file"
+    ? ""
+    : origin.line > 0
+    ? `${origin.path}:${origin.line}:${origin.column}: `
+    : `${origin.path}: `;
+  return `${place}${message}${hint === undefined ? "" : ` (${hint})`}`;
+}
+
+/** The configuration cannot be used. Holds every problem that was found, in the order of the sources. */
+export class ConfigError extends Error {
+  override readonly name: string = "ConfigError";
+
+  constructor(readonly problems: readonly Problem[]) {
+    const [first] = problems;
+    const more = problems.length - 1;
+    super(
+      (first === undefined ? "no reason" : formatProblem(first)) + (more > 0 ? `; and ${more} more` : ""),
+    );
+  }
+
+  /** The command line itself is wrong, not a file or an annotation. */
+  get isUsage(): boolean {
+    return this.problems[0]?.origin.kind === "flag";
+  }
+}
