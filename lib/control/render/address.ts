@@ -1,0 +1,73 @@
+/**
+ * Addresses as `ip -j addr` prints them.
+ *
+ * @module
+ */
+
+import type { AddressFacts, NicFacts } from "../../engine/messages.ts";
+import { type LinkJson, linkJson } from "./link.ts";
+
+/** One element of `addr_info`. */
+export interface AddressInfoJson {
+  readonly family: "inet" | "inet6";
+  readonly local: string;
+  readonly prefixlen: number;
+  readonly broadcast?: string;
+  readonly scope: AddressFacts["scope"];
+  /** IPv4 only. */
+  readonly label?: string;
+  readonly valid_life_time: number;
+  readonly preferred_life_time: number;
+}
+
+/** One element of `ip -j addr`. What a family filter removes is absent, as with `ip -4` and `ip -6`. */
+export type AddressJson =
+  & Pick<LinkJson, "ifindex" | "ifname" | "flags" | "mtu" | "operstate" | "txqlen">
+  & Partial<Pick<LinkJson, "qdisc" | "group" | "link_type" | "address" | "broadcast">>
+  & { readonly addr_info: readonly AddressInfoJson[] };
+
+/** `INFINITY_LIFE_TIME` of the kernel's headers: an address that was not leased. */
+export const FOREVER = 4294967295;
+
+/** The interfaces of `ip -j addr`, or of `ip -4 -j addr` and `ip -6 -j addr` if `family` is given. */
+export function addressesJson(nics: readonly NicFacts[], family?: 4 | 6): AddressJson[] {
+  const all = nics.map((nic) => addressJson(nic, family));
+  // iproute2 leaves out the interfaces that have nothing of the family asked for.
+  return family === undefined ? all : all.filter((entry) => entry.addr_info.length > 0);
+}
+
+function addressJson(nic: NicFacts, family: 4 | 6 | undefined): AddressJson {
+  const link = linkJson(nic);
+  return {
+    ifindex: link.ifindex,
+    ifname: link.ifname,
+    flags: link.flags,
+    mtu: link.mtu,
+    // `ip -6 addr` asks for AF_INET6 links (RTM_GETLINK answers without qdisc and group), `ip -4 addr` for all of them.
+    ...(family === 6 ? {} : { qdisc: link.qdisc }),
+    operstate: link.operstate,
+    ...(family === 6 ? {} : { group: link.group }),
+    txqlen: link.txqlen,
+    ...(family === undefined
+      ? { link_type: link.link_type, address: link.address, broadcast: link.broadcast }
+      : {}),
+    addr_info: infos(nic, family),
+  };
+}
+
+function infos(nic: NicFacts, family: 4 | 6 | undefined): AddressInfoJson[] {
+  return nic.addresses
+    .filter((address) => family === undefined || address.family === family)
+    // IPv4 first, as the kernel's dump has it; the order within a family is the stack's.
+    .sort((a, b) => a.family - b.family)
+    .map((address) => ({
+      family: address.family === 4 ? "inet" : "inet6",
+      local: address.local,
+      prefixlen: address.prefixLength,
+      ...(address.broadcast === undefined ? {} : { broadcast: address.broadcast }),
+      scope: address.scope,
+      ...(address.family === 4 ? { label: nic.name } : {}),
+      valid_life_time: FOREVER,
+      preferred_life_time: FOREVER,
+    }));
+}

@@ -1,0 +1,49 @@
+/**
+ * Routes as `ip -j route` prints them.
+ *
+ * @module
+ */
+
+import type { RouteFacts } from "../../engine/messages.ts";
+import { compareRoutes } from "./order.ts";
+
+/** One element of `ip -j route`. */
+export interface RouteJson {
+  /** `default`, a host's address, or `address/length`. */
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly dev: string;
+  readonly protocol: RouteFacts["protocol"];
+  /** IPv4 only, and only if it is not `global`. */
+  readonly scope?: RouteFacts["scope"];
+  readonly prefsrc?: string;
+  readonly metric?: number;
+  readonly flags: readonly string[];
+  /** IPv6 only: RFC 4191's router preference. */
+  readonly pref?: "medium";
+}
+
+/** Linux has no IPv6 metric 0: it reads 0 as `IP6_RT_PRIO_USER`, or `IP6_RT_PRIO_ADDRCONF` for the kernel's own. */
+const METRIC_V6 = { static: 1024, kernel: 256 } as const;
+
+/** The main table of one family, in the kernel's order. `ip route` without a family means IPv4. */
+export function routesJson(routes: readonly RouteFacts[], family: 4 | 6 = 4): RouteJson[] {
+  return routes.filter((route) => route.family === family).sort(compareRoutes).map(routeJson);
+}
+
+/** One route. */
+export function routeJson(route: RouteFacts): RouteJson {
+  const v6 = route.family === 6;
+  const metric = v6 && route.metric === 0 ? METRIC_V6[route.protocol] : route.metric;
+  return {
+    dst: route.destination.replace(v6 ? /\/128$/ : /\/32$/, ""),
+    ...(route.gateway === undefined ? {} : { gateway: route.gateway }),
+    dev: route.device,
+    protocol: route.protocol,
+    ...(v6 || route.scope === "global" ? {} : { scope: route.scope }),
+    ...(route.source === undefined ? {} : { prefsrc: route.source }),
+    ...(metric === 0 ? {} : { metric }),
+    flags: [],
+    ...(v6 ? { pref: "medium" } : {}),
+  };
+}

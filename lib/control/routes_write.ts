@@ -1,0 +1,97 @@
+/**
+ * The changes: a rate while traffic flows, ports published and withdrawn.
+ *
+ * @module
+ */
+
+import type { Context, Hono } from "hono";
+import { parsePublish } from "../config/publish.ts";
+import type { EngineClient, NicFacts } from "../engine/messages.ts";
+import { readObject } from "./body.ts";
+import { ApiError } from "./errors.ts";
+import type { EventHub } from "./event_hub.ts";
+import { forwardJson } from "./render/flow.ts";
+import { qdiscsJson } from "./render/qdisc.ts";
+
+/** A bucket's size is a u32 on the wire of `tc`, and in gVisor's flag. */
+const BURST_MAX = 4294967295;
+/** Characters of a published port's text; the longest real one is two ranges after an IPv6 address. */
+const SPEC_LIMIT = 128;
+
+/** Adds the routes that change something. */
+export function addWriteRoutes(app: Hono, engine: EngineClient, hub: EventHub): void {
+  app.patch("/v1/qdisc/:dev", async function patchQdisc(c) {
+    const device = c.req.param("dev");
+    const wanted = await readObject(c, ["rate", "burst"]);
+    const { qdisc } = findShaped((await engine.ask("stack")).nics, device);
+    const rate = positive(wanted["rate"] ?? qdisc.rate, "rate", Number.MAX_SAFE_INTEGER);
+    const burst = positive(wanted["burst"] ?? qdisc.burst, "burst", BURST_MAX);
+    await engine.ask("qdisc", { device, rate, burst });
+    hub.publish({ event: "qdisc", data: { dev: device, rate, burst } });
+    return c.json(qdiscsJson((await engine.ask("stack")).nics, device)[0]!);
+  });
+
+  const forwards = async () => (await engine.ask("forwards")).map(forwardJson);
+  app.get("/v1/forwards", async function listForwards(c) {
+    return c.json(await forwards());
+  });
+  app.post("/v1/forwards", async function addForward(c) {
+    const spec = readSpec((await readObject(c, ["spec"]))["spec"]);
+    await engine.ask("publish", { forward: spec });
+    hub.publish({ event: "forward", data: { change: "added", spec } });
+    return c.json(await forwards(), 201);
+  });
+  app.delete("/v1/forwards", async function removeForward(c) {
+    const spec = readSpec(await specToRemove(c));
+    await engine.ask("unpublish", { forward: spec });
+    hub.publish({ event: "forward", data: { change: "removed", spec } });
+    return c.json(await forwards());
+  });
+}
+
+/** `?spec=` or the body's: some clients cannot send a DELETE with a body. */
+async function specToRemove(c: Context): Promise<unknown> {
+  return c.req.query("spec") ?? (await readObject(c, ["spec"]))["spec"];
+}
+
+function readSpec(value: unknown): string {
+  if (typeof value !== "string" || value.length > SPEC_LIMIT) {
+    throw new ApiError(
+      "invalid-request",
+      "Cannot read spec: it must be a text [addr:]hostport:guestport[/tcp|udp]",
+    );
+  }
+  const ports = parsePublish(value);
+  if (typeof ports === "string") {
+    throw new ApiError("invalid-request", `Cannot use spec ${JSON.stringify(value)}: ${ports}`);
+  }
+  return value;
+}
+
+function findShaped(nics: readonly NicFacts[], device: string): NicFacts {
+  const nic = nics.find((candidate) => candidate.name === device);
+  if (nic === undefined) {
+    const names = nics.map((candidate) => candidate.name).join(", ");
+    throw new ApiError("unknown-device", `Cannot find device ${JSON.stringify(device)}: there are ${names}`);
+  }
+  if (nic.qdisc.kind !== "tbf") {
+    throw new ApiError(
+      "not-shaped",
+      `Cannot set a rate on ${device}: its qdisc is ${nic.qdisc.kind}, not tbf`,
+    );
+  }
+  return nic;
+}
+
+function positive(value: unknown, name: "rate" | "burst", max: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1) {
+    throw new ApiError(
+      "invalid-request",
+      `Cannot use ${name} ${JSON.stringify(value)}: it must be a positive integer`,
+    );
+  }
+  if (value > max) {
+    throw new ApiError("invalid-request", `qdisc-tbf-${name} must be <= ${max}, got: ${value}`);
+  }
+  return value;
+}
