@@ -1,0 +1,161 @@
+/**
+ * The Internet checksum (RFC 1071, RFC 1624), over packets that may hold their payload by reference.
+ *
+ * A *sum* here is the one's-complement sum of big-endian 16-bit words, folded to 16 bits and not yet complemented: what
+ * a partial checksum holds. Its complement is the *checksum*. Bytes that begin at an odd offset of the packet count
+ * with their halves swapped (RFC 1071 section 2 (B)), which is how fragments of odd length are strung together.
+ *
+ * @module
+ */
+
+import { Checksum, type PacketBuffer } from "../buffer/packet.ts";
+import type { IpAddress } from "./address.ts";
+import { type IpHeader, IpProtocol } from "./ip.ts";
+
+/** Folds a non-negative integer below 2³² to a 16-bit sum. */
+export function fold(sum: number): number {
+  sum = (sum & 0xffff) + (sum >>> 16);
+  return (sum & 0xffff) + (sum >>> 16);
+}
+
+/**
+ * Bytes summed before a fold: each of the two accumulators grows by less than 2¹⁶ per word of 4 bytes, so they stay
+ * below 2³⁰ and the engines keep them in integer registers.
+ */
+const BLOCK = 1 << 16;
+
+/** The sum of bytes `[start, end)` as if `start` were even, on top of `initial` (a 16-bit sum). */
+export function onesComplementSum(view: DataView, start: number, end: number, initial: number): number {
+  let sum = initial;
+  while (end - start > BLOCK) {
+    sum = sumBlock(view, start, start + BLOCK, sum);
+    start += BLOCK;
+  }
+  return sumBlock(view, start, end, sum);
+}
+
+function sumBlock(view: DataView, at: number, end: number, initial: number): number {
+  let high = 0;
+  let low = initial;
+  for (const end16 = end - 15; at < end16; at += 16) {
+    const w0 = view.getInt32(at);
+    const w1 = view.getInt32(at + 4);
+    const w2 = view.getInt32(at + 8);
+    const w3 = view.getInt32(at + 12);
+    high = (high + (w0 >>> 16) + (w1 >>> 16) + (w2 >>> 16) + (w3 >>> 16)) | 0;
+    low = (low + (w0 & 0xffff) + (w1 & 0xffff) + (w2 & 0xffff) + (w3 & 0xffff)) | 0;
+  }
+  for (; at + 1 < end; at += 2) low += view.getUint16(at);
+  if (at < end) low += view.getUint8(at) << 8;
+  return fold(fold(high) + fold(low));
+}
+
+/** The sum of everything in the packet from index `start` of its bytes on, fragments included, on top of `initial`. */
+export function packetSum(p: PacketBuffer, start: number, initial: number): number {
+  let sum = onesComplementSum(p.view, start, p.end, initial);
+  const { fragments } = p;
+  if (fragments.length === 0) return sum;
+  let odd = ((p.end - start) & 1) !== 0;
+  for (let i = 0; i < fragments.length; i++) {
+    const fragment = fragments[i]!;
+    const part = onesComplementSum(fragment.buffer.view, fragment.start, fragment.end, 0);
+    sum = fold(sum + (odd ? swap(part) : part));
+    if (((fragment.end - fragment.start) & 1) !== 0) odd = !odd;
+  }
+  return sum;
+}
+
+function swap(sum: number): number {
+  return ((sum & 0xff) << 8) | (sum >>> 8);
+}
+
+/** The sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1). `length`: transport header and payload. */
+export function pseudoHeaderSum(
+  source: IpAddress,
+  destination: IpAddress,
+  protocol: number,
+  length: number,
+): number {
+  // Ten terms at most, each of 16 bits (`length` is below 2¹⁷): no overflow.
+  let sum = protocol + length + halves(source.d) + halves(destination.d);
+  // The words of a v4-mapped address stand for nothing on the wire.
+  if (source.family === 6) {
+    sum += halves(source.a) + halves(source.b) + halves(source.c);
+    sum += halves(destination.a) + halves(destination.b) + halves(destination.c);
+  }
+  return fold(sum);
+}
+
+function halves(word: number): number {
+  return (word >>> 16) + (word & 0xffff);
+}
+
+/**
+ * Makes the transport checksum of an outgoing packet partial: the pseudo-header sum goes in the field, and the rest is
+ * left to {@linkcode completeChecksum} or to the link. The packet's cursor must be at the transport header.
+ *
+ * @param offset of the checksum field in the transport header: `TCP_CHECKSUM`, `UDP_CHECKSUM`
+ */
+export function startChecksum(
+  p: PacketBuffer,
+  source: IpAddress,
+  destination: IpAddress,
+  protocol: number,
+  offset: number,
+): void {
+  p.checksum = Checksum.partial;
+  p.checksumStart = p.start;
+  p.checksumOffset = offset;
+  p.view.setUint16(p.start + offset, pseudoHeaderSum(source, destination, protocol, p.totalLength));
+}
+
+/** Completes a partial checksum in the bytes; a packet whose checksum is not partial is left alone. */
+export function completeChecksum(p: PacketBuffer): void {
+  if (p.checksum !== Checksum.partial) return;
+  const sum = packetSum(p, p.checksumStart, 0);
+  // RFC 768: "If the computed checksum is zero, it is transmitted as all ones". The two are the same number in one's
+  // complement, so that it does no harm to other protocols (Linux does the same for all).
+  p.view.setUint16(p.checksumStart + p.checksumOffset, (~sum & 0xffff) || 0xffff);
+  p.checksum = Checksum.unknown;
+}
+
+/**
+ * Whether the transport checksum of a received packet is right. The packet's cursor must be at the transport header, that
+ * is before `parseTcp` or `parseUdp`. True for packets whose link vouches for them, and for protocols without checksum.
+ */
+export function verifyTransport(p: PacketBuffer, ip: IpHeader): boolean {
+  if (p.checksum !== Checksum.unknown) return true;
+  const { protocol, source, destination } = ip;
+  if (protocol === IpProtocol.tcp || protocol === IpProtocol.icmpv6) {
+    return packetSum(p, p.start, pseudoHeaderSum(source, destination, protocol, p.totalLength)) === 0xffff;
+  }
+  if (protocol === IpProtocol.icmp) return packetSum(p, p.start, 0) === 0xffff;
+  if (protocol === IpProtocol.udp) return verifyUdp(p, ip);
+  return true;
+}
+
+function verifyUdp(p: PacketBuffer, ip: IpHeader): boolean {
+  // Too short to hold a checksum: let parseUdp give the true reason.
+  if (p.length < 8) return true;
+  // RFC 768: "An all zero transmitted checksum value means that the transmitter generated no checksum"; RFC 8200 section
+  // 8.1: over IPv6 "a receiver must discard" such datagrams.
+  if (p.view.getUint16(p.start + 6) === 0) return ip.family === 4;
+  // The checksum covers what the UDP length says, which may be less than what IP carried.
+  const length = p.view.getUint16(p.start + 4);
+  const surplus = p.totalLength - length;
+  if (length < 8 || surplus < 0) return true;
+  const initial = pseudoHeaderSum(ip.source, ip.destination, ip.protocol, length);
+  if (surplus === 0) return packetSum(p, p.start, initial) === 0xffff;
+  // A surplus is so rare that only packets in one piece are worth checking; no attachment makes others.
+  if (p.fragments.length > 0) return false;
+  return onesComplementSum(p.view, p.start, p.start + length, initial) === 0xffff;
+}
+
+/**
+ * A checksum after a 16-bit word of what it covers changed (RFC 1624 equation 3: HC' = ~(~HC + ~m + m')).
+ *
+ * @returns the new checksum
+ */
+export function incrementalUpdate(checksum: number, before: number, after: number): number {
+  return ~fold((~checksum & 0xffff) + (~before & 0xffff) + after) & 0xffff;
+}
