@@ -147,7 +147,7 @@ export abstract class WindowControl implements CongestionControl {
     this.#priorSsthresh = this.ssthresh;
     this.#remainder = 0;
     this.save();
-    this.ssthresh = Math.max(Math.floor(this.reduced()), 2 * this.mss); // RFC 5681 (4)
+    this.ssthresh = Math.max(Math.round(this.reduced()), 2 * this.mss); // RFC 5681 (4)
   }
 
   #grow(bytes: number): void {
