@@ -1,0 +1,77 @@
+/**
+ * The commands there are. Each is a module of its own that is loaded when it is asked for: `sluice do -- true` must
+ * not wait for the parsers and servers that other commands need.
+ *
+ * @module
+ */
+
+import type { Command } from "./command.ts";
+
+/** A command before it is loaded. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  /** Repeated from the command, so that `help` need not load them all; a test compares. */
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+/** In the order of the help text. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "do",
+    aliases: ["run"],
+    summary: "run a program behind the stack",
+    load: async () => (await import("./do.ts")).do_,
+  },
+  {
+    name: "attach",
+    summary: "give an existing network namespace an interface behind the stack",
+    load: async () => (await import("./attach.ts")).attach,
+  },
+  {
+    name: "ip",
+    summary: "addresses, links, routes and neighbours of a running stack",
+    load: async () => (await import("./ip.ts")).ip,
+  },
+  {
+    name: "tc",
+    summary: "queueing disciplines of a running stack and their counters",
+    load: async () => (await import("./tc.ts")).tc,
+  },
+  {
+    name: "ss",
+    summary: "sockets of a running stack",
+    load: async () => (await import("./ss.ts")).ss,
+  },
+  {
+    name: "ls",
+    summary: "running instances",
+    load: async () => (await import("./ls.ts")).ls,
+  },
+  {
+    name: "config",
+    summary: "show the configuration with its origins, or check files",
+    load: async () => (await import("./config.ts")).config,
+  },
+  {
+    name: "version",
+    summary: "version of sluice and of its runtime",
+    load: async () => (await import("./version.ts")).version,
+  },
+  {
+    name: "help",
+    summary: "this text, or the help of one command",
+    load: async () => (await import("./help.ts")).help,
+  },
+];
+
+/** The command with this name or alias. */
+export function findCommand(name: string): CommandEntry | undefined {
+  return COMMANDS.find((command) => command.name === name || command.aliases?.includes(name));
+}
+
+/** All names and aliases. */
+export function commandNames(): readonly string[] {
+  return COMMANDS.flatMap((command) => [command.name, ...command.aliases ?? []]);
+}
