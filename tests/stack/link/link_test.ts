@@ -1,0 +1,107 @@
+/**
+ * What every link and decorator must do, and what the in-memory pair and the log add.
+ */
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { Checksum, Gso, HEADROOM, PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
+import { seededRandom, withFaults } from "../../../lib/stack/link/fault.ts";
+import type { Link } from "../../../lib/stack/link/link.ts";
+import { withLog } from "../../../lib/stack/link/log.ts";
+import { memoryPair, type MemoryPairOptions } from "../../../lib/stack/link/memory.ts";
+import { PcapngWriter, withPcapng } from "../../../lib/stack/link/pcapng.ts";
+import type { Instant } from "../../../lib/stack/time.ts";
+
+const clock = (): Instant => 0 as Instant;
+
+function frame(...bytes: number[]): PacketBuffer {
+  const packet = new PacketBuffer(new Uint8Array(HEADROOM + bytes.length), HEADROOM);
+  packet.bytes.set(bytes, HEADROOM);
+  return packet;
+}
+
+const DECORATORS: Record<string, (inner: Link) => Link> = {
+  "memory alone": (inner) => inner,
+  withLog: (inner) => withLog(inner, { name: "eth0", sink: () => {}, format: () => "" }),
+  withPcapng: (inner) => withPcapng(inner, new PcapngWriter(() => {}), "eth0", clock),
+  "withFaults without faults": (inner) => withFaults(inner, { random: seededRandom(1) }),
+};
+
+for (const [name, decorate] of Object.entries(DECORATORS)) {
+  const pair = (options: MemoryPairOptions = { mtu: 1500 }): [Link, Link] => {
+    const [near, far] = memoryPair(options);
+    return [decorate(near), far];
+  };
+
+  test(`${name} tells the MTU and the capabilities of the wire`, () => {
+    const capabilities = { txChecksum: true, rxChecksum: true, gsoMaxSize: 65_536 };
+    const [near] = pair({ mtu: 9000, capabilities });
+    strictEqual(near.mtu, 9000);
+    deepStrictEqual(near.capabilities, capabilities);
+  });
+
+  test(`${name} carries frames both ways, in order`, () => {
+    const [near, far] = pair();
+    strictEqual(near.receive(), undefined);
+    for (let i = 0; i < 10; i++) {
+      ok(near.transmit(frame(1, i)));
+      ok(far.transmit(frame(2, i)));
+    }
+    for (let i = 0; i < 10; i++) {
+      deepStrictEqual([...far.receive()!.toBytes()], [1, i]);
+      deepStrictEqual([...near.receive()!.toBytes()], [2, i]);
+    }
+    strictEqual(near.receive(), undefined);
+    strictEqual(far.receive(), undefined);
+  });
+
+  test(`${name} refuses a frame when the wire is full and leaves it to the caller`, () => {
+    const [near, far] = pair({ mtu: 1500, limit: 2 });
+    ok(near.transmit(frame(1)) && near.transmit(frame(2)));
+    const third = frame(3);
+    strictEqual(near.transmit(third), false);
+    strictEqual(third.references, 1);
+    far.receive();
+    strictEqual(near.transmit(third), true);
+  });
+
+  test(`${name} gathers payload held by reference and keeps the state of the checksum`, () => {
+    const [near, far] = pair();
+    const payload = frame(7, 8, 9);
+    const packet = frame(1, 2, 3, 4);
+    packet.attach(payload, payload.start + 1, payload.end);
+    packet.checksum = Checksum.partial;
+    packet.checksumStart = packet.start + 2;
+    packet.checksumOffset = 1;
+    packet.gso = Gso.tcp4;
+    packet.gsoSize = 1;
+    strictEqual(payload.references, 2);
+    ok(near.transmit(packet));
+    const got = far.receive()!;
+    deepStrictEqual([...got.bytes.subarray(got.start, got.end)], [1, 2, 3, 4, 8, 9]);
+    strictEqual(got.checksum, Checksum.partial);
+    strictEqual(got.checksumStart - got.start, 2);
+    strictEqual(got.checksumOffset, 1);
+    strictEqual(got.gso, Gso.tcp4);
+    strictEqual(got.gsoSize, 1);
+    strictEqual(payload.references, 1, "the reference is let go");
+  });
+}
+
+test("withLog() writes one line per frame that passed", () => {
+  const lines: string[] = [];
+  const [inner, far] = memoryPair({ mtu: 1500, limit: 1 });
+  const near = withLog(inner, {
+    name: "eth0",
+    sink: (line) => lines.push(line),
+    format: (bytes) => bytes.join(":"),
+  });
+  const packet = frame(1, 2);
+  packet.attach(frame(9, 8), HEADROOM, HEADROOM + 1);
+  near.transmit(packet);
+  strictEqual(near.transmit(frame(3)), false);
+  far.transmit(frame(4, 5));
+  near.receive();
+  near.receive();
+  deepStrictEqual(lines, ["eth0 > 1:2:9", "eth0 < 4:5"]);
+});
