@@ -1,0 +1,63 @@
+/**
+ * Which machine this is: the few numbers of the kernel's interface that differ between x86-64 and arm64.
+ *
+ * @module
+ */
+
+/** The architectures whose layouts we know. */
+export type Arch = "x86_64" | "aarch64";
+
+function detect(): Arch {
+  const { process } = globalThis as unknown as { process?: { arch: string } };
+  const name = typeof Deno === "undefined" ? process?.arch : Deno.build.arch;
+  if (name === "x64" || name === "x86_64") return "x86_64";
+  if (name === "arm64" || name === "aarch64") return "aarch64";
+  throw new Error(`Cannot run on ${name}: only x86-64 and arm64 are known`);
+}
+
+/** The architecture we run on. */
+export const ARCH: Arch = detect();
+
+/** System calls for which libc may have no function. */
+export interface SyscallNumbers {
+  readonly capget: number;
+  readonly capset: number;
+  readonly pivot_root: number;
+  readonly seccomp: number;
+  readonly pidfd_send_signal: number;
+  readonly pidfd_open: number;
+  readonly close_range: number;
+  readonly pidfd_getfd: number;
+}
+
+// From 424 on the numbers are the same everywhere.
+const COMMON = { pidfd_send_signal: 424, pidfd_open: 434, close_range: 436, pidfd_getfd: 438 } as const;
+const NUMBERS: Readonly<Record<Arch, SyscallNumbers>> = {
+  x86_64: { capget: 125, capset: 126, pivot_root: 155, seccomp: 317, ...COMMON },
+  aarch64: { capget: 90, capset: 91, pivot_root: 41, seccomp: 277, ...COMMON },
+};
+
+/** System call numbers of this architecture. */
+export const SYS: SyscallNumbers = NUMBERS[ARCH];
+
+/** Bytes of one `struct epoll_event`, which is packed on x86-64 only (`EPOLL_PACKED`). */
+export const EPOLL_EVENT_SIZE: number = ARCH === "x86_64" ? 12 : 16;
+/** Offset of `epoll_event.data`. */
+export const EPOLL_EVENT_DATA: number = ARCH === "x86_64" ? 4 : 8;
+
+/** `open(2)` flags. arm64 kept the four of 32-bit ARM that differ. */
+export const O = {
+  RDONLY: 0,
+  WRONLY: 1,
+  RDWR: 2,
+  CREAT: 0o100,
+  EXCL: 0o200,
+  NOCTTY: 0o400,
+  TRUNC: 0o1000,
+  APPEND: 0o2000,
+  NONBLOCK: 0o4000,
+  DIRECTORY: ARCH === "x86_64" ? 0o200000 : 0o40000,
+  NOFOLLOW: ARCH === "x86_64" ? 0o400000 : 0o100000,
+  CLOEXEC: 0o2000000,
+  PATH: 0o10000000,
+} as const;

@@ -1,0 +1,76 @@
+/**
+ * Memory that C can see.
+ *
+ * @module
+ */
+
+import { addressOf } from "./ffi/mod.ts";
+
+/** Bytes with a known native address. The memory lives as long as this object is reachable. */
+export class NativeMemory {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
+  /** The same memory as 32-bit words, in the machine's byte order. */
+  readonly words: Int32Array<ArrayBuffer>;
+  /** Native address of `bytes[0]`, a multiple of 8. */
+  readonly address: number;
+
+  constructor(size: number) {
+    const buffer = new ArrayBuffer(Math.max(8, (size + 7) & ~7));
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.words = new Int32Array(buffer);
+    this.address = addressOf(this.bytes);
+  }
+
+  /** Writes a 64-bit address or length, little-endian. */
+  setPointer(at: number, value: number): void {
+    this.view.setUint32(at, value, true);
+    this.view.setUint32(at + 4, value / 4294967296, true);
+  }
+
+  /** Reads a 64-bit number below 2^53. */
+  getPointer(at: number): number {
+    return this.view.getUint32(at, true) + this.view.getUint32(at + 4, true) * 4294967296;
+  }
+}
+
+/** New zeroed memory. */
+export function alloc(size: number): NativeMemory {
+  return new NativeMemory(size);
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A NUL-terminated copy of `text`. Throws for a NUL inside it. */
+export function cString(text: string): NativeMemory {
+  if (text.includes("\0")) throw new TypeError("Cannot hand text to C: it holds a NUL");
+  const bytes = encoder.encode(text);
+  const memory = new NativeMemory(bytes.length + 1);
+  memory.bytes.set(bytes);
+  return memory;
+}
+
+/** A NULL-terminated vector of strings as `execve` wants it; keeps them alive. */
+export class StringVector {
+  readonly #strings: readonly NativeMemory[];
+  readonly #vector: NativeMemory;
+
+  constructor(strings: readonly string[]) {
+    this.#strings = strings.map(cString);
+    this.#vector = new NativeMemory(8 * (strings.length + 1));
+    this.#strings.forEach((string, i) => this.#vector.setPointer(8 * i, string.address));
+  }
+
+  get address(): number {
+    return this.#vector.address;
+  }
+}
+
+/** The text in `bytes[at, …)` up to the first NUL. */
+export function textAt(bytes: Uint8Array, at: number, limit: number = bytes.length - at): string {
+  let end = at;
+  while (end < at + limit && bytes[end] !== 0) end++;
+  return decoder.decode(bytes.subarray(at, end));
+}

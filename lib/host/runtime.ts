@@ -1,0 +1,105 @@
+/**
+ * The JavaScript runtime as a program sees it: arguments, environment, standard streams, exit. Deno and Bun behind one
+ * face; all of it synchronous.
+ *
+ * @module
+ */
+
+import { readFileSync, statSync, writeSync } from "node:fs";
+import process from "node:process";
+
+interface DenoLike {
+  readonly version: { readonly deno: string };
+  readonly mainModule: string;
+  readonly build: { readonly standalone: boolean };
+}
+interface BunLike {
+  readonly version: string;
+  readonly main: string;
+}
+const { Deno: deno, Bun: bun } = globalThis as { readonly Deno?: DenoLike; readonly Bun?: BunLike };
+
+/** Name and version: `deno 2.9.6`, `bun 1.4.5`. */
+export const runtimeName: string = deno !== undefined
+  ? `deno ${deno.version.deno}`
+  : `bun ${bun?.version ?? "unknown"}`;
+
+/** Arguments after the program's own name. */
+export const args: readonly string[] = process.argv.slice(2);
+
+/** The environment. */
+export const env: Readonly<Record<string, string | undefined>> = process.env;
+
+/** Ends the process. */
+export function exit(status: number): never {
+  process.exit(status);
+}
+
+/** Writes all of it before it returns. A reader that has gone away is not an error. */
+export function writeStdout(text: string): void {
+  writeAll(1, text);
+}
+
+/** Writes all of it before it returns. A reader that has gone away is not an error. */
+export function writeStderr(text: string): void {
+  writeAll(2, text);
+}
+
+/** The text of a file. Throws `Cannot read PATH: why`. */
+export function readTextFileSync(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new Error(`Cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** The first executable file of this name in PATH; undefined if there is none. */
+export function findInPath(name: string): string | undefined {
+  for (const folder of (env.PATH ?? "/usr/local/bin:/usr/bin:/bin").split(":")) {
+    const path = `${folder === "" ? "." : folder}/${name}`;
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found?.isFile() && (found.mode & 0o111) !== 0) return path;
+  }
+  return undefined;
+}
+
+/** The words that start this same program again: a compiled binary, or the runtime with its main module. */
+export function ownCommand(): readonly string[] {
+  if (deno !== undefined) {
+    if (deno.build.standalone) return [process.execPath];
+    return [process.execPath, "run", "-A", "--unstable-ffi", "--no-check", "--quiet", deno.mainModule];
+  }
+  // A compiled binary's main module lives in a file system that only exists inside it.
+  if (bun === undefined || bun.main.startsWith("/$bunfs/")) return [process.execPath];
+  return [process.execPath, bun.main];
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or directory",
+  EACCES: "permission denied",
+  EISDIR: "is a directory",
+  ENOTDIR: "not a directory",
+  ELOOP: "too many symbolic links",
+};
+
+function reasonOf(error: unknown): string {
+  const code = (error as { code?: unknown }).code;
+  return REASONS[String(code)] ?? (error instanceof Error ? error.message : String(error));
+}
+
+function writeAll(descriptor: number, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  let waits = 0;
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += writeSync(descriptor, bytes, at);
+      waits = 0;
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      // A terminal or pipe that somebody else made non-blocking: there is no event loop to wait in here.
+      if (code !== "EAGAIN" || ++waits > 10_000) return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}

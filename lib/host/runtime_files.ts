@@ -1,0 +1,88 @@
+/**
+ * A private directory with small files: where running instances leave their names.
+ *
+ * @module
+ */
+
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import process from "node:process";
+
+/** Bytes of a file that {@linkcode RuntimeFiles.read} takes; a longer one is not ours. */
+const FILE_LIMIT = 64 * 1024;
+
+/** The files of one directory. Nothing here throws for a file that is not there. */
+export class RuntimeFiles {
+  constructor(readonly directory: string) {}
+
+  path(name: string): string {
+    return `${this.directory}/${name}`;
+  }
+
+  /** Makes the directory with mode 0700. Throws if it belongs to somebody else or is open to others. */
+  prepare(): void {
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    const stat = lstatSync(this.directory);
+    const user = process.getuid?.() ?? stat.uid;
+    if (!stat.isDirectory() || stat.uid !== user || (stat.mode & 0o022) !== 0) {
+      throw new Error(`Cannot use ${this.directory}: it is not a directory that only you can write`);
+    }
+  }
+
+  /** Names, sorted; none if the directory is not there. */
+  list(): string[] {
+    try {
+      return readdirSync(this.directory).sort();
+    } catch {
+      return [];
+    }
+  }
+
+  /** The text of a regular file of a reasonable size. */
+  read(name: string): string | undefined {
+    try {
+      const stat = lstatSync(this.path(name));
+      if (!stat.isFile() || stat.size > FILE_LIMIT) return undefined;
+      return readFileSync(this.path(name), "utf8");
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Whole or not at all, mode 0600. */
+  write(name: string, text: string): void {
+    const temporary = this.path(`.${name}.${process.pid}`);
+    writeFileSync(temporary, text, { mode: 0o600 });
+    renameSync(temporary, this.path(name));
+  }
+
+  remove(name: string): void {
+    try {
+      unlinkSync(this.path(name));
+    } catch {
+      // Gone already.
+    }
+  }
+}
+
+/**
+ * When a process began, in clock ticks since boot (proc(5), field 22 of `stat`); undefined if it is gone. Together with
+ * its number this names a process for good: numbers are used again.
+ */
+export function processStart(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The command's name, field 2, may hold blanks and parentheses: count from its end.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * What a test needs from the machine.
+ *
+ * @module
+ */
+
+import { accessSync, constants } from "node:fs";
+import { spawnSync } from "node:child_process";
+import process from "node:process";
+
+/** Something a machine may lack. */
+export type Need = "root" | "tun" | "userns" | "netns" | `tool:${string}`;
+
+const REASON: Readonly<Record<string, string>> = {
+  root: "needs to run as root",
+  tun: "needs /dev/net/tun, readable and writable",
+  userns: "needs unprivileged user namespaces",
+  netns: "needs the right to create network namespaces",
+};
+
+function has(need: Need): boolean {
+  switch (need) {
+    case "root":
+      return process.getuid?.() === 0;
+    case "tun":
+      try {
+        accessSync("/dev/net/tun", constants.R_OK | constants.W_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    case "userns":
+      return spawnSync("unshare", ["--user", "--map-root-user", "true"]).status === 0;
+    case "netns":
+      return spawnSync("unshare", ["--net", "true"]).status === 0;
+    default:
+      return spawnSync("sh", ["-c", `command -v ${need.slice("tool:".length)}`]).status === 0;
+  }
+}
+
+/**
+ * Options for `test()`: skips with a reason when the machine lacks something. With `SLUICE_STRICT=1` nothing is
+ * skipped: the missing thing throws, so that a machine meant for all tests runs all of them.
+ */
+export function needs(...wanted: readonly Need[]): { skip: string | false } {
+  const missing = wanted.find((need) => !has(need));
+  if (missing === undefined) return { skip: false };
+  const reason = REASON[missing] ?? `needs the program ${missing.slice("tool:".length)}`;
+  if (process.env["SLUICE_STRICT"] === "1") throw new Error(`Cannot run this test: it ${reason}`);
+  return { skip: reason };
+}
