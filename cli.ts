@@ -6,14 +6,22 @@
  */
 
 import { main } from "./lib/cli/main.ts";
-import { args, env, exit, readTextFile, runtimeName, writeStderr, writeStdout } from "./lib/host/runtime.ts";
+import {
+  args,
+  env,
+  exit,
+  readTextFileSync,
+  runtimeName,
+  writeStderr,
+  writeStdout,
+} from "./lib/host/runtime.ts";
 
 exit(
   await main(args, {
     stdout: writeStdout,
     stderr: writeStderr,
     env,
-    readText: readTextFile,
+    readText: readTextFileSync,
     runtime: runtimeName,
   }),
 );
