@@ -18,6 +18,9 @@ import process from "node:process";
 /** Bytes of a file that {@linkcode RuntimeFiles.read} takes; a longer one is not ours. */
 const FILE_LIMIT = 64 * 1024;
 
+/** Our own process. */
+export const ownProcessId: number = process.pid;
+
 /** The files of one directory. Nothing here throws for a file that is not there. */
 export class RuntimeFiles {
   constructor(readonly directory: string) {}
@@ -26,9 +29,13 @@ export class RuntimeFiles {
     return `${this.directory}/${name}`;
   }
 
-  /** Makes the directory with mode 0700. Throws if it belongs to somebody else or is open to others. */
+  /** Makes the directory with mode 0700. Throws if there is one that somebody else could have filled. */
   prepare(): void {
     mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    this.#mustBeOurs();
+  }
+
+  #mustBeOurs(): void {
     const stat = lstatSync(this.directory);
     const user = process.getuid?.() ?? stat.uid;
     if (!stat.isDirectory() || stat.uid !== user || (stat.mode & 0o022) !== 0) {
@@ -36,13 +43,16 @@ export class RuntimeFiles {
     }
   }
 
-  /** Names, sorted; none if the directory is not there. */
+  /** Names, sorted; none if the directory is not there. Throws as {@linkcode prepare} does. */
   list(): string[] {
+    let names: string[];
     try {
-      return readdirSync(this.directory).sort();
+      names = readdirSync(this.directory);
     } catch {
       return [];
     }
+    this.#mustBeOurs();
+    return names.sort();
   }
 
   /** The text of a regular file of a reasonable size. */

@@ -14,13 +14,17 @@ export const UNIX_HOSTS: readonly string[] = ["sluice", "localhost"];
 /** Names for a TCP listener on loopback. */
 export const LOOPBACK_HOSTS: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
 
-/** Lets through what names one of `allowed` (with any port) in Host, and in Origin if a browser sends one. */
+/**
+ * Lets through what names one of `allowed` (with any port; `*`: any name) in Host, and the same in Origin if a browser
+ * sends one.
+ */
 export function hostAllowList(allowed: readonly string[]): MiddlewareHandler {
   const names = new Set(allowed.map((name) => name.toLowerCase()));
+  const isOurs = (name: string) => names.has("*") || names.has(name);
   return async function hostAllowList(c, next) {
     const host = c.req.header("host");
     // RFC 9112 section 3.2: HTTP/1.1 requests carry exactly one Host.
-    if (host === undefined || !names.has(withoutPort(host))) {
+    if (host === undefined || !isOurs(withoutPort(host))) {
       return refuse(
         c,
         "forbidden-host",
@@ -28,7 +32,7 @@ export function hostAllowList(allowed: readonly string[]): MiddlewareHandler {
       );
     }
     const origin = c.req.header("origin");
-    if (origin !== undefined && !names.has(withoutPort(origin.replace(/^https?:\/\//, "")))) {
+    if (origin !== undefined && !sameHost(origin, host)) {
       return refuse(
         c,
         "forbidden-origin",
@@ -37,6 +41,11 @@ export function hostAllowList(allowed: readonly string[]): MiddlewareHandler {
     }
     await next();
   };
+}
+
+/** A page served by us comes from the very host and port that it asks. */
+function sameHost(origin: string, host: string): boolean {
+  return origin.toLowerCase() === `http://${host.toLowerCase()}`;
 }
 
 /** `name:port`, `1.2.3.4:port`, `[v6]:port` without the port. */
