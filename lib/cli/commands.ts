@@ -67,11 +67,11 @@ export const COMMANDS: readonly CommandEntry[] = [
 ];
 
 /** The command with this name or alias. */
-export function findCommand(name: string): CommandEntry | undefined {
-  return COMMANDS.find((command) => command.name === name || command.aliases?.includes(name));
+export function findCommand(name: string, commands = COMMANDS): CommandEntry | undefined {
+  return commands.find((command) => command.name === name || command.aliases?.includes(name));
 }
 
 /** All names and aliases. */
-export function commandNames(): readonly string[] {
-  return COMMANDS.flatMap((command) => [command.name, ...command.aliases ?? []]);
+export function commandNames(commands = COMMANDS): readonly string[] {
+  return commands.flatMap((command) => [command.name, ...command.aliases ?? []]);
 }

@@ -14,7 +14,7 @@ import { ConfigError } from "../config/origin.ts";
 import { resolve, type Resolved } from "../config/resolve.ts";
 import { type Arguments, NO_FLAGS, readArguments } from "./arguments.ts";
 import { type Command, ExitStatus, Failure, UsageFailure } from "./command.ts";
-import { commandNames, findCommand } from "./commands.ts";
+import { type CommandEntry, commandNames, COMMANDS, findCommand } from "./commands.ts";
 
 /** The world as `main` sees it. */
 export interface Surroundings {
@@ -27,9 +27,13 @@ export interface Surroundings {
 }
 
 /** Runs the command line `args` (without the program's own name). Never rejects. */
-export async function main(args: readonly string[], surroundings: Surroundings): Promise<number> {
+export async function main(
+  args: readonly string[],
+  surroundings: Surroundings,
+  commands: readonly CommandEntry[] = COMMANDS,
+): Promise<number> {
   try {
-    return await dispatch(args, surroundings);
+    return await dispatch(args, surroundings, commands);
   } catch (error) {
     surroundings.stderr(`sluice: ${describe(error)}\n`);
     if (error instanceof ConfigError) return error.isUsage ? ExitStatus.usage : ExitStatus.failed;
@@ -37,15 +41,19 @@ export async function main(args: readonly string[], surroundings: Surroundings):
   }
 }
 
-async function dispatch(args: readonly string[], surroundings: Surroundings): Promise<number> {
+async function dispatch(
+  args: readonly string[],
+  surroundings: Surroundings,
+  commands: readonly CommandEntry[],
+): Promise<number> {
   // Not a flag of the table: it is a question, and must work whatever else is wrong.
   if (args.length === 1 && /^--?version$/.test(args[0]!)) args = ["version"];
   const head = readArguments(args, { table: "global" });
   const [name, ...tail] = head.help ? ["help"] : head.rest;
   if (name === undefined) throw new UsageFailure("wrong usage: no command is named", "sluice help");
-  const entry = findCommand(name);
+  const entry = findCommand(name, commands);
   if (entry === undefined) {
-    const near = nearest(name, commandNames());
+    const near = nearest(name, commandNames(commands));
     const hint = near === undefined
       ? `sluice help; to run a program: sluice do -- ${name}`
       : `did you mean ${near}?`;

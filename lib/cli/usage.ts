@@ -62,9 +62,7 @@ export function commandHelp(command: Command): string {
 
 /** docs/flags.md. */
 export function flagsPage(): string {
-  const rows = groups("global").map(([group, flags]) =>
-    `## ${group}\n\n| flag | default | meaning |\n|---|---|---|\n${flags.map(row).join("\n")}\n`
-  );
+  const sections = groups("global").map(([group, flags]) => `## ${group}\n\n${flagTable(flags)}\n`);
   const only = TABLE.filter((flag) => flag.scope === "do");
   const ignored = ignoredFlags().map((name) => `\`${name}\``).sort().join(" ");
   return `# Flags
@@ -72,39 +70,46 @@ export function flagsPage(): string {
 <!-- Made by scripts/gen_flags.ts from lib/config/flag_table.ts. Do not edit. -->
 
 Written \`-x=v\`, \`--x=v\` or \`--x v\`; a boolean stands alone or takes \`=true\` or \`=false\`. They stand before the
-command; \`do\` and \`attach\` take them after it, too. \`--\` ends them. A whole number may be written as in Go: \`0x\`,
-\`0o\` and \`0b\` prefixes, underscores between digits, no unit.
+command; \`do\` and \`attach\` take them after it, too. \`--\` ends them. A whole number may be written as in Go:
+\`0x\`, \`0o\` and \`0b\` prefixes, underscores between digits, no unit.
 
 A value comes from, lowest first: the default, configuration files in order, the command line, annotations.
-\`sluice config show\` prints each value with its origin. A repeatable flag adds up; given empty, it forgets what was
-said before it.
+\`sluice config show\` prints each value with its origin. A repeatable flag adds up; given empty, it forgets
+what was said before it.
 
-${rows.join("\n")}
+${sections.join("\n")}
 ## After \`do\` only
 
-| flag | default | meaning |
-|---|---|---|
-${only.map(row).join("\n")}
+${flagTable(only)}
 
 ## Flags of runsc
 
-These mean nothing here. They are accepted, and one line on stderr names the ones that were ignored; \`--strict\` makes
-that an error.
+These mean nothing here. They are accepted, and one line on stderr names the ones that were ignored;
+\`--strict\` makes that an error.
 
-${wrap(ignored, 118).join("\n")}
+${wrap(ignored, 110).join("\n")}
 `;
 }
 
-function row(flag: FlagSpec): string {
+/** A Markdown table, its columns aligned as the formatter would. */
+function flagTable(flags: readonly FlagSpec[]): string {
+  const rows = [["flag", "default", "meaning"], ...flags.map(cells)];
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(" | ")} |`;
+  return [line(rows[0]!), line(widths.map((width) => "-".repeat(width))), ...rows.slice(1).map(line)].join(
+    "\n",
+  );
+}
+
+function cells(flag: FlagSpec): string[] {
   const short = flag.short === undefined ? "" : `\`-${flag.short}\`, `;
   const value = flag.placeholder === undefined ? "" : ` ${flag.placeholder}`;
-  const help = flag.help + (flag.repeatable ? "; repeatable" : "");
-  const cells = [
+  const texts = [
     `${short}\`--${flag.name}${value}\``,
     flag.default === "" ? "" : `\`${flag.default}\``,
-    help,
+    flag.help + (flag.repeatable ? "; repeatable" : ""),
   ];
-  return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return texts.map((text) => text.replaceAll("|", "\\|"));
 }
 
 function groups(scope: FlagSpec["scope"]): [FlagGroup, FlagSpec[]][] {

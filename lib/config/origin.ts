@@ -7,6 +7,8 @@
 /** The place that set a value. */
 export type Origin =
   | { readonly kind: "default" }
+  /** Nobody set it; it follows another flag that somebody set. */
+  | { readonly kind: "derived"; readonly from: string }
   | { readonly kind: "file"; readonly path: string; readonly line: number; readonly column: number }
   | { readonly kind: "flag" }
   | { readonly kind: "annotation"; readonly key: string };
@@ -33,11 +35,13 @@ export const DEFAULT: Origin = { kind: "default" };
 /** Given on the command line. */
 export const FLAG: Origin = { kind: "flag" };
 
-/** `default`, `sluice.toml:3`, `command line`, `annotation KEY`. */
+/** `default`, `default for --address`, `sluice.toml:3`, `command line`, `annotation KEY`. */
 export function formatOrigin(origin: Origin): string {
   switch (origin.kind) {
     case "default":
       return "default";
+    case "derived":
+      return `default for --${origin.from}`;
     case "file":
       return origin.line > 0 ? `${origin.path}:${origin.line}` : origin.path;
     case "flag":

@@ -66,13 +66,18 @@ export function tryResolve(
   };
   problems.push(...validate(settings, exact, (flag) => table.originOf(flag)));
   if (problems.length > 0) return problems;
+  const unused = Object.keys(settings.annotations).filter((key) => POLICY.test(key))
+    .map((key) => `annotation ${key} is recorded, but this version does not apply it`);
   return deepFreeze({
     settings,
     values: table.history(),
     assignments: [...assignments],
-    warnings: [...warnings],
+    warnings: [...warnings, ...unused],
   });
 }
+
+/** Annotations that ask for something. */
+const POLICY = /^(dev\.gvisor\.flag|dev\.sluice\.flag|io\.containerd\.nerdbox\.network)\./;
 
 interface Slot {
   readonly flag: FlagSpec;
@@ -107,8 +112,9 @@ class ValueTable {
   }
 
   /** Sets a flag on behalf of another one. */
-  derive(name: FlagName, value: IpAddress): void {
-    Object.assign(this.#slot(name), { texts: [value.toString()], values: [value] });
+  derive(name: FlagName, value: IpAddress, from: FlagName): void {
+    const origins: Origin[] = [{ kind: "derived", from }];
+    Object.assign(this.#slot(name), { texts: [value.toString()], values: [value], origins });
   }
 
   /** The value of a flag that is not repeatable. */
@@ -149,20 +155,21 @@ class ValueTable {
 function deriveInterface(table: ValueTable): void {
   const follow = (
     name: "gateway" | "gateway6" | "dns",
-    network: InterfaceAddress,
+    from: "address" | "address6",
     hosts: readonly number[],
   ) => {
+    const network: InterfaceAddress = table.one(from);
     if (table.originOf(name).kind !== "default" || contains(network, table.one(name))) return;
     const taken = name === "dns" ? [network.address, table.one("gateway")] : [network.address];
     const free = hosts.map((host) => networkAddress(network, host)).find((address) =>
       contains(network, address) && !taken.some((other) => other.equals(address))
     );
-    if (free !== undefined) table.derive(name, free);
+    if (free !== undefined) table.derive(name, free, from);
   };
   // Small networks have no + 2 or + 3; the guest may sit on either.
-  follow("gateway", table.one("address"), [2, 1, 3]);
-  follow("gateway6", table.one("address6"), [2, 1, 3]);
-  follow("dns", table.one("address"), [3, 4, 1, 2]);
+  follow("gateway", "address", [2, 1, 3]);
+  follow("gateway6", "address6", [2, 1, 3]);
+  follow("dns", "address", [3, 4, 1, 2]);
 }
 
 function build(table: ValueTable): Settings {
