@@ -26,7 +26,9 @@ export abstract class WindowControl implements CongestionControl {
   /** When the last ACK came: the start of an idle period. */
   protected lastAckAt: Instant | undefined;
 
-  readonly #initialWindow: number;
+  /** IW of RFC 6928, and RW of RFC 5681 section 4.1. */
+  #initialWindow: number;
+  readonly #fixedInitialWindow: boolean;
   /** Between `onEnterRecovery` and `onExitRecovery`: the window stands still. */
   #recovering = false;
   /** Between `onTimeout` and the first ACK after it. */
@@ -38,6 +40,7 @@ export abstract class WindowControl implements CongestionControl {
 
   constructor(options: CongestionOptions) {
     this.mss = options.mss;
+    this.#fixedInitialWindow = options.initialWindow !== undefined;
     this.#initialWindow = options.initialWindow ?? initialWindow(options.mss);
     this.cwnd = this.#initialWindow;
   }
@@ -139,6 +142,7 @@ export abstract class WindowControl implements CongestionControl {
 
   setMss(mss: number): void {
     this.mss = mss;
+    if (!this.#fixedInitialWindow) this.#initialWindow = initialWindow(mss);
     this.cwnd = Math.max(this.cwnd, mss);
   }
 
