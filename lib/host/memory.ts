@@ -6,6 +6,8 @@
 
 import { addressOf } from "./ffi/mod.ts";
 
+export { addressOf } from "./ffi/mod.ts";
+
 /** Bytes with a known native address. The memory lives as long as this object is reachable. */
 export class NativeMemory {
   readonly bytes: Uint8Array<ArrayBuffer>;

@@ -88,7 +88,12 @@ export class Reactor {
     return this.#now;
   }
 
-  /** Reads the clock again, for a turn that took long. */
+  /** The clock as it is now, which may be later than the instant of this turn. */
+  elapsed(): number {
+    return monotonic();
+  }
+
+  /** Moves the instant of this turn to now, for a turn that took long. */
   refresh(): number {
     return this.#now = monotonic();
   }

@@ -97,7 +97,7 @@ export const mmap: Libc["mmap"] = libc.mmap;
 export const munmap: Libc["munmap"] = libc.munmap;
 export const process_vm_readv: Libc["process_vm_readv"] = libc.process_vm_readv;
 export const process_vm_writev: Libc["process_vm_writev"] = libc.process_vm_writev;
-export const posix_spawn: Libc["posix_spawn"] = libc.posix_spawn;
+export const posix_spawnp: Libc["posix_spawnp"] = libc.posix_spawnp;
 export const posix_spawn_file_actions_init: Libc["posix_spawn_file_actions_init"] =
   libc.posix_spawn_file_actions_init;
 export const posix_spawn_file_actions_destroy: Libc["posix_spawn_file_actions_destroy"] =

@@ -102,7 +102,7 @@ export interface Libc {
   process_vm_readv(pid: N, local: N, localCount: N, remote: N, remoteCount: N, flags: N): N;
   process_vm_writev(pid: N, local: N, localCount: N, remote: N, remoteCount: N, flags: N): N;
 
-  posix_spawn(pid: N, path: N, actions: N, attributes: N, argv: N, envp: N): N;
+  posix_spawnp(pid: N, file: N, actions: N, attributes: N, argv: N, envp: N): N;
   posix_spawn_file_actions_init(actions: N): N;
   posix_spawn_file_actions_destroy(actions: N): N;
   posix_spawn_file_actions_adddup2(actions: N, fd: N, onto: N): N;
@@ -206,7 +206,7 @@ export const SIGNATURES: Readonly<Record<keyof Libc, Signature>> = {
   munmap: "al:i",
   process_vm_readv: "iaiaii:i",
   process_vm_writev: "iaiaii:i",
-  posix_spawn: "aaaaaa:e",
+  posix_spawnp: "aaaaaa:e",
   posix_spawn_file_actions_init: "a:e",
   posix_spawn_file_actions_destroy: "a:e",
   posix_spawn_file_actions_adddup2: "aii:e",

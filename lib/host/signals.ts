@@ -1,0 +1,91 @@
+/**
+ * Signals to us, for the main thread; signals to others.
+ *
+ * @module
+ */
+
+import { O } from "./arch.ts";
+import { SIG } from "./constants.ts";
+import { cString } from "./memory.ts";
+import { close, getpgid, getpid, kill, open, sigaction, tcgetpgrp } from "./sys.ts";
+import { NativeMemory } from "./memory.ts";
+
+/** Names of the signals we listen to. */
+export type SignalName =
+  | "SIGHUP"
+  | "SIGINT"
+  | "SIGQUIT"
+  | "SIGTERM"
+  | "SIGUSR1"
+  | "SIGUSR2"
+  | "SIGCONT"
+  | "SIGWINCH"
+  | "SIGCHLD";
+
+/** Something that can be ended. */
+export interface Closable {
+  close(): void;
+}
+
+interface NodeProcess {
+  on(signal: string, listener: () => void): void;
+  off(signal: string, listener: () => void): void;
+}
+
+/** Calls `listener` for each such signal until closed. Main thread only. */
+export function onSignal(signal: SignalName, listener: () => void): Closable {
+  if (typeof Deno !== "undefined") {
+    Deno.addSignalListener(signal, listener);
+    return { close: () => Deno.removeSignalListener(signal, listener) };
+  }
+  const { process } = globalThis as unknown as { process: NodeProcess };
+  process.on(signal, listener);
+  return { close: () => process.off(signal, listener) };
+}
+
+const FORWARDED: readonly (readonly [SignalName, number])[] = [
+  ["SIGHUP", SIG.HUP],
+  ["SIGINT", SIG.INT],
+  ["SIGQUIT", SIG.QUIT],
+  ["SIGTERM", SIG.TERM],
+  ["SIGUSR1", SIG.USR1],
+  ["SIGUSR2", SIG.USR2],
+  ["SIGCONT", SIG.CONT],
+];
+
+/**
+ * Passes the signals that people send to a program on to process `pid`, which is in our process group. What the terminal's
+ * keys send goes to the whole group, so it is there already: SIGINT and SIGQUIT are passed on only while we are not the
+ * terminal's foreground. For pid 0 nothing changes: signals do to us what they do.
+ */
+export function forwardSignals(pid: number): Closable {
+  if (pid <= 0) return { close() {} };
+  const listeners = FORWARDED.map(([name, number]) =>
+    onSignal(name, () => {
+      const fromKeys = (number === SIG.INT || number === SIG.QUIT) && inForeground();
+      if (!fromKeys) kill(pid, number);
+    })
+  );
+  return { close: () => listeners.forEach((listener) => listener.close()) };
+}
+
+/** Ends process `pid` at once. 0 is nobody. */
+export function killChild(pid: number): void {
+  if (pid > 0) kill(pid, SIG.KILL);
+}
+
+/** Dies of `signal` as a program without a handler would, for a parent that looks. Returns if the signal does not kill. */
+export function dieOf(signal: number): void {
+  // struct sigaction: all zero is SIG_DFL, no flags, an empty mask; 152 bytes in glibc.
+  sigaction(signal, new NativeMemory(160).address, 0);
+  kill(getpid(), signal);
+}
+
+/** Whether our process group is the foreground of its terminal; false without one. */
+export function inForeground(): boolean {
+  const fd = open(cString("/dev/tty").address, O.RDONLY | O.NOCTTY | O.CLOEXEC, 0);
+  if (fd < 0) return false;
+  const group = tcgetpgrp(fd);
+  close(fd);
+  return group === getpgid(0);
+}

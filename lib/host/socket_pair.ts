@@ -1,0 +1,24 @@
+/**
+ * Two connected unix sockets.
+ *
+ * @module
+ */
+
+import { AF, SOCK } from "./constants.ts";
+import { check } from "./errno.ts";
+import { NativeMemory } from "./memory.ts";
+import { socketpair } from "./sys.ts";
+
+const pair = new NativeMemory(8);
+
+/**
+ * Two connected sockets that keep the boundaries of messages and tell of each other's end (`SOCK_SEQPACKET`), both
+ * close-on-exec.
+ *
+ * @param type another `SOCK_…`, with `SOCK.NONBLOCK` if wanted
+ * @throws {SystemError} when there are too many descriptors
+ */
+export function socketPair(type: number = SOCK.SEQPACKET): [near: number, far: number] {
+  check(socketpair(AF.UNIX, type | SOCK.CLOEXEC, 0, pair.address), "make a pair of sockets");
+  return [pair.words[0]!, pair.words[1]!];
+}
