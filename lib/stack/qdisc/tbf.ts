@@ -68,6 +68,8 @@ export class Tbf implements Qdisc {
   readonly kind = "tbf";
   #options: TbfOptions;
   readonly #limit: number;
+  /** Longest frame of the link: what `full` leaves room for, so that nothing pulled is ever dropped. */
+  readonly #maxFrame: number;
   readonly #queue = new PacketQueue();
   /** Tokens at `#filledAt`, in bytes; negative only after the burst was made smaller than a frame that waited. */
   #tokens: number;
@@ -85,6 +87,7 @@ export class Tbf implements Qdisc {
     if (why !== undefined) throw new RangeError(why);
     this.#options = options;
     this.#limit = options.limit ?? QUEUE_LIMIT;
+    this.#maxFrame = Math.max(options.mtu, options.gsoMaxSize) + LINK_HEADER;
     this.#tokens = options.burst;
   }
 
@@ -101,9 +104,9 @@ export class Tbf implements Qdisc {
   }
 
   get full(): boolean {
-    const { length } = this.#queue;
-    return length >= this.#limit || length >= PULL_LIMIT && !this.#left ||
-      this.#queue.bytes >= this.#byteLimit;
+    const { length, bytes } = this.#queue;
+    if (length >= this.#limit || bytes + this.#maxFrame > this.#byteLimit) return true;
+    return length >= PULL_LIMIT && !this.#left;
   }
 
   enqueue(packet: PacketBuffer, _now: Instant): boolean {

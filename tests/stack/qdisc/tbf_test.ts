@@ -95,6 +95,16 @@ test("Tbf is full for TCP with two frames, but a departure always makes room for
   strictEqual(tbf.full, true);
 });
 
+test("Tbf is full before a frame that it asked for would be dropped", () => {
+  const tbf = new Tbf({ ...BASE, rate: 10_000, burst: 1514 });
+  let now = START;
+  for (let i = 0; i < 1000; i++) {
+    while (tbf.enqueue(packet(100 + i % 1000), now));
+    now = later(now, 300_000);
+    if (tbf.dequeue(now) !== undefined && !tbf.full) ok(tbf.enqueue(packet(1514), now), `${i}`);
+  }
+});
+
 /** Keeps the queue filled and polls like the pump: at `pollAt`, a little late. Returns the bytes that left. */
 function saturate(
   tbf: Tbf,
