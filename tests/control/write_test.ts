@@ -1,0 +1,122 @@
+import { deepEqual, equal, match } from "node:assert/strict";
+import { test } from "node:test";
+import { EngineRefusal } from "../../lib/engine/messages.ts";
+import { BODY_LIMIT } from "../../lib/control/body.ts";
+import { clientOf, write } from "./client.ts";
+import { FakeEngine } from "./fake_engine.ts";
+
+test("PATCH /v1/qdisc/{dev} changes rate and burst, and keeps what is not said", async () => {
+  const engine = new FakeEngine();
+  const { status, json } = await clientOf(engine)("/v1/qdisc/eth0", write("PATCH", { rate: 250000 }));
+  equal(status, 200);
+  equal(json.dev, "eth0");
+  deepEqual(engine.changes, [{ op: "qdisc", arguments_: { device: "eth0", rate: 250000, burst: 100000 } }]);
+});
+
+const BAD_QDISC: [why: string, path: string, body: unknown, status: number, code: string, detail: RegExp][] = [
+  ["an unknown device", "/v1/qdisc/eth9", {}, 404, "unknown-device", /"eth9": there are lo, eth0/],
+  ["a queue without a rate", "/v1/qdisc/lo", { rate: 1 }, 409, "not-shaped", /qdisc is none, not tbf/],
+  ["a rate of 0", "/v1/qdisc/eth0", { rate: 0 }, 400, "invalid-request", /positive integer/],
+  ["a fraction", "/v1/qdisc/eth0", { rate: 1.5 }, 400, "invalid-request", /positive integer/],
+  ["a text", "/v1/qdisc/eth0", { rate: "1mbit" }, 400, "invalid-request", /"1mbit"/],
+  ["null", "/v1/qdisc/eth0", { rate: -1 }, 400, "invalid-request", /-1/],
+  [
+    "a burst over 32 bits",
+    "/v1/qdisc/eth0",
+    { burst: 4294967296 },
+    400,
+    "invalid-request",
+    /^qdisc-tbf-burst must be <= 4294967295, got: 4294967296$/,
+  ],
+  ["an unknown key", "/v1/qdisc/eth0", { limit: 1 }, 400, "invalid-request", /"limit": known keys are rate, burst/],
+  ["an array", "/v1/qdisc/eth0", [], 400, "invalid-request", /JSON object/],
+];
+for (const [why, path, body, status, code, detail] of BAD_QDISC) {
+  test(`PATCH /v1/qdisc/{dev} refuses ${why}`, async () => {
+    const engine = new FakeEngine();
+    const answer = await clientOf(engine)(path, write("PATCH", body));
+    equal(answer.status, status);
+    equal(answer.json.code, code);
+    match(answer.json.detail, detail);
+    deepEqual(engine.changes, []);
+  });
+}
+
+test("PATCH /v1/qdisc/{dev} hands on the engine's refusal", async () => {
+  const engine = new FakeEngine({ qdisc: new EngineRefusal("denied", "qdisc-tbf-rate=9 exceeds the ceiling") });
+  const answer = await clientOf(engine)("/v1/qdisc/eth0", write("PATCH", { rate: 9 }));
+  equal(answer.status, 403);
+  deepEqual(answer.json, { code: "denied", detail: "qdisc-tbf-rate=9 exceeds the ceiling" });
+});
+
+test("GET /v1/forwards lists published ports with the text that names them", async () => {
+  const { json } = await clientOf()("/v1/forwards");
+  deepEqual(json, [{ protocol: "tcp", host: "127.0.0.1:8080", guest: 80, spec: "127.0.0.1:8080:80/tcp" }]);
+});
+
+test("POST /v1/forwards publishes and answers 201 with all of them", async () => {
+  const engine = new FakeEngine();
+  const { status, json } = await clientOf(engine)("/v1/forwards", write("POST", { spec: "8080:80/udp" }));
+  equal(status, 201);
+  equal(json.length, 1);
+  deepEqual(engine.changes, [{ op: "publish", arguments_: { forward: "8080:80/udp" } }]);
+});
+
+test("DELETE /v1/forwards takes the spec from the body or from the query", async () => {
+  const engine = new FakeEngine();
+  const ask = clientOf(engine);
+  equal((await ask("/v1/forwards", write("DELETE", { spec: "8080:80/tcp" }))).status, 200);
+  equal((await ask("/v1/forwards?spec=8081:81/tcp", { method: "DELETE" })).status, 200);
+  deepEqual(engine.changes.map(({ arguments_ }) => arguments_), [
+    { forward: "8080:80/tcp" },
+    { forward: "8081:81/tcp" },
+  ]);
+});
+
+for (const spec of [undefined, 80, "", "80", "x:80", "70000:80", "8000-8002:80", "8080:80/sctp", "9".repeat(200)]) {
+  test(`POST /v1/forwards refuses ${JSON.stringify(spec)?.slice(0, 20)}`, async () => {
+    const engine = new FakeEngine();
+    const { status, json } = await clientOf(engine)("/v1/forwards", write("POST", { spec }));
+    equal(status, 400);
+    equal(json.code, "invalid-request");
+    deepEqual(engine.changes, []);
+  });
+}
+
+test("POST /v1/forwards says 409 for a port that is taken", async () => {
+  const engine = new FakeEngine({ publish: new EngineRefusal("in-use", "Cannot listen on 8080: it is in use") });
+  equal((await clientOf(engine)("/v1/forwards", write("POST", { spec: "8080:80" }))).status, 409);
+});
+
+test("a write that is not JSON is refused, whatever it says it is", async () => {
+  const ask = clientOf();
+  const post = (type: string, body: string) =>
+    ask("/v1/forwards", { method: "POST", headers: { "content-type": type }, body });
+  equal((await post("text/plain", '{"spec":"1:1"}')).status, 415);
+  equal((await post("application/x-www-form-urlencoded", "spec=1:1")).status, 415);
+  equal((await post("application/jsonp", '{"spec":"1:1"}')).status, 415);
+  equal((await post("application/json; charset=utf-8", '{"spec":"1:1"}')).status, 201);
+  const broken = await post("application/json", '{"spec":');
+  equal(broken.status, 400);
+  equal(broken.json.detail, "Cannot read the body: it is not JSON");
+  // Without a body fetch sends no type at all; only a DELETE may do so.
+  equal((await ask("/v1/forwards", { method: "POST" })).status, 415);
+});
+
+test("a body over the limit is refused, with and without a Content-Length", async () => {
+  const engine = new FakeEngine();
+  const ask = clientOf(engine);
+  const text = JSON.stringify({ spec: "9".repeat(BODY_LIMIT) });
+  const headers = { "content-type": "application/json" };
+  const declared = { ...headers, "content-length": String(text.length) };
+  const honest = await ask("/v1/forwards", { method: "POST", headers: declared, body: text });
+  equal(honest.status, 413);
+  equal(honest.json.code, "body-too-large");
+  const stream = new Blob([text]).stream();
+  const chunked = await ask(
+    "/v1/forwards",
+    { method: "POST", headers, body: stream, duplex: "half" } as RequestInit,
+  );
+  equal(chunked.status, 413);
+  deepEqual(engine.changes, []);
+});
