@@ -4,7 +4,7 @@
  * @module
  */
 
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { getuid } from "./sys.ts";
 
@@ -39,4 +39,14 @@ export function runtimeDirectory(): string {
 function isOurs(path: string, uid: number): boolean {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   return stat !== undefined && stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0;
+}
+
+/** Writes a setting of the kernel; false when this kernel has none of that name, or we may not. */
+export function writeProc(path: string, text: string): boolean {
+  try {
+    writeFileSync(path, text);
+    return true;
+  } catch {
+    return false;
+  }
 }

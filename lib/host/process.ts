@@ -6,8 +6,9 @@
 
 import { readlinkSync } from "node:fs";
 import process from "node:process";
-import { check, SystemError } from "./errno.ts";
+import { check, Errno, SystemError } from "./errno.ts";
 import { cString, NativeMemory, StringVector } from "./memory.ts";
+import { findInPath } from "./runtime.ts";
 import { environment } from "./spawn.ts";
 import {
   execve,
@@ -26,6 +27,8 @@ import { SIG } from "./constants.ts";
 const PR_SET_PDEATHSIG = 1, PR_SET_DUMPABLE = 4, PR_SET_NO_NEW_PRIVS = 38, PR_SET_CHILD_SUBREAPER = 36;
 const RLIMIT_NOFILE = 7;
 const SIG_SETMASK = 2;
+
+export { dropCapabilities } from "./capabilities.ts";
 
 /** Effective user id. */
 export function effectiveUser(): number {
@@ -73,15 +76,16 @@ export function setDumpable(yes: boolean): void {
   check(prctl(PR_SET_DUMPABLE, yes ? 1 : 0, 0, 0, 0), "set whether we can be traced");
 }
 
-/** Soft and hard limit of a resource, Infinity for none. */
+/** Soft and hard limit of a resource; `Number.MAX_SAFE_INTEGER` for none. */
 export type Limit = readonly [soft: number, hard: number];
 
 const limits = new NativeMemory(32);
-const UNLIMITED = 2 ** 64;
+/** "No limit", in a form that JSON can carry. */
+const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
 function readLimit(at: number): number {
   const value = limits.getPointer(at);
-  return value >= 2 ** 53 ? Infinity : value;
+  return Math.min(value, UNLIMITED);
 }
 
 /** The limit on open descriptors of process `pid`, 0 for ourselves; undefined when we may not ask. */
@@ -104,8 +108,8 @@ export function inheritedNoFile(): Limit {
 /** Sets the limit on open descriptors. */
 export function setNoFileLimit([soft, hard]: Limit): void {
   for (const [at, value] of [[16, soft], [24, hard]] as const) {
-    if (value >= 2 ** 53) limits.view.setBigUint64(at, BigInt(UNLIMITED) - 1n, true);
-    else limits.setPointer(at, value);
+    if (value < UNLIMITED) limits.setPointer(at, value);
+    else limits.view.setBigInt64(at, -1n, true);
   }
   check(prlimit(0, RLIMIT_NOFILE, limits.address + 16, 0), "set the limit on open descriptors");
 }
@@ -124,10 +128,11 @@ export function withUmask<Result>(mask: number, body: () => Result): Result {
  * Becomes another program; returns only by throwing. All other threads of the runtime die with it, so call it from
  * the main thread. Handlers, the mask and the ignored SIGPIPE are put back to their defaults.
  *
+ * @param file a path, or a name to be looked up in PATH
  * @throws {SystemError} with the code that `execve` failed with
  */
 export function becomeProgram(
-  path: string,
+  file: string,
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): never {
@@ -138,6 +143,6 @@ export function becomeProgram(
   const file = cString(path),
     argvVector = new StringVector(argv),
     envVector = new StringVector(environment(env));
-  const result = execve(file.address, argvVector.address, envVector.address);
-  throw new SystemError(`run ${path}`, -result);
+  const result = execve(name.address, argvVector.address, envVector.address);
+  throw new SystemError(`run ${file}`, -result);
 }

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { AF, SOCK } from "./constants.ts";
+import { AF, SO, SOCK, SOL } from "./constants.ts";
 import { check } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
-import { socketpair } from "./sys.ts";
+import { setsockopt, socketpair } from "./sys.ts";
 
 const pair = new NativeMemory(8);
 
@@ -21,4 +21,12 @@ const pair = new NativeMemory(8);
 export function socketPair(type: number = SOCK.SEQPACKET): [near: number, far: number] {
   check(socketpair(AF.UNIX, type | SOCK.CLOEXEC, 0, pair.address), "make a pair of sockets");
   return [pair.words[0]!, pair.words[1]!];
+}
+
+const timeval = new NativeMemory(16);
+
+/** Lets a receive that would block fail with EAGAIN after this many seconds. */
+export function setReceiveTimeout(fd: number, seconds: number): void {
+  timeval.words[0] = seconds;
+  check(setsockopt(fd, SOL.SOCKET, SO.RCVTIMEO, timeval.address, 16), "limit the wait for a message");
 }
