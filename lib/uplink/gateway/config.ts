@@ -1,0 +1,73 @@
+/**
+ * What the gateway is told, and how much it will hold.
+ *
+ * @module
+ */
+
+import type { IpAddress } from "../../stack/wire/address.ts";
+import { SECOND } from "../../stack/time.ts";
+
+/** A resolver of the host. */
+export interface Resolver {
+  readonly address: IpAddress;
+  /** Usually 53. */
+  readonly port: number;
+}
+
+/** One published port: what the host listens on, and the guest's port behind it. */
+export interface Publish {
+  readonly protocol: "tcp" | "udp";
+  /** Undefined: every address of the host, both families. */
+  readonly hostAddress?: IpAddress;
+  readonly hostPort: number;
+  readonly guestPort: number;
+}
+
+/** Bounds. Each one has a counter that says how often it was hit. */
+export interface GatewayLimits {
+  /** Relayed TCP connections, dials included (`gateway.tcp.flow-limit`). */
+  readonly tcpFlows: number;
+  /** Dials of the host that wait for an answer; one more refuses the oldest (`gateway.tcp.dial-limit`). */
+  readonly tcpDials: number;
+  /** Microseconds until a dial without an answer is forgotten (`gateway.tcp.dial-timeout`). */
+  readonly tcpDialTimeout: number;
+  /** UDP flows; one more evicts the least recently used (`gateway.udp.flow-limit`). */
+  readonly udpFlows: number;
+  /** Echo flows, likewise (`gateway.icmp.flow-limit`). */
+  readonly icmpFlows: number;
+  /** DNS questions that wait for a resolver; one more fails the oldest (`gateway.dns.query-limit`). */
+  readonly dnsQueries: number;
+  /** Accepted connections per published port that wait for the guest to answer; more stay in the kernel's queue. */
+  readonly publishPending: number;
+}
+
+/** Defaults of {@linkcode GatewayLimits}. */
+export const DEFAULT_LIMITS: GatewayLimits = {
+  tcpFlows: 16_384,
+  tcpDials: 1_024,
+  tcpDialTimeout: 60 * SECOND,
+  udpFlows: 4_096,
+  icmpFlows: 256,
+  dnsQueries: 1_024,
+  publishPending: 256,
+};
+
+/** Addresses are the gateway's own unless they say `guest`. */
+export interface GatewayConfig {
+  readonly gateway4?: IpAddress | undefined;
+  readonly gateway6?: IpAddress | undefined;
+  /** Port 53 of these is relayed to {@linkcode resolvers}. */
+  readonly dns4?: IpAddress | undefined;
+  readonly dns6?: IpAddress | undefined;
+  /** Where published ports lead. */
+  readonly guest4?: IpAddress | undefined;
+  readonly guest6?: IpAddress | undefined;
+  readonly resolvers: readonly Resolver[];
+  /** The gateway's address reaches 127.0.0.1 and ::1 of the host. */
+  readonly hostLoopback: boolean;
+  readonly publish: readonly Publish[];
+  readonly limits?: Partial<GatewayLimits> | undefined;
+}
+
+/** How the gateway speaks to its owner's log. */
+export type Log = (level: "debug" | "info" | "warn" | "error", text: string) => void;

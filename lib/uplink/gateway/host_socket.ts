@@ -1,0 +1,43 @@
+/**
+ * Host sockets as the relays want them: opened bare, so that a connection that lives for one request pays only for
+ * what it uses. Every function returns ≥ 0 or −errno.
+ *
+ * @module
+ */
+
+import { AF, IPPROTO, SO, SOCK, SOL, TCP } from "../../host/constants.ts";
+import { setOption } from "../../host/inet.ts";
+import { alloc } from "../../host/memory.ts";
+import { setsockopt, socket } from "../../host/sys.ts";
+
+const FLAGS = SOCK.NONBLOCK | SOCK.CLOEXEC;
+
+/** `struct linger { on, 0 seconds }`: close() sends a RST and forgets what was queued. */
+const linger = alloc(8);
+linger.words[0] = 1;
+
+/** A TCP socket with every option at its default. */
+export function openStream(family: 4 | 6): number {
+  return socket(family === 4 ? AF.INET : AF.INET6, SOCK.STREAM | FLAGS, IPPROTO.TCP);
+}
+
+/** A UDP socket with every option at its default. */
+export function openDatagram(family: 4 | 6): number {
+  return socket(family === 4 ? AF.INET : AF.INET6, SOCK.DGRAM | FLAGS, IPPROTO.UDP);
+}
+
+/** Nagle's algorithm off. */
+export function setNoDelay(fd: number): number {
+  return setOption(fd, SOL.TCP, TCP.NODELAY, 1);
+}
+
+/** Probes a peer that is silent, first after a minute. */
+export function setKeepAlive(fd: number): number {
+  setOption(fd, SOL.TCP, TCP.KEEPIDLE, 60);
+  return setOption(fd, SOL.SOCKET, SO.KEEPALIVE, 1);
+}
+
+/** `close()` will reset the connection (RFC 9293 section 3.10.5 ABORT). */
+export function setResetOnClose(fd: number): number {
+  return setsockopt(fd, SOL.SOCKET, SO.LINGER, linger.address, 8);
+}

@@ -1,0 +1,96 @@
+/**
+ * Egress policy: which address of the host's network stands for the one that the guest named.
+ *
+ * The guest is hostile, and its packets carry whatever destination it likes. What matters is that the host's kernel
+ * never gets an address to which it gives a meaning of its own: 0.0.0.0 is a synonym of 127.0.0.1 on Linux, and so is
+ * `::ffff:127.0.0.1`; a link-local address would reach the host's neighbours, or the metadata service of a cloud
+ * (169.254.169.254) with the host's identity.
+ *
+ * Pure: the answer depends on the arguments alone, and is the same for TCP, UDP and ICMP.
+ *
+ * @module
+ */
+
+import { IpAddress } from "../../stack/wire/address.ts";
+import type { GatewayConfig } from "./config.ts";
+
+/** Port of the domain name system (RFC 1035 section 4.2). */
+export const DNS_PORT = 53;
+
+/** Why a destination is out of reach. Also the name of the counter, after `gateway.policy.`. */
+export type Denial =
+  | "unspecified"
+  | "loopback"
+  | "v4-mapped"
+  | "multicast"
+  | "broadcast"
+  | "link-local"
+  | "guest"
+  | "closed-port";
+
+/** What to do with a destination. */
+export type Verdict =
+  /** Dial this address of the host's network. */
+  | { readonly do: "dial"; readonly address: IpAddress }
+  /** Hand it to the resolvers. */
+  | { readonly do: "dns" }
+  /** Answer as a host whose port is closed. */
+  | { readonly do: "refuse"; readonly why: Denial }
+  /** Answer as a router without a route. */
+  | { readonly do: "unreachable"; readonly why: Denial }
+  /** Say nothing: RFC 1122 section 3.2.2 forbids an error about a packet to many, or from nobody. */
+  | { readonly do: "drop"; readonly why: Denial };
+
+const LOOPBACK4: IpAddress = IpAddress.v4(0x7f000001);
+const LOOPBACK6: IpAddress = new IpAddress(6, 0, 0, 0, 1);
+
+/** What to do with traffic for `destination`, port `port` (0 for ICMP, which has none). */
+export function route(
+  destination: IpAddress,
+  port: number,
+  config: Pick<
+    GatewayConfig,
+    "gateway4" | "gateway6" | "dns4" | "dns6" | "guest4" | "guest6" | "hostLoopback"
+  >,
+): Verdict {
+  const four = destination.family === 4;
+  const dns = four ? config.dns4 : config.dns6;
+  // DNS first: somebody may well give the gateway and the resolver the same address.
+  if (port === DNS_PORT && dns?.equals(destination) === true) return { do: "dns" };
+  const gateway = four ? config.gateway4 : config.gateway6;
+  if (gateway?.equals(destination) === true) {
+    return config.hostLoopback
+      ? { do: "dial", address: four ? LOOPBACK4 : LOOPBACK6 }
+      : { do: "refuse", why: "closed-port" };
+  }
+  if (dns?.equals(destination) === true) return { do: "refuse", why: "closed-port" };
+  const guest = four ? config.guest4 : config.guest6;
+  if (guest?.equals(destination) === true) return { do: "unreachable", why: "guest" };
+  const denial = special(destination);
+  if (denial === undefined) return { do: "dial", address: destination.clone() };
+  return denial === "link-local" ? { do: "unreachable", why: denial } : { do: "drop", why: denial };
+}
+
+/** Whether nobody on a wire can be `source` (RFC 1812 section 5.3.7, martian addresses): nothing is relayed for it. */
+export function isMartian(source: IpAddress): boolean {
+  const denial = special(source);
+  return denial !== undefined && denial !== "link-local";
+}
+
+/** What is special about an address that must not reach the host's kernel. */
+function special(address: IpAddress): Denial | undefined {
+  if (address.isMulticast()) return "multicast";
+  if (address.family === 4) {
+    // RFC 791's "this network", 0.0.0.0/8, is as unroutable as 0.0.0.0 itself.
+    if (address.d >>> 24 === 0) return "unspecified";
+    if (address.d >>> 24 === 127) return "loopback";
+    if (address.isLimitedBroadcast()) return "broadcast";
+    return address.isLinkLocal() ? "link-local" : undefined;
+  }
+  if (address.isV4Mapped()) return "v4-mapped";
+  // ::/96 holds ::, ::1, and the IPv4-compatible form that RFC 4291 section 2.5.5.1 deprecates.
+  if (address.a === 0 && address.b === 0 && address.c === 0) {
+    return address.d === 1 ? "loopback" : address.d === 0 ? "unspecified" : "v4-mapped";
+  }
+  return address.isLinkLocal() ? "link-local" : undefined;
+}

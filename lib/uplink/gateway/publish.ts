@@ -1,0 +1,166 @@
+/**
+ * Published ports: what the host listens on for the guest.
+ *
+ * @module
+ */
+
+import { Errno, errnoText } from "../../host/errno.ts";
+import { type AddressWords, ANY4, ANY6 } from "../../host/structs.ts";
+import type { ForwardFacts } from "../../stack/facts.ts";
+import type { Nic } from "../../stack/nic.ts";
+import { earlier, type Instant, NEVER } from "../../stack/time.ts";
+import { IpAddress } from "../../stack/wire/address.ts";
+import type { GatewayConfig, Publish } from "./config.ts";
+import { endpointText } from "./flows.ts";
+import { TcpPublisher } from "./publish_tcp.ts";
+import { UdpPublisher } from "./publish_udp.ts";
+import type { TcpRelays } from "./tcp_relays.ts";
+import type { UdpSurroundings } from "./udp.ts";
+
+/** A listening socket of the host. */
+interface Publisher {
+  pollAt(): Instant;
+  poll(now: Instant): void;
+  close(): void;
+}
+
+interface Entry {
+  readonly publish: Publish;
+  readonly publishers: readonly Publisher[];
+}
+
+/** All published ports of a gateway. */
+export class PublishTable {
+  readonly #surroundings: UdpSurroundings;
+  readonly #relays: TcpRelays;
+  readonly #entries: Entry[] = [];
+
+  constructor(surroundings: UdpSurroundings, relays: TcpRelays) {
+    this.#surroundings = surroundings;
+    this.#relays = relays;
+  }
+
+  /**
+   * Begins to listen.
+   *
+   * @throws {Error} `Cannot publish 127.0.0.1:8080: address already in use`
+   */
+  add(publish: Publish): void {
+    const families = familiesOf(publish);
+    const publishers: Publisher[] = [];
+    for (const address of families) {
+      const opened = publish.protocol === "tcp"
+        ? TcpPublisher.open(this.#surroundings, this.#relays, address, publish)
+        : UdpPublisher.open(this.#surroundings, address, publish);
+      if (typeof opened !== "number") {
+        publishers.push(opened);
+        continue;
+      }
+      // A host without IPv6 publishes on IPv4 alone, when nobody asked for more.
+      const optional = publish.hostAddress === undefined && address.family === 6;
+      if (optional && (opened === -Errno.EAFNOSUPPORT || opened === -Errno.EADDRNOTAVAIL)) continue;
+      for (const publisher of publishers) publisher.close();
+      throw new Error(`Cannot publish ${hostText(publish)}: ${errnoText(-opened)}`);
+    }
+    this.#entries.push({ publish, publishers });
+  }
+
+  /**
+   * Stops to listen; connections that came in stay.
+   *
+   * @throws {Error} when it is not published
+   */
+  remove(publish: Publish): void {
+    const at = this.#entries.findIndex((entry) => samePort(entry.publish, publish));
+    if (at < 0) {
+      throw new Error(`Cannot unpublish ${hostText(publish)}/${publish.protocol}: it is not published`);
+    }
+    const [entry] = this.#entries.splice(at, 1);
+    close(entry!);
+  }
+
+  facts(): ForwardFacts[] {
+    return this.#entries.map(({ publish }) => ({
+      protocol: publish.protocol,
+      host: hostText(publish),
+      guest: publish.guestPort,
+    }));
+  }
+
+  pollAt(): Instant {
+    let at = NEVER;
+    for (const { publishers } of this.#entries) {
+      for (const publisher of publishers) at = earlier(at, publisher.pollAt());
+    }
+    return at;
+  }
+
+  poll(now: Instant): void {
+    for (const { publishers } of this.#entries) {
+      for (const publisher of publishers) publisher.poll(now);
+    }
+  }
+
+  stop(): void {
+    for (const entry of this.#entries.splice(0)) close(entry);
+  }
+}
+
+function close(entry: Entry): void {
+  for (const publisher of entry.publishers) publisher.close();
+}
+
+/** The guest's end, and the address that a client has there. */
+export interface Spoof {
+  readonly guest: IpAddress;
+  /** The client's own, or the gateway's. */
+  readonly client: IpAddress;
+  /** The client's own port, or 0: any. */
+  readonly port: number;
+}
+
+/**
+ * How a client of the host appears to the guest: as itself, unless the guest could not answer it there. The host's
+ * loopback is not the guest's; an address on the guest's own link (or the guest's own) would be answered past us; and a
+ * client of the family that the guest does not have comes from the gateway.
+ */
+export function spoofOf(
+  client: IpAddress,
+  port: number,
+  config: GatewayConfig,
+  nic: Pick<Nic, "onLink">,
+): Spoof | undefined {
+  const guest = client.family === 4 ? config.guest4 : config.guest6;
+  const gateway = client.family === 4 ? config.gateway4 : config.gateway6;
+  if (guest === undefined || gateway === undefined) {
+    const otherGuest = client.family === 4 ? config.guest6 : config.guest4;
+    const otherGateway = client.family === 4 ? config.gateway6 : config.gateway4;
+    if (otherGuest === undefined || otherGateway === undefined) return undefined;
+    return { guest: otherGuest, client: otherGateway, port: 0 };
+  }
+  const strange = client.isLoopback() || client.isUnspecified() || client.isLinkLocal() ||
+    nic.onLink(client) ||
+    client.equals(guest);
+  return strange ? { guest, client: gateway, port: 0 } : { guest, client, port };
+}
+
+/** An address as lib/host gives it, as one of the stack's. */
+export function ipAddressOf({ family, a, b, c, d }: AddressWords): IpAddress {
+  return new IpAddress(family, a, b, c, d);
+}
+
+function familiesOf(publish: Publish): readonly AddressWords[] {
+  return publish.hostAddress === undefined ? [ANY4, ANY6] : [publish.hostAddress];
+}
+
+function hostText(publish: Publish): string {
+  return publish.hostAddress === undefined
+    ? `*:${publish.hostPort}`
+    : endpointText(publish.hostAddress, publish.hostPort);
+}
+
+function samePort(a: Publish, b: Publish): boolean {
+  if (a.protocol !== b.protocol || a.hostPort !== b.hostPort) return false;
+  if (a.hostAddress === undefined || b.hostAddress === undefined) return a.hostAddress === b.hostAddress;
+  return a.hostAddress.equals(b.hostAddress);
+}

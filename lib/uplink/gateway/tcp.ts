@@ -1,0 +1,286 @@
+/**
+ * The guest's TCP, outwards: a forwarder that dials the host side before it answers the SYN.
+ *
+ * ```text
+ *   guest SYN ─▶ policy ─▶ connect() ─┬─ connected ─▶ accept(): SYN-ACK ─▶ TcpRelay
+ *                                     ├─ refused ───▶ RST
+ *                                     ├─ unreachable ▶ the ICMP error that says the same
+ *                                     └─ no answer ──▶ silence, so that the guest's own SYN timer decides
+ * ```
+ *
+ * So the guest learns what a host in our place would have learned. Every dial is a non-blocking socket of its own: a
+ * destination that never answers costs a descriptor and delays nobody. Dials are bounded in number and time; one too
+ * many refuses the oldest, which is the one least likely to be answered.
+ *
+ * **The short path.** On loopback, and mostly on a veth, the handshake is over when connect() returns, yet it says
+ * EINPROGRESS, because the SYN-ACK waited for the socket's lock. A second connect() sees that, and the SYN is
+ * answered in the turn in which it came. A whole connection with one request costs socket, connect, connect, epoll_ctl,
+ * write, read, read, close.
+ *
+ * @module
+ */
+
+import { Errno } from "../../host/errno.ts";
+import { connectTo } from "../../host/inet.ts";
+import { EpollEvents, type ReadyHandler } from "../../host/reactor.ts";
+import { close } from "../../host/sys.ts";
+import type { TcpRejection, TcpRequest } from "../../stack/tcp/forwarder.ts";
+import type { FlowFacts } from "../../stack/facts.ts";
+import type { Instant } from "../../stack/time.ts";
+import type { IpAddress } from "../../stack/wire/address.ts";
+import type { GatewayConfig, Log } from "./config.ts";
+import { age, endpointText, type Flow, type FlowRegistry } from "./flows.ts";
+import { openStream } from "./host_socket.ts";
+import { type LruItem, LruList } from "./lru_list.ts";
+import { isMartian, route } from "./policy.ts";
+import type { Resolvers } from "./resolvers.ts";
+import { TcpRelay } from "./tcp_relay.ts";
+import type { TcpRelays } from "./tcp_relays.ts";
+import { unreachable } from "./unreachable.ts";
+
+/** Where a dial may go, tried in order. */
+interface Target {
+  readonly address: IpAddress;
+  readonly port: number;
+}
+
+/** Answers the guest's SYNs. */
+export class TcpDialer {
+  readonly relays: TcpRelays;
+  readonly #config: GatewayConfig;
+  readonly #resolvers: Resolvers;
+  readonly #registry: FlowRegistry;
+  readonly #dials: LruList<TcpDial>;
+  readonly #log: Log;
+  #complained = false;
+
+  constructor(
+    relays: TcpRelays,
+    config: GatewayConfig,
+    resolvers: Resolvers,
+    registry: FlowRegistry,
+    log: Log,
+  ) {
+    this.relays = relays;
+    this.#config = config;
+    this.#resolvers = resolvers;
+    this.#registry = registry;
+    this.#log = log;
+    this.#dials = new LruList(relays.limits.tcpDialTimeout);
+  }
+
+  /** Dials that wait for an answer. */
+  get pending(): number {
+    return this.#dials.length;
+  }
+
+  /** The stack's forwarder: takes every SYN for which nobody listens. */
+  handle(request: TcpRequest, now: Instant): void {
+    if (isMartian(request.remoteAddress)) {
+      this.#deny("martian-source");
+      request.reject("drop", now);
+      return;
+    }
+    const verdict = route(request.localAddress, request.localPort, this.#config);
+    switch (verdict.do) {
+      case "dial":
+        return this.#dial(request, [{ address: verdict.address, port: request.localPort }], now);
+      case "dns":
+        return this.#dial(request, this.#resolvers.inOrder(), now);
+      case "refuse":
+        this.#deny(verdict.why);
+        return request.reject("reset", now);
+      case "unreachable":
+        this.#deny(verdict.why);
+        return request.reject("host-unreachable", now);
+      case "drop":
+        this.#deny(verdict.why);
+        return request.reject("drop", now);
+    }
+  }
+
+  pollAt(): Instant {
+    return this.#dials.expiresAt();
+  }
+
+  /** Forgets dials that took too long. */
+  poll(now: Instant): void {
+    for (let dial = this.#dials.expired(now); dial !== undefined; dial = this.#dials.expired(now)) {
+      this.relays.count("gateway.tcp.dial-timeout");
+      dial.giveUp("drop", now);
+    }
+  }
+
+  stop(now: Instant): void {
+    for (let dial = this.#dials.oldest; dial !== undefined; dial = this.#dials.oldest) {
+      dial.giveUp("reset", now);
+    }
+  }
+
+  /** A dial waits from now on. */
+  waiting(dial: TcpDial, now: Instant): void {
+    this.#dials.touch(dial, now);
+    this.#registry.add(dial);
+  }
+
+  /** A dial has its answer. */
+  settled(dial: TcpDial): void {
+    this.#dials.remove(dial);
+    this.#registry.delete(dial);
+  }
+
+  /** Counts, and says once, that the process has no descriptor left. */
+  exhausted(errno: number): void {
+    this.relays.count("gateway.tcp.no-descriptor");
+    if (this.#complained) return;
+    this.#complained = true;
+    this.#log(
+      "warn",
+      `Cannot open a socket for the guest: ${
+        errno === Errno.EMFILE ? "too many open files" : "out of resources"
+      }`,
+    );
+  }
+
+  #dial(request: TcpRequest, targets: readonly Target[], now: Instant): void {
+    const { limits } = this.relays;
+    if (this.relays.size + this.#dials.length >= limits.tcpFlows) {
+      this.relays.count("gateway.tcp.flow-limit");
+      request.reject("drop", now);
+      return;
+    }
+    if (this.#dials.length >= limits.tcpDials) {
+      this.relays.count("gateway.tcp.dial-limit");
+      this.#dials.oldest?.giveUp("reset", now);
+    }
+    new TcpDial(this, request, targets, now).next(-Errno.ECONNREFUSED, now);
+  }
+
+  #deny(why: string): void {
+    this.relays.count(`gateway.policy.${why}`);
+  }
+}
+
+/** One SYN of the guest, until the host side has answered; afterwards the way by which events reach the relay. */
+class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
+  newer: TcpDial | undefined;
+  older: TcpDial | undefined;
+  list: LruList<TcpDial> | undefined;
+  usedAt: Instant;
+
+  readonly #dialer: TcpDialer;
+  readonly #request: TcpRequest;
+  readonly #targets: readonly Target[];
+  readonly #since: Instant;
+  #next = 0;
+  #fd = -1;
+  #watched = false;
+  #relay: TcpRelay | undefined;
+
+  constructor(dialer: TcpDialer, request: TcpRequest, targets: readonly Target[], now: Instant) {
+    this.#dialer = dialer;
+    this.#request = request;
+    this.#targets = targets;
+    this.#since = now;
+    this.usedAt = now;
+  }
+
+  /** Tries targets until one is connected or has to be waited for. */
+  next(result: number, now: Instant): void {
+    while (this.#next < this.#targets.length) {
+      const { address, port } = this.#targets[this.#next++]!;
+      this.#fd = openStream(address.family);
+      if (this.#fd < 0) {
+        this.#dialer.exhausted(-this.#fd);
+        this.giveUp("drop", now);
+        return;
+      }
+      result = connectTo(this.#fd, address, port);
+      if (result === -Errno.EINPROGRESS) result = connectTo(this.#fd, address, port);
+      if (result === 0) {
+        this.#connected(now);
+        return;
+      }
+      if (result === -Errno.EALREADY || result === -Errno.EINPROGRESS) {
+        this.#watched = true;
+        this.#dialer.relays.watch(this.#fd, this);
+        if (this.list === undefined) this.#dialer.waiting(this, now);
+        return;
+      }
+      this.#drop();
+    }
+    this.giveUp(rejectionOf(-result), now);
+  }
+
+  onReady(events: number): void {
+    if (this.#relay !== undefined) {
+      this.#relay.onReady(events);
+      return;
+    }
+    if ((events & (EpollEvents.out | EpollEvents.err | EpollEvents.hup)) === 0) return;
+    const now = this.#dialer.relays.now();
+    const { address, port } = this.#targets[this.#next - 1]!;
+    const result = connectTo(this.#fd, address, port);
+    if (result === -Errno.EALREADY || result === -Errno.EINPROGRESS) return;
+    if (result === 0 || result === -Errno.EISCONN) {
+      this.#connected(now)?.onReady(events);
+    } else {
+      this.#drop();
+      this.next(result, now);
+    }
+  }
+
+  /** Tells the guest that there is no way. */
+  giveUp(how: TcpRejection, now: Instant): void {
+    this.#drop();
+    this.#dialer.settled(this);
+    this.#request.reject(how, now);
+  }
+
+  facts(now: Instant): FlowFacts {
+    const request = this.#request;
+    const target = this.#targets[this.#next - 1]!;
+    return {
+      protocol: "tcp",
+      direction: "out",
+      guest: endpointText(request.remoteAddress, request.remotePort),
+      destination: endpointText(request.localAddress, request.localPort),
+      host: endpointText(target.address, target.port),
+      state: "dialling",
+      bytesOut: 0,
+      bytesIn: 0,
+      age: age(this.#since, now),
+    };
+  }
+
+  /** The host side is there: answers the guest. Undefined: the guest has not waited. */
+  #connected(now: Instant): TcpRelay | undefined {
+    this.#dialer.settled(this);
+    const { relays } = this.#dialer;
+    const { address, port } = this.#targets[this.#next - 1]!;
+    if (this.#request.expired) {
+      this.#drop();
+      return undefined;
+    }
+    const relay = new TcpRelay(relays, "out", this.#fd, address, port, now);
+    this.#relay = relay;
+    relay.join(this.#request.accept(relay, relays.options(), now));
+    if (!this.#watched) relays.watch(this.#fd, relay);
+    return relay;
+  }
+
+  #drop(): void {
+    if (this.#fd < 0) return;
+    if (this.#watched) this.#dialer.relays.reactor.forget(this.#fd);
+    this.#watched = false;
+    close(this.#fd);
+    this.#fd = -1;
+  }
+}
+
+/** What to tell the guest about a connect() that failed with `errno`. */
+export function rejectionOf(errno: number): TcpRejection {
+  if (errno === Errno.ETIMEDOUT) return "drop";
+  const why = unreachable(errno);
+  return why === "port-unreachable" ? "reset" : why;
+}

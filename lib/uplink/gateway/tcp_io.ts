@@ -1,0 +1,98 @@
+/**
+ * The two copies of a relayed TCP connection: host socket → pooled buffer, receive queue → host socket.
+ *
+ * The kernel reads and writes packet buffers by address, so a byte is copied once in each direction, by the kernel.
+ * Only short reads are copied again: the send queue keeps what it is given until the guest acknowledges it, and a
+ * guest that trickles must not pin a 64 KiB buffer per byte.
+ *
+ * @module
+ */
+
+import { Errno } from "../../host/errno.ts";
+import { alloc } from "../../host/memory.ts";
+import { IOVEC_SIZE, writeIovec } from "../../host/structs.ts";
+import { read, write, writev } from "../../host/sys.ts";
+import type { ChunkQueue } from "../../stack/buffer/chunk_queue.ts";
+import { HEADROOM, type PacketBuffer } from "../../stack/buffer/packet.ts";
+import { type BufferPool, LARGE, MEDIUM } from "../../stack/buffer/pool.ts";
+import type { Instant } from "../../stack/time.ts";
+import type { TcpConnection } from "../../stack/tcp/connection.ts";
+
+/** Most bytes of one read. */
+export const READ_MAX = 65_536;
+/** Reads up to this long are copied into buffers of their own size. */
+const COPY_MAX = 16_384;
+/** Chunks of one `writev`. */
+const CHUNKS = 64;
+
+/** Moves bytes between descriptors and connections; shared by all relays of a gateway. */
+export class StreamIo {
+  readonly #pool: BufferPool;
+  readonly #iovecs = alloc(CHUNKS * IOVEC_SIZE);
+  /** The buffer that the next read goes to. */
+  #spare: PacketBuffer | undefined;
+
+  constructor(pool: BufferPool) {
+    this.#pool = pool;
+  }
+
+  /** One read of at most `want` bytes, queued on `connection`. Returns its length, 0 at end of file, or −errno. */
+  toGuest(fd: number, connection: TcpConnection, want: number, now: Instant): number {
+    const buffer = this.#buffer();
+    const n = read(fd, buffer.address + buffer.start, want);
+    if (n <= 0) return n;
+    if (n > COPY_MAX) {
+      buffer.end = buffer.start + n;
+      this.#spare = undefined;
+      connection.write(buffer, now);
+    } else {
+      this.#queueCopy(buffer, n, connection, now);
+    }
+    return n;
+  }
+
+  /** One write of what `queue` begins with. Returns how much of it the kernel took, or −errno; consumes nothing. */
+  toHost(fd: number, queue: ChunkQueue): number {
+    const count = Math.min(queue.count, CHUNKS);
+    for (let i = 0; i < count; i++) {
+      const { buffer, start, end } = queue.at(i);
+      if (buffer.address === 0) return this.#copyToHost(fd, queue);
+      if (count === 1) return write(fd, buffer.address + start, end - start);
+      writeIovec(this.#iovecs, 0, i, buffer.address + start, end - start);
+    }
+    return writev(fd, this.#iovecs.address, count);
+  }
+
+  close(): void {
+    this.#spare?.release();
+    this.#spare = undefined;
+  }
+
+  #buffer(): PacketBuffer {
+    return this.#spare ??= this.#pool.take(LARGE - HEADROOM);
+  }
+
+  /** For buffers of somebody else's pool, whose address nobody knows. */
+  #copyToHost(fd: number, queue: ChunkQueue): number {
+    const buffer = this.#buffer();
+    const length = queue.copyTo(buffer.bytes.subarray(buffer.start));
+    return write(fd, buffer.address + buffer.start, length);
+  }
+
+  #queueCopy(from: PacketBuffer, length: number, connection: TcpConnection, now: Instant): void {
+    const piece = MEDIUM - HEADROOM;
+    for (let at = 0; at < length; at += piece) {
+      const n = Math.min(piece, length - at);
+      const chunk = this.#pool.take(n);
+      const start = from.start + at;
+      chunk.bytes.set(from.bytes.subarray(start, start + n), chunk.start);
+      chunk.end = chunk.start + n;
+      connection.write(chunk, now);
+    }
+  }
+}
+
+/** Whether to try again when the descriptor is ready. */
+export function wouldBlock(result: number): boolean {
+  return result === -Errno.EAGAIN;
+}

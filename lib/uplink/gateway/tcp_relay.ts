@@ -1,0 +1,267 @@
+/**
+ * One TCP connection of the guest and one of the host, joined.
+ *
+ * ## Theory of operation
+ *
+ * Two byte streams cross here, and each has one thing that can stop it:
+ *
+ * ```text
+ *   host socket ──read──▶ connection.write ──▶ guest      stops when sendSpace is 0; TcpEvent.writable resumes it
+ *   guest ──▶ connection.receiveQueue ──write──▶ host     stops at EAGAIN;           EPOLLOUT resumes it
+ * ```
+ *
+ * Nothing is buffered in between: what the guest does not acknowledge stays in the host socket and closes its window,
+ * what the host does not take stays in the receive queue and closes ours. That is the whole back-pressure.
+ *
+ * **Readiness.** The descriptor is registered once, edge-triggered. `#readable` and `#writable` remember an edge until
+ * the kernel says EAGAIN, or until a read came back short: then the queue was empty at that moment, and what arrives
+ * later is a new edge. The exception is a FIN or a reset that the last event already announced (`#ending`): no new edge
+ * follows it, so reading goes on until it is found.
+ *
+ * **Fairness.** A turn moves at most {@linkcode TURN_BYTES} each way; the rest goes to the reactor's work list, behind
+ * everybody else's.
+ *
+ * **Ends.** A FIN crosses as a FIN, each way for itself; when both have crossed, both ends are closed and the stack keeps
+ * the orphan until the guest has everything. A reset crosses as a reset. So does everything else that ends one side
+ * early (a time-out, an unreachable host): the other side must not take it for an orderly end of file.
+ *
+ * **Silence.** A guest may vanish between the two FINs, a host at any time, and neither is noticed as long as we
+ * have nothing to send. {@linkcode TcpRelay.guard}, called now and then, asks the guest's stack and the host's
+ * kernel to probe.
+ *
+ * @module
+ */
+
+import { EpollEvents, SHUT } from "../../host/constants.ts";
+import type { ReadyHandler, Work } from "../../host/reactor.ts";
+import { close, shutdown } from "../../host/sys.ts";
+import type { TcpConnection } from "../../stack/tcp/connection.ts";
+import { TcpEvent, type TcpObserver } from "../../stack/tcp/events.ts";
+import type { FlowFacts } from "../../stack/facts.ts";
+import { type Instant, SECOND } from "../../stack/time.ts";
+import type { IpAddress } from "../../stack/wire/address.ts";
+import { age, endpointText, type Flow } from "./flows.ts";
+import { setKeepAlive, setNoDelay, setResetOnClose } from "./host_socket.ts";
+import { READ_MAX, wouldBlock } from "./tcp_io.ts";
+import type { TcpRelays } from "./tcp_relays.ts";
+
+/** Bytes that one flow moves in one direction before it lets others go first. */
+const TURN_BYTES = 256 * 1024;
+/** A flow that was silent for this long is probed. */
+const SILENCE = 60 * SECOND;
+
+/** A relayed connection. Its descriptor is its own until {@linkcode TcpRelay.closed}. */
+export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow {
+  readonly direction: "out" | "in";
+  readonly fd: number;
+  readonly #relays: TcpRelays;
+  readonly #host: IpAddress;
+  readonly #hostPort: number;
+  readonly #since: Instant;
+  #connection: TcpConnection | undefined;
+
+  #open = false;
+  #readable = false;
+  #writable = true;
+  #ending = false;
+  #hostFinished = false;
+  #guestFinished = false;
+  #deferred = false;
+  #guarded = false;
+  #writes = 0;
+  #bytesOut = 0;
+  #bytesIn = 0;
+  #seenBytes = 0;
+  #activeAt: Instant;
+
+  /** @param host the address that the host socket talks to */
+  constructor(
+    relays: TcpRelays,
+    direction: "out" | "in",
+    fd: number,
+    host: IpAddress,
+    hostPort: number,
+    now: Instant,
+  ) {
+    this.#relays = relays;
+    this.direction = direction;
+    this.fd = fd;
+    this.#host = host;
+    this.#hostPort = hostPort;
+    this.#since = now;
+    this.#activeAt = now;
+  }
+
+  get closed(): boolean {
+    return this.#connection === undefined;
+  }
+
+  /** Whether the guest has completed the handshake. */
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** Joins the guest's connection, whose observer this is. Call once. */
+  join(connection: TcpConnection): void {
+    this.#connection = connection;
+    this.#relays.opened(this);
+  }
+
+  /** What the reactor reports of the host socket. */
+  onReady(events: number): void {
+    if ((events & (EpollEvents.in | EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err)) !== 0) {
+      this.#readable = true;
+    }
+    if ((events & (EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err)) !== 0) this.#ending = true;
+    if ((events & EpollEvents.out) !== 0) this.#writable = true;
+    this.#pump(this.#relays.now());
+  }
+
+  onTcpEvent(connection: TcpConnection, events: number, now: Instant): void {
+    if (this.#connection !== connection) return;
+    if ((events & TcpEvent.established) !== 0) this.#open = true;
+    if ((events & TcpEvent.closed) !== 0) {
+      this.#onGuestClosed(connection);
+      return;
+    }
+    this.#pump(now);
+  }
+
+  /** Work list entry: the turn ended before the bytes did. */
+  run(): void {
+    this.#deferred = false;
+    this.#pump(this.#relays.now());
+  }
+
+  /** Has a silent flow probed. Called every minute or so. */
+  guard(now: Instant): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const bytes = this.#bytesIn + this.#bytesOut;
+    if (bytes !== this.#seenBytes) {
+      this.#seenBytes = bytes;
+      this.#activeAt = now;
+      return;
+    }
+    if (this.#guarded || now - this.#activeAt < SILENCE) return;
+    this.#guarded = true;
+    setKeepAlive(this.fd);
+    connection.setKeepAlive(true, now);
+  }
+
+  /** Ends both sides at once, as if each had been reset. */
+  abort(now: Instant): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#release(true);
+    connection.abort(now);
+  }
+
+  facts(now: Instant): FlowFacts {
+    const connection = this.#connection!;
+    return {
+      protocol: "tcp",
+      direction: this.direction,
+      guest: endpointText(connection.remoteAddress, connection.remotePort),
+      destination: endpointText(connection.localAddress, connection.localPort),
+      host: endpointText(this.#host, this.#hostPort),
+      state: !this.#open ? "opening" : this.#hostFinished || this.#guestFinished ? "closing" : "established",
+      bytesOut: this.#bytesOut,
+      bytesIn: this.#bytesIn,
+      age: age(this.#since, now),
+    };
+  }
+
+  #pump(now: Instant): void {
+    const connection = this.#connection;
+    if (connection === undefined || !this.#open) return;
+    const more = this.#toHost(connection, now);
+    if (this.#connection === undefined) return;
+    const alsoMore = this.#toGuest(connection, now);
+    if (this.#connection === undefined) return;
+    if (this.#hostFinished && this.#guestFinished) {
+      this.#release(false);
+      connection.close(now);
+      return;
+    }
+    if ((more || alsoMore) && !this.#deferred) {
+      this.#deferred = true;
+      this.#relays.reactor.defer(this);
+    }
+  }
+
+  /** Host to guest. True: stopped only because the turn is over. */
+  #toGuest(connection: TcpConnection, now: Instant): boolean {
+    let budget = TURN_BYTES;
+    while (this.#readable && !this.#hostFinished) {
+      const space = connection.sendSpace;
+      if (space <= 0) return false;
+      if (budget <= 0) return true;
+      const want = Math.min(space, READ_MAX);
+      const n = this.#relays.io.toGuest(this.fd, connection, want, now);
+      if (n > 0) {
+        budget -= n;
+        this.#bytesIn += n;
+        if (n < want && !this.#ending) this.#readable = false;
+      } else if (n === 0) {
+        this.#hostFinished = true;
+        connection.shutdown(now);
+      } else if (wouldBlock(n)) {
+        this.#readable = false;
+      } else {
+        this.#fail(connection, "gateway.tcp.host-reset", now);
+      }
+    }
+    return false;
+  }
+
+  /** Guest to host. True: stopped only because the turn is over. */
+  #toHost(connection: TcpConnection, now: Instant): boolean {
+    const queue = connection.receiveQueue;
+    let budget = TURN_BYTES;
+    while (this.#writable && queue.length > 0) {
+      if (budget <= 0) return true;
+      // Nagle never holds back the first segment, so a connection with one request never pays for this call.
+      if (++this.#writes === 2) setNoDelay(this.fd);
+      const n = this.#relays.io.toHost(this.fd, queue);
+      if (n > 0) {
+        budget -= n;
+        this.#bytesOut += n;
+        connection.consume(n, now);
+      } else if (wouldBlock(n)) {
+        this.#writable = false;
+      } else {
+        this.#fail(connection, "gateway.tcp.host-reset", now);
+        return false;
+      }
+    }
+    if (queue.length === 0 && connection.peerClosed && !this.#guestFinished) {
+      this.#guestFinished = true;
+      // If the host has finished too, close() is about to send the FIN.
+      if (!this.#hostFinished) shutdown(this.fd, SHUT.WR);
+    }
+    return false;
+  }
+
+  #onGuestClosed(connection: TcpConnection): void {
+    if (!this.#open) this.#relays.count("gateway.tcp.guest-refused");
+    else if (connection.error !== undefined) this.#relays.count("gateway.tcp.guest-reset");
+    // An orderly end cannot come before both FINs have crossed; anything else is a reset for the host.
+    this.#release(connection.error !== undefined || !(this.#hostFinished && this.#guestFinished));
+  }
+
+  #fail(connection: TcpConnection, counter: string, now: Instant): void {
+    this.#relays.count(counter);
+    this.#release(false);
+    connection.abort(now);
+  }
+
+  /** Gives the descriptor back. */
+  #release(reset: boolean): void {
+    this.#connection = undefined;
+    if (reset) setResetOnClose(this.fd);
+    this.#relays.reactor.forget(this.fd);
+    close(this.fd);
+    this.#relays.closed(this);
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * All relayed TCP connections of one gateway, and what they share.
+ *
+ * @module
+ */
+
+import { EpollEvents, type Reactor, type ReadyHandler } from "../../host/reactor.ts";
+import type { BufferPool } from "../../stack/buffer/pool.ts";
+import type { TcpOptions } from "../../stack/tcp/options.ts";
+import { type Instant, later, NEVER, SECOND } from "../../stack/time.ts";
+import type { GatewayLimits } from "./config.ts";
+import type { FlowRegistry } from "./flows.ts";
+import { StreamIo } from "./tcp_io.ts";
+import type { TcpRelay } from "./tcp_relay.ts";
+
+/** How often silent flows are looked for. */
+const GUARD_INTERVAL = 30 * SECOND;
+/** Everything an edge can be about: registered once, never changed. */
+const EDGES = EpollEvents.in | EpollEvents.out | EpollEvents.rdhup | EpollEvents.et;
+
+/** What all relays share. */
+export class TcpRelays {
+  readonly reactor: Reactor;
+  readonly io: StreamIo;
+  readonly limits: GatewayLimits;
+  readonly #registry: FlowRegistry;
+  readonly #relays = new Set<TcpRelay>();
+  #guardAt: Instant = NEVER;
+
+  constructor(reactor: Reactor, pool: BufferPool, registry: FlowRegistry, limits: GatewayLimits) {
+    this.reactor = reactor;
+    this.io = new StreamIo(pool);
+    this.limits = limits;
+    this.#registry = registry;
+  }
+
+  get size(): number {
+    return this.#relays.size;
+  }
+
+  now(): Instant {
+    return this.reactor.now() as Instant;
+  }
+
+  count(name: string): void {
+    this.#registry.counters.bump(name);
+  }
+
+  /** Begins to watch a descriptor, once and for all. */
+  watch(fd: number, handler: ReadyHandler): void {
+    this.reactor.add(fd, EDGES, handler);
+  }
+
+  /** Options of a connection that is about to be made. */
+  options(): Partial<TcpOptions> {
+    return optionsAmong(this.#relays.size);
+  }
+
+  opened(relay: TcpRelay): void {
+    if (this.#relays.size === 0) this.#guardAt = later(this.now(), GUARD_INTERVAL);
+    this.#relays.add(relay);
+    this.#registry.add(relay);
+  }
+
+  closed(relay: TcpRelay): void {
+    this.#relays.delete(relay);
+    this.#registry.delete(relay);
+    if (this.#relays.size === 0) this.#guardAt = NEVER;
+  }
+
+  pollAt(): Instant {
+    return this.#guardAt;
+  }
+
+  poll(now: Instant): void {
+    if (now < this.#guardAt) return;
+    this.#guardAt = later(now, GUARD_INTERVAL);
+    for (const relay of this.#relays) relay.guard(now);
+  }
+
+  /** Resets every connection, on both sides. */
+  stop(now: Instant): void {
+    for (const relay of [...this.#relays]) relay.abort(now);
+    this.io.close();
+  }
+}
+
+/**
+ * Options of a guest's connection when there are `flows` already. The guest's own stack coalesces small writes, and
+ * so does the far end's, so ours must not hold anything back.
+ *
+ * What a guest does not read, and what a host does not take, lies in our queues. The few may have more of it than the
+ * many, so that all together stay below a gigabyte at the limit of flows.
+ */
+export function optionsAmong(flows: number): Partial<TcpOptions> {
+  return (TIERS.find((tier) => flows < tier.below) ?? TIERS[TIERS.length - 1]!).options;
+}
+
+function tier(
+  below: number,
+  buffer: number,
+  bufferMax: number,
+): { below: number; options: Partial<TcpOptions> } {
+  return {
+    below,
+    options: {
+      noDelay: true,
+      sendBuffer: buffer,
+      sendBufferMax: bufferMax,
+      receiveBuffer: buffer,
+      receiveBufferMax: bufferMax,
+    },
+  };
+}
+
+const KIB = 1_024;
+const TIERS = [
+  tier(32, 256 * KIB, 4_096 * KIB),
+  tier(256, 128 * KIB, 1_024 * KIB),
+  tier(2_048, 64 * KIB, 256 * KIB),
+  tier(Infinity, 64 * KIB, 64 * KIB),
+];
