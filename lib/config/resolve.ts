@@ -158,12 +158,13 @@ function deriveInterface(table: ValueTable): void {
     from: "address" | "address6",
     hosts: readonly number[],
   ) => {
+    if (table.originOf(name).kind !== "default") return;
     const network: InterfaceAddress = table.one(from);
-    if (table.originOf(name).kind !== "default" || contains(network, table.one(name))) return;
     const taken = name === "dns" ? [network.address, table.one("gateway")] : [network.address];
-    const free = hosts.map((host) => networkAddress(network, host)).find((address) =>
-      contains(network, address) && !taken.some((other) => other.equals(address))
-    );
+    const isFree = (address: IpAddress) =>
+      contains(network, address) && !taken.some((other) => other.equals(address));
+    if (isFree(table.one(name))) return;
+    const free = hosts.map((host) => networkAddress(network, host)).find(isFree);
     if (free !== undefined) table.derive(name, free, from);
   };
   // Small networks have no + 2 or + 3; the guest may sit on either.

@@ -5,13 +5,12 @@
  * @module
  */
 
-import type { IpAddress } from "../stack/wire/address.ts";
 import { contains, formatCidr, type InterfaceAddress, isBroadcast, networkAddress } from "./cidr.ts";
 import type { FlagName } from "./flag_table.ts";
 import type { Origin, Problem } from "./origin.ts";
 import { findClash, formatPublish, MAX_PUBLISHED } from "./publish.ts";
 import type { Settings } from "./settings.ts";
-import { IpAddress as Address } from "../stack/wire/address.ts";
+import { IpAddress } from "../stack/wire/address.ts";
 
 /** As in gVisor: the bucket's depth is a 32-bit number. */
 export const MAX_BURST = 4294967295n;
@@ -34,8 +33,11 @@ export function validate(
   originOf: (flag: FlagName) => Origin,
 ): readonly Problem[] {
   const problems: Problem[] = [];
-  const report = (flag: FlagName, message: string, hint?: string) =>
-    problems.push({ message, ...(hint === undefined ? {} : { hint }), origin: originOf(flag) });
+  const report = (flag: FlagName, message: string, hint?: string, cause: FlagName = flag) => {
+    // Nobody set the flag that does not fit: the one it does not fit with is to blame.
+    const blamed = originOf(flag).kind === "default" ? cause : flag;
+    problems.push({ message, ...(hint === undefined ? {} : { hint }), origin: originOf(blamed) });
+  };
 
   if (exact.burst > MAX_BURST) {
     report("qdisc-tbf-burst", `qdisc-tbf-burst must be <= ${MAX_BURST}, got: ${exact.burst}`);
@@ -68,14 +70,14 @@ export function validate(
         gateway,
         `${gateway}=${router} cannot be the guest's router: ${why}`,
         `set --${address} and --${gateway}`,
+        address,
       );
     }
   }
-  const { dns } = settings;
-  if (dns.isUnspecified() || dns.isMulticast() || dns.isLoopback() || dns.isLimitedBroadcast()) {
-    report("dns", `dns=${dns} cannot be a name server: it is not a unicast address`);
-  } else if (dns.equals(settings.address.address) || dns.equals(settings.address6.address)) {
-    report("dns", `dns=${dns} cannot be a name server: it is the guest's own address`);
+  const why = whyNoNameServer(settings);
+  // One that follows the address is as wrong as the address, of which all has been said.
+  if (why !== undefined && originOf("dns").kind !== "derived") {
+    report("dns", `dns=${settings.dns} cannot be a name server: ${why}`);
   }
 
   if (settings.publish.length > MAX_PUBLISHED) {
@@ -120,6 +122,15 @@ function whyUnfit(cidr: InterfaceAddress, address: IpAddress): string | undefine
     : undefined;
 }
 
+function whyNoNameServer({ dns, address, address6 }: Settings): string | undefined {
+  if (dns.isUnspecified() || dns.isMulticast() || dns.isLoopback() || dns.isLimitedBroadcast()) {
+    return "it is not a unicast address";
+  }
+  return dns.equals(address.address) || dns.equals(address6.address)
+    ? "it is the guest's own address"
+    : undefined;
+}
+
 function isLoopbackHost(host: string): boolean {
-  return host === "localhost" || Address.parse(host)?.isLoopback() === true;
+  return host === "localhost" || IpAddress.parse(host)?.isLoopback() === true;
 }
