@@ -11,12 +11,6 @@ import { clock_gettime } from "./sys.ts";
 const timespec = new NativeMemory(16);
 const { words, address } = timespec;
 
-/** Microseconds since 1970, for what people and captures are told; never for deadlines. */
-export function wallClock(): number {
-  clock_gettime(CLOCK.REALTIME, address);
-  return words[0]! * 1_000_000 + Math.trunc(words[2]! / 1_000);
-}
-
 /** Microseconds since the machine started. 30 ns. */
 export function monotonic(): number {
   clock_gettime(CLOCK.MONOTONIC, address);

@@ -140,7 +140,9 @@ export function becomeProgram(
   // struct sigaction: all zero is SIG_DFL.
   sigaction(SIG.PIPE, zero.address, 0);
   pthread_sigmask(SIG_SETMASK, zero.address, 0);
-  const file = cString(path),
+  const path = file.includes("/") ? file : findInPath(file);
+  if (path === undefined) throw new SystemError(`run ${file}`, Errno.ENOENT);
+  const name = cString(path),
     argvVector = new StringVector(argv),
     envVector = new StringVector(environment(env));
   const result = execve(name.address, argvVector.address, envVector.address);
