@@ -80,7 +80,7 @@ export function parseIpv6(p: PacketBuffer, into: IpHeader, quoted = false): Malf
   if (!quoted) trim(p, totalLength);
   p.start = start + IPV6_HEADER;
   // The fast path: nearly every packet has none.
-  return isExtension(into.protocol) ? parseIpv6Extensions(p, into, quoted) : undefined;
+  return isExtension(into.protocol) ? walk(p, into, quoted, false) : undefined;
 }
 
 function isExtension(protocol: number): boolean {
@@ -89,10 +89,23 @@ function isExtension(protocol: number): boolean {
 }
 
 /**
- * Walks the extension headers from the cursor on, `into.protocol` being the first; for {@linkcode parseIpv6}, and for
- * datagrams put together from fragments. Updates `protocol`, `protocolOffset` and `headerLength`.
+ * Goes on behind the fragment headers, `into.protocol` being the first header at the cursor: for a datagram that was put
+ * together from its parts. Updates `protocol`, `protocolOffset` and `headerLength`; the datagram is no fragment any more.
  */
-export function parseIpv6Extensions(p: PacketBuffer, into: IpHeader, quoted = false): Malformed | undefined {
+export function parseIpv6Extensions(p: PacketBuffer, into: IpHeader): Malformed | undefined {
+  into.moreFragments = false;
+  into.fragmentOffset = 0;
+  into.parameterProblem.code = -1;
+  return walk(p, into, false, true);
+}
+
+/** @param fragmentSeen whether a fragment header came before */
+function walk(
+  p: PacketBuffer,
+  into: IpHeader,
+  quoted: boolean,
+  fragmentSeen: boolean,
+): Malformed | undefined {
   const { view } = p;
   for (let walked = 0; isExtension(into.protocol); walked++) {
     if (walked === MAX_EXTENSION_HEADERS) return "too-many-extension-headers";
@@ -100,6 +113,9 @@ export function parseIpv6Extensions(p: PacketBuffer, into: IpHeader, quoted = fa
     if (p.end - start < 8) return "truncated";
     const protocol = into.protocol;
     if (protocol === IpProtocol.ipv6Fragment) {
+      // Fragments of fragments: no sender makes them, and reassembly could be made to run in circles.
+      if (fragmentSeen) return "bad-extension-header";
+      fragmentSeen = true;
       const reason = parseFragment(p, into, quoted);
       if (reason !== undefined || into.isFragment) return reason;
       continue;

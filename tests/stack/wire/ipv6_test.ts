@@ -141,6 +141,11 @@ const BAD: [
     4,
   ]],
   ["the ping of death", packet(44, `1100 fff8 00000001 ${"00".repeat(8)}`), "bad-fragment", [0, 42]],
+  [
+    "a fragment of a fragment",
+    packet(44, `2c00 0000 00000001 1100 0000 00000002 ${UDP}`),
+    "bad-extension-header",
+  ],
   ["a cut-off fragment header", packet(44, "1100 0000"), "truncated"],
 ];
 for (const [why, bytes, want, problem] of BAD) {
@@ -177,8 +182,16 @@ test("parseIpv6Extensions() goes on where a whole datagram begins", () => {
   equal(parseIpv6(p, ip), undefined);
   equal(p.start, 48);
   equal(parseIpv6Extensions(p, ip), undefined);
+  equal(ip.isFragment, false);
   equal(ip.protocol, IpProtocol.udp);
   equal(p.start, 56);
+});
+
+test("parseIpv6Extensions() refuses fragments inside of a whole datagram", () => {
+  const p = tight(packet(44, `2c00 0001 00000001 1100 0001 00000002 ${UDP}`));
+  const ip = new IpHeader();
+  equal(parseIpv6(p, ip), undefined);
+  equal(parseIpv6Extensions(p, ip), "bad-extension-header");
 });
 
 test("parseIpv6() reads a quotation that is cut off", () => {
