@@ -37,7 +37,7 @@ export function hasCapability(capability: number): boolean {
  * Gives up all capabilities for good: this thread, and whatever it executes, even as user 0 of its namespace. Other threads
  * keep theirs, so call it just before the program is replaced.
  */
-export function dropCapabilities(): void {
+export function dropAllCapabilities(): void {
   // Without CAP_SETPCAP the bounding set stays; then there is nothing in it that execve could give us, unless we are user 0.
   for (let capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
     const result = prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { lstatSync, mkdirSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, realpathSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { getuid } from "./sys.ts";
 
@@ -41,12 +41,38 @@ function isOurs(path: string, uid: number): boolean {
   return stat !== undefined && stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0;
 }
 
-/** Writes a setting of the kernel; false when this kernel has none of that name, or we may not. */
-export function writeProc(path: string, text: string): boolean {
+/** Writes a small file such as a kernel knob; false if it cannot be written. */
+export function writeText(path: string, text: string): boolean {
   try {
     writeFileSync(path, text);
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Whether there is a directory of this name. */
+export function directoryExists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** Where a path leads, symbolic links followed; undefined if to nothing. */
+export function linkTarget(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Makes a file with this text in `directory` (which is made, too), for as long as `body` runs. */
+export function withTemporaryFile(directory: string, text: string, body: (path: string) => void): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const path = `${directory}/.${process.pid}.tmp`;
+  writeFileSync(path, text, { mode: 0o644 });
+  try {
+    body(path);
+  } finally {
+    unlinkSync(path);
   }
 }

@@ -28,8 +28,6 @@ const PR_SET_PDEATHSIG = 1, PR_SET_DUMPABLE = 4, PR_SET_NO_NEW_PRIVS = 38, PR_SE
 const RLIMIT_NOFILE = 7;
 const SIG_SETMASK = 2;
 
-export { dropCapabilities } from "./capabilities.ts";
-
 /** Effective user id. */
 export function effectiveUser(): number {
   return geteuid();

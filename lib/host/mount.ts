@@ -4,11 +4,10 @@
  * @module
  */
 
-import { rmSync, writeFileSync } from "node:fs";
 import { MNT_DETACH, MS } from "./constants.ts";
 import { check } from "./errno.ts";
 import { cString } from "./memory.ts";
-import { getpid, mount, umount2 } from "./sys.ts";
+import { mount, umount2 } from "./sys.ts";
 
 function mountAt(what: string, source: string, target: string, type: string, flags: number, data = ""): void {
   const strings = [source, target, type, data].map(cString);
@@ -28,27 +27,8 @@ export function bindMount(source: string, target: string, readOnly = false): voi
   if (readOnly) mountAt(`mount ${target} read-only`, "", target, "", MS.BIND | MS.REMOUNT | MS.RDONLY);
 }
 
-/**
- * Shows a file of these contents in the place of file `target`, which stays as it is for everybody else. The file is
- * made in directory `scratch` and has no name there once this returns.
- *
- * @throws {SystemError} when there is no such target, or we may not mount
- */
-export function bindFile(contents: string, scratch: string, target: string): void {
-  const path = `${scratch}/.bind.${getpid()}`;
-  try {
-    writeFileSync(path, contents, { mode: 0o644, flag: "wx" });
-    // A link is followed by mount(2), but only as far as it leads to something.
-    makeMountsPrivate();
-    bindMount(path, target);
-  } finally {
-    rmSync(path, { force: true });
-  }
-}
-
-/** Shows an empty directory that cannot be written in the place of `target`. */
-export function hideDirectory(target: string): void {
-  makeMountsPrivate();
+/** Shows an empty directory, which cannot be written, in the place of `target`. */
+export function mountEmpty(target: string): void {
   const flags = MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.RDONLY;
   mountAt(`hide ${target}`, "tmpfs", target, "tmpfs", flags, "size=4k,mode=555");
 }
