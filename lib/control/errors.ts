@@ -28,7 +28,10 @@ export const STATUS = {
 /** A code of {@linkcode STATUS}. */
 export type ApiErrorCode = keyof typeof STATUS;
 
-/** The status of the engine's refusals, by code. A refusal with another code is a conflict with what runs. */
+/**
+ * The status of the engine's refusals, by code: its own, or the system's. A refusal with another code is a conflict with
+ * what runs.
+ */
 const REFUSAL_STATUS: Readonly<Record<string, 400 | 403 | 404 | 409 | 501 | 503 | 504>> = {
   "invalid": 400,
   "denied": 403,
@@ -37,6 +40,9 @@ const REFUSAL_STATUS: Readonly<Record<string, 400 | 403 | 404 | 409 | 501 | 503 
   "unsupported": 501,
   "gone": 503,
   "timed-out": 504,
+  "EACCES": 403,
+  "EPERM": 403,
+  "EADDRNOTAVAIL": 400,
 };
 
 /** Thrown by handlers; {@linkcode answerError} turns it into a response. */

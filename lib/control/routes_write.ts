@@ -5,8 +5,8 @@
  */
 
 import type { Context, Hono } from "hono";
-import { parsePublish } from "../config/publish.ts";
-import type { EngineClient, NicFacts } from "../engine/messages.ts";
+import { formatPublish, parsePublish, type Publish } from "../config/publish.ts";
+import type { EngineClient, NicFacts, PublishRequest } from "../engine/messages.ts";
 import { readObject } from "./body.ts";
 import { ApiError } from "./errors.ts";
 import type { EventHub } from "./event_hub.ts";
@@ -36,15 +36,18 @@ export function addWriteRoutes(app: Hono, engine: EngineClient, hub: EventHub): 
     return c.json(await forwards());
   });
   app.post("/v1/forwards", async function addForward(c) {
-    const spec = readSpec((await readObject(c, ["spec"]))["spec"]);
-    await engine.ask("publish", { forward: spec });
-    hub.publish({ event: "forward", data: { change: "added", spec } });
+    const ports = readSpec((await readObject(c, ["spec"]))["spec"]);
+    await publishAll(engine, ports);
+    for (const port of ports) {
+      hub.publish({ event: "forward", data: { change: "added", spec: formatPublish(port) } });
+    }
     return c.json(await forwards(), 201);
   });
   app.delete("/v1/forwards", async function removeForward(c) {
-    const spec = readSpec(await specToRemove(c));
-    await engine.ask("unpublish", { forward: spec });
-    hub.publish({ event: "forward", data: { change: "removed", spec } });
+    for (const port of readSpec(await specToRemove(c))) {
+      await engine.ask("unpublish", { forward: requestOf(port) });
+      hub.publish({ event: "forward", data: { change: "removed", spec: formatPublish(port) } });
+    }
     return c.json(await forwards());
   });
 }
@@ -54,7 +57,27 @@ async function specToRemove(c: Context): Promise<unknown> {
   return c.req.query("spec") ?? (await readObject(c, ["spec"]))["spec"];
 }
 
-function readSpec(value: unknown): string {
+/** All ports of a range or none: when one is refused, those before it are withdrawn. */
+async function publishAll(engine: EngineClient, ports: readonly Publish[]): Promise<void> {
+  const done: Publish[] = [];
+  try {
+    for (const port of ports) {
+      await engine.ask("publish", { forward: requestOf(port) });
+      done.push(port);
+    }
+  } catch (error) {
+    for (const port of done.reverse()) await engine.ask("unpublish", { forward: requestOf(port) });
+    throw error;
+  }
+}
+
+/** Plain data: an address does not cross to the engine's thread as an object. */
+function requestOf({ hostAddress, ...ports }: Publish): PublishRequest {
+  return hostAddress === undefined ? ports : { ...ports, hostAddress: hostAddress.toString() };
+}
+
+/** The ports that a text names. */
+function readSpec(value: unknown): readonly Publish[] {
   if (typeof value !== "string" || value.length > SPEC_LIMIT) {
     throw new ApiError(
       "invalid-request",
@@ -65,7 +88,7 @@ function readSpec(value: unknown): string {
   if (typeof ports === "string") {
     throw new ApiError("invalid-request", `Cannot use spec ${JSON.stringify(value)}: ${ports}`);
   }
-  return value;
+  return ports;
 }
 
 function findShaped(nics: readonly NicFacts[], device: string): NicFacts {

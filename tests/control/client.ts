@@ -22,14 +22,25 @@ export type Client = (path: string, init?: RequestInit) => Promise<Answer>;
 
 /** An application over `engine` and a client of it. */
 export function clientOf(engine: FakeEngine = new FakeEngine(), options: Partial<ApiOptions> = {}): Client {
-  const app = createApi({ engine, settings: { network: "none" }, id: "test", allowedHosts: UNIX_HOSTS, ...options });
+  const app = createApi({
+    engine,
+    settings: { network: "none" },
+    id: "test",
+    allowedHosts: UNIX_HOSTS,
+    ...options,
+  });
   return async (path, init = {}) => {
     const headers = new Headers(init.headers);
     if (!headers.has("host")) headers.set("host", "sluice");
     const response = await app.request(`http://sluice${path}`, { ...init, headers });
     const text = await response.text();
     const isJson = response.headers.get("content-type")?.startsWith("application/json") ?? false;
-    return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      json: isJson ? JSON.parse(text) : undefined,
+    };
   };
 }
 

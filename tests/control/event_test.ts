@@ -88,12 +88,13 @@ function sampled(first: readonly FlowFacts[]) {
   const state = { flows: first, tick: () => {}, cancelled: 0 };
   const engine = new FakeEngine();
   const ask = engine.ask.bind(engine);
-  engine.ask = ((op: never, args: never) =>
-    op === "flows"
-      ? Promise.resolve(state.flows)
-      : op === "health"
-      ? Promise.resolve({ ...HEALTH, flows: state.flows.length })
-      : ask(op, args)) as typeof engine.ask;
+  engine.ask =
+    ((op: never, args: never) =>
+      op === "flows"
+        ? Promise.resolve(state.flows)
+        : op === "health"
+        ? Promise.resolve({ ...HEALTH, flows: state.flows.length })
+        : ask(op, args)) as typeof engine.ask;
   const hub = new EventHub();
   hub.producer = sampler(engine, hub, (work) => {
     state.tick = work;
@@ -113,7 +114,11 @@ test("sampler() tells samples, and flows that open and close between two of them
   state.tick();
   deepEqual(
     (await take(stream, 3)).map(({ event, data }) => [event, data.change, data.flow?.guest]),
-    [["sample", undefined, undefined], ["flow", "opened", "10.0.2.100:40001"], ["flow", "closed", FLOW.guest]],
+    [["sample", undefined, undefined], ["flow", "opened", "10.0.2.100:40001"], [
+      "flow",
+      "closed",
+      FLOW.guest,
+    ]],
   );
   await stream.cancel();
   equal(state.cancelled, 1);
@@ -123,7 +128,8 @@ test("sampler() asks for single flows only while they are few", async () => {
   const { state, hub, engine } = sampled(Array.from({ length: TOLD_FLOWS_LIMIT + 1 }, () => FLOW));
   let asked = 0;
   const ask = engine.ask;
-  engine.ask = ((op: never, args: never) => (asked += op === "flows" ? 1 : 0, ask(op, args))) as typeof engine.ask;
+  engine.ask =
+    ((op: never, args: never) => (asked += op === "flows" ? 1 : 0, ask(op, args))) as typeof engine.ask;
   const stream = hub.subscribe(HELLO)!;
   await take(stream, 2);
   await settled();
@@ -143,7 +149,13 @@ async function settled(): Promise<void> {
 
 test("GET /v1/events streams, and a reader too many gets 503", async () => {
   const events = new EventHub();
-  const app = createApi({ engine: new FakeEngine(), settings: {}, id: "test", allowedHosts: ["sluice"], events });
+  const app = createApi({
+    engine: new FakeEngine(),
+    settings: {},
+    id: "test",
+    allowedHosts: ["sluice"],
+    events,
+  });
   const ask = () => app.request("http://sluice/v1/events", { headers: { host: "sluice" } });
   const first = await ask();
   equal(first.headers.get("content-type"), "text/event-stream");
@@ -157,7 +169,13 @@ test("GET /v1/events streams, and a reader too many gets 503", async () => {
 
 test("a change by the API is an event", async () => {
   const events = new EventHub();
-  const app = createApi({ engine: new FakeEngine(), settings: {}, id: "test", allowedHosts: ["sluice"], events });
+  const app = createApi({
+    engine: new FakeEngine(),
+    settings: {},
+    id: "test",
+    allowedHosts: ["sluice"],
+    events,
+  });
   events.producer = undefined;
   const stream = events.subscribe(HELLO)!;
   const send = (method: string, path: string, body: unknown) =>
@@ -171,8 +189,8 @@ test("a change by the API is an event", async () => {
   await send("PATCH", "/v1/qdisc/eth0", { rate: 7 });
   deepEqual(await take(stream, 4), [
     HELLO,
-    { event: "forward", data: { change: "added", spec: "8080:80" } },
-    { event: "forward", data: { change: "removed", spec: "8080:80" } },
+    { event: "forward", data: { change: "added", spec: "8080:80/tcp" } },
+    { event: "forward", data: { change: "removed", spec: "8080:80/tcp" } },
     { event: "qdisc", data: { dev: "eth0", rate: 7, burst: 100000 } },
   ]);
   events.close();

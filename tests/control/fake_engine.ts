@@ -175,6 +175,7 @@ export const HEALTH: HealthFacts = {
 };
 
 const ANSWERS: EngineAnswers = {
+  go: null,
   stack: STACK,
   flows: [FLOW],
   health: HEALTH,
@@ -183,7 +184,7 @@ const ANSWERS: EngineAnswers = {
   unpublish: null,
   qdisc: null,
   stop: null,
-} as EngineAnswers;
+};
 
 /** What was asked, in order. */
 export interface Asked {

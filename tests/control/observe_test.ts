@@ -51,7 +51,9 @@ test("GET /metrics escapes what names may hold", async () => {
 
 test("GET /openapi.json lists exactly the routes that there are", async () => {
   const app = createApi({ engine: new FakeEngine(), settings: {}, id: "test", allowedHosts: [] });
-  const served = new Set(listRoutes(app).map(({ method, path }) => `${method} ${path.replace(/:([a-z]+)/g, "{$1}")}`));
+  const served = new Set(
+    listRoutes(app).map(({ method, path }) => `${method} ${path.replace(/:([a-z]+)/g, "{$1}")}`),
+  );
   const { json } = await clientOf()("/openapi.json");
   deepEqual(json, JSON.parse(JSON.stringify(OPENAPI)));
   const told = Object.entries<Record<string, unknown>>(json.paths).flatMap(([path, methods]) =>
@@ -74,7 +76,7 @@ test("GET / is one document whose policy names its script and style, and nothing
   match(headers.get("content-type") ?? "", /^text\/html/);
   const policy = headers.get("content-security-policy") ?? "";
   equal(policy.includes("unsafe"), false);
-  for (const [tag, directive] of [["script", "script-src"], ["style", "style-src"]]) {
+  for (const [tag, directive] of [["script", "script-src"], ["style", "style-src"]] as const) {
     const content = new RegExp(`<${tag}>([^]*?)</${tag}>`).exec(text)?.[1] ?? "";
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(content)));
     ok(policy.includes(`${directive} 'sha256-${btoa(String.fromCharCode(...digest))}'`), directive);

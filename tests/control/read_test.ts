@@ -80,7 +80,15 @@ test("GET /v1/route answers as `ip -j route`, IPv4 unless asked otherwise", asyn
     (await ask("/v1/route?family=6")).text,
     JSON.stringify([
       { dst: "fd00::/64", dev: "eth0", protocol: "kernel", metric: 256, flags: [], pref: "medium" },
-      { dst: "default", gateway: "fd00::2", dev: "eth0", protocol: "static", metric: 1024, flags: [], pref: "medium" },
+      {
+        dst: "default",
+        gateway: "fd00::2",
+        dev: "eth0",
+        protocol: "static",
+        metric: 1024,
+        flags: [],
+        pref: "medium",
+      },
     ]),
   );
 });

@@ -5,6 +5,8 @@ import { BODY_LIMIT } from "../../lib/control/body.ts";
 import { clientOf, write } from "./client.ts";
 import { FakeEngine } from "./fake_engine.ts";
 
+const UDP_8080 = { protocol: "udp", hostPort: 8080, guestPort: 80 };
+
 test("PATCH /v1/qdisc/{dev} changes rate and burst, and keeps what is not said", async () => {
   const engine = new FakeEngine();
   const { status, json } = await clientOf(engine)("/v1/qdisc/eth0", write("PATCH", { rate: 250000 }));
@@ -13,24 +15,32 @@ test("PATCH /v1/qdisc/{dev} changes rate and burst, and keeps what is not said",
   deepEqual(engine.changes, [{ op: "qdisc", arguments_: { device: "eth0", rate: 250000, burst: 100000 } }]);
 });
 
-const BAD_QDISC: [why: string, path: string, body: unknown, status: number, code: string, detail: RegExp][] = [
-  ["an unknown device", "/v1/qdisc/eth9", {}, 404, "unknown-device", /"eth9": there are lo, eth0/],
-  ["a queue without a rate", "/v1/qdisc/lo", { rate: 1 }, 409, "not-shaped", /qdisc is none, not tbf/],
-  ["a rate of 0", "/v1/qdisc/eth0", { rate: 0 }, 400, "invalid-request", /positive integer/],
-  ["a fraction", "/v1/qdisc/eth0", { rate: 1.5 }, 400, "invalid-request", /positive integer/],
-  ["a text", "/v1/qdisc/eth0", { rate: "1mbit" }, 400, "invalid-request", /"1mbit"/],
-  ["null", "/v1/qdisc/eth0", { rate: -1 }, 400, "invalid-request", /-1/],
+const BAD_QDISC: [why: string, path: string, body: unknown, status: number, code: string, detail: RegExp][] =
   [
-    "a burst over 32 bits",
-    "/v1/qdisc/eth0",
-    { burst: 4294967296 },
-    400,
-    "invalid-request",
-    /^qdisc-tbf-burst must be <= 4294967295, got: 4294967296$/,
-  ],
-  ["an unknown key", "/v1/qdisc/eth0", { limit: 1 }, 400, "invalid-request", /"limit": known keys are rate, burst/],
-  ["an array", "/v1/qdisc/eth0", [], 400, "invalid-request", /JSON object/],
-];
+    ["an unknown device", "/v1/qdisc/eth9", {}, 404, "unknown-device", /"eth9": there are lo, eth0/],
+    ["a queue without a rate", "/v1/qdisc/lo", { rate: 1 }, 409, "not-shaped", /qdisc is none, not tbf/],
+    ["a rate of 0", "/v1/qdisc/eth0", { rate: 0 }, 400, "invalid-request", /positive integer/],
+    ["a fraction", "/v1/qdisc/eth0", { rate: 1.5 }, 400, "invalid-request", /positive integer/],
+    ["a text", "/v1/qdisc/eth0", { rate: "1mbit" }, 400, "invalid-request", /"1mbit"/],
+    ["null", "/v1/qdisc/eth0", { rate: -1 }, 400, "invalid-request", /-1/],
+    [
+      "a burst over 32 bits",
+      "/v1/qdisc/eth0",
+      { burst: 4294967296 },
+      400,
+      "invalid-request",
+      /^qdisc-tbf-burst must be <= 4294967295, got: 4294967296$/,
+    ],
+    [
+      "an unknown key",
+      "/v1/qdisc/eth0",
+      { limit: 1 },
+      400,
+      "invalid-request",
+      /"limit": known keys are rate, burst/,
+    ],
+    ["an array", "/v1/qdisc/eth0", [], 400, "invalid-request", /JSON object/],
+  ];
 for (const [why, path, body, status, code, detail] of BAD_QDISC) {
   test(`PATCH /v1/qdisc/{dev} refuses ${why}`, async () => {
     const engine = new FakeEngine();
@@ -43,7 +53,9 @@ for (const [why, path, body, status, code, detail] of BAD_QDISC) {
 }
 
 test("PATCH /v1/qdisc/{dev} hands on the engine's refusal", async () => {
-  const engine = new FakeEngine({ qdisc: new EngineRefusal("denied", "qdisc-tbf-rate=9 exceeds the ceiling") });
+  const engine = new FakeEngine({
+    qdisc: new EngineRefusal("denied", "qdisc-tbf-rate=9 exceeds the ceiling"),
+  });
   const answer = await clientOf(engine)("/v1/qdisc/eth0", write("PATCH", { rate: 9 }));
   equal(answer.status, 403);
   deepEqual(answer.json, { code: "denied", detail: "qdisc-tbf-rate=9 exceeds the ceiling" });
@@ -59,7 +71,39 @@ test("POST /v1/forwards publishes and answers 201 with all of them", async () =>
   const { status, json } = await clientOf(engine)("/v1/forwards", write("POST", { spec: "8080:80/udp" }));
   equal(status, 201);
   equal(json.length, 1);
-  deepEqual(engine.changes, [{ op: "publish", arguments_: { forward: "8080:80/udp" } }]);
+  deepEqual(engine.changes, [{ op: "publish", arguments_: { forward: UDP_8080 } }]);
+});
+
+test("POST /v1/forwards publishes a range, all of it or nothing", async () => {
+  const engine = new FakeEngine();
+  equal(
+    (await clientOf(engine)("/v1/forwards", write("POST", { spec: "[::1]:8000-8002:80-82" }))).status,
+    201,
+  );
+  deepEqual(
+    engine.changes.map(({ arguments_ }) => arguments_?.["forward"]),
+    [0, 1, 2].map((i) => (
+      { protocol: "tcp", hostPort: 8000 + i, guestPort: 80 + i, hostAddress: "::1" }
+    )),
+  );
+
+  const refusing = new FakeEngine();
+  const ask = refusing.ask.bind(refusing);
+  refusing.ask = (op, arguments_) =>
+    ask(op, arguments_).then((answer) => {
+      const port = (arguments_?.["forward"] as { hostPort?: number } | undefined)?.hostPort;
+      if (op === "publish" && port === 8002) {
+        throw new EngineRefusal("in-use", "Cannot listen on 8002: it is in use");
+      }
+      return answer;
+    });
+  equal((await clientOf(refusing)("/v1/forwards", write("POST", { spec: "8000-8003:80-83" }))).status, 409);
+  deepEqual(
+    refusing.changes.map((
+      { op, arguments_ },
+    ) => [op, (arguments_?.["forward"] as { hostPort: number }).hostPort]),
+    [["publish", 8000], ["publish", 8001], ["publish", 8002], ["unpublish", 8001], ["unpublish", 8000]],
+  );
 });
 
 test("DELETE /v1/forwards takes the spec from the body or from the query", async () => {
@@ -68,12 +112,14 @@ test("DELETE /v1/forwards takes the spec from the body or from the query", async
   equal((await ask("/v1/forwards", write("DELETE", { spec: "8080:80/tcp" }))).status, 200);
   equal((await ask("/v1/forwards?spec=8081:81/tcp", { method: "DELETE" })).status, 200);
   deepEqual(engine.changes.map(({ arguments_ }) => arguments_), [
-    { forward: "8080:80/tcp" },
-    { forward: "8081:81/tcp" },
+    { forward: { protocol: "tcp", hostPort: 8080, guestPort: 80 } },
+    { forward: { protocol: "tcp", hostPort: 8081, guestPort: 81 } },
   ]);
 });
 
-for (const spec of [undefined, 80, "", "80", "x:80", "70000:80", "8000-8002:80", "8080:80/sctp", "9".repeat(200)]) {
+for (
+  const spec of [undefined, 80, "", "80", "x:80", "70000:80", "8000-8002:80", "8080:80/sctp", "9".repeat(200)]
+) {
   test(`POST /v1/forwards refuses ${JSON.stringify(spec)?.slice(0, 20)}`, async () => {
     const engine = new FakeEngine();
     const { status, json } = await clientOf(engine)("/v1/forwards", write("POST", { spec }));
@@ -84,7 +130,9 @@ for (const spec of [undefined, 80, "", "80", "x:80", "70000:80", "8000-8002:80",
 }
 
 test("POST /v1/forwards says 409 for a port that is taken", async () => {
-  const engine = new FakeEngine({ publish: new EngineRefusal("in-use", "Cannot listen on 8080: it is in use") });
+  const engine = new FakeEngine({
+    publish: new EngineRefusal("in-use", "Cannot listen on 8080: it is in use"),
+  });
   equal((await clientOf(engine)("/v1/forwards", write("POST", { spec: "8080:80" }))).status, 409);
 });
 

@@ -28,7 +28,14 @@ const METRIC_V6 = { static: 1024, kernel: 256 } as const;
 
 /** The main table of one family, in the kernel's order. `ip route` without a family means IPv4. */
 export function routesJson(routes: readonly RouteFacts[], family: 4 | 6 = 4): RouteJson[] {
-  return routes.filter((route) => route.family === family).sort(compareRoutes).map(routeJson);
+  return routes.filter((route) => route.family === family && !isLocal(route)).sort(compareRoutes).map(
+    routeJson,
+  );
+}
+
+/** What leads to the loopback interface is in Linux' table `local`, which `ip route` does not show. */
+function isLocal({ protocol, scope }: RouteFacts): boolean {
+  return protocol === "kernel" && scope === "host";
 }
 
 /** One route. */
@@ -41,7 +48,8 @@ export function routeJson(route: RouteFacts): RouteJson {
     dev: route.device,
     protocol: route.protocol,
     ...(v6 || route.scope === "global" ? {} : { scope: route.scope }),
-    ...(route.source === undefined ? {} : { prefsrc: route.source }),
+    // The kernel's own IPv6 routes prefer no source: RFC 6724 chooses.
+    ...(route.source === undefined || (v6 && route.protocol === "kernel") ? {} : { prefsrc: route.source }),
     ...(metric === 0 ? {} : { metric }),
     flags: [],
     ...(v6 ? { pref: "medium" } : {}),
