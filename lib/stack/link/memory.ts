@@ -1,66 +1,88 @@
 /**
- * Two links joined in memory: what goes into one comes out of the other, without delay and without copy.
- *
- * For tests, and for two stacks in one process. The far side parses frames in place, so a frame whose payload hangs on
- * it by reference is gathered into one buffer on the way.
+ * A wire in memory: two links, each receives what the other transmits. For tests, benchmarks, and two stacks in one
+ * program.
  *
  * @module
  */
 
-import type { PacketBuffer } from "../buffer/packet.ts";
+import { Checksum, type PacketBuffer } from "../buffer/packet.ts";
 import type { BufferPool } from "../buffer/pool.ts";
-import { copyOf } from "./copy.ts";
 import { type Link, type LinkCapabilities, NO_OFFLOAD } from "./link.ts";
 
-/** Parameters of the pair; both ends are alike. */
-export interface MemoryPairOptions {
+/** How a wire is made. */
+export interface MemoryWireOptions {
   readonly mtu: number;
-  /** What the wire takes as it is; NO_OFFLOAD if absent. */
+  /** Default: none, so that checksums are computed and frames cut as for a real wire. */
   readonly capabilities?: LinkCapabilities;
-  /** Frames in flight in each direction before the wire is full; 256 if absent. */
+  /** Frames that each direction holds before `transmit` refuses. Default 256. */
   readonly limit?: number;
-  /** Where gathered frames come from; plain allocation if absent. */
-  readonly pool?: BufferPool;
 }
 
-const LIMIT = 256;
-
-/** The two ends of a wire in memory. */
-export function memoryPair(options: MemoryPairOptions): [Link, Link] {
-  const there: PacketBuffer[] = [];
-  const back: PacketBuffer[] = [];
-  return [new MemoryLink(options, there, back), new MemoryLink(options, back, there)];
-}
-
-class MemoryLink implements Link {
+/** One end of a wire. */
+export class MemoryLink implements Link {
   readonly mtu: number;
   readonly capabilities: LinkCapabilities;
-  readonly #out: PacketBuffer[];
-  readonly #in: PacketBuffer[];
+  readonly #pool: BufferPool;
   readonly #limit: number;
-  readonly #pool: BufferPool | undefined;
+  readonly #incoming: (PacketBuffer | undefined)[];
+  #head = 0;
+  #length = 0;
+  #peer: MemoryLink = this;
 
-  constructor(options: MemoryPairOptions, out: PacketBuffer[], into: PacketBuffer[]) {
+  constructor(options: MemoryWireOptions, pool: BufferPool) {
     this.mtu = options.mtu;
     this.capabilities = options.capabilities ?? NO_OFFLOAD;
-    this.#out = out;
-    this.#in = into;
-    this.#limit = options.limit ?? LIMIT;
-    this.#pool = options.pool;
+    this.#limit = options.limit ?? 256;
+    this.#incoming = new Array<PacketBuffer | undefined>(this.#limit).fill(undefined);
+    this.#pool = pool;
+  }
+
+  /** Joins two ends. */
+  static join(a: MemoryLink, b: MemoryLink): void {
+    a.#peer = b;
+    b.#peer = a;
+  }
+
+  /** Frames that wait to be received. */
+  get waiting(): number {
+    return this.#length;
   }
 
   receive(): PacketBuffer | undefined {
-    return this.#in.shift();
+    if (this.#length === 0) return undefined;
+    const frame = this.#incoming[this.#head];
+    this.#incoming[this.#head] = undefined;
+    this.#head = (this.#head + 1) % this.#limit;
+    this.#length--;
+    return frame;
   }
 
   transmit(frame: PacketBuffer): boolean {
-    if (this.#out.length >= this.#limit) return false;
-    if (frame.fragments.length === 0) {
-      this.#out.push(frame);
-      return true;
-    }
-    this.#out.push(copyOf(frame, this.#pool));
+    const peer = this.#peer;
+    if (peer.#length === peer.#limit) return false;
+    // The only copy on this wire, as a kernel would make it: the receiver must not see the sender's queue.
+    const copy = peer.#pool.take(frame.totalLength);
+    copy.end = copy.start + frame.copyTo(copy.bytes, copy.start);
+    if (frame.checksum === Checksum.partial) {
+      copy.checksum = Checksum.partial;
+      copy.checksumStart = frame.checksumStart - frame.start + copy.start;
+      copy.checksumOffset = frame.checksumOffset;
+    } else if (peer.capabilities.rxChecksum) copy.checksum = Checksum.valid;
     frame.release();
+    peer.#incoming[(peer.#head + peer.#length) % peer.#limit] = copy;
+    peer.#length++;
     return true;
   }
+}
+
+/** The two ends of a wire in memory; each takes buffers for what it receives from its pool. */
+export function memoryWire(
+  options: MemoryWireOptions,
+  poolA: BufferPool,
+  poolB: BufferPool = poolA,
+): [MemoryLink, MemoryLink] {
+  const a = new MemoryLink(options, poolA);
+  const b = new MemoryLink(options, poolB);
+  MemoryLink.join(a, b);
+  return [a, b];
 }

@@ -1,0 +1,407 @@
+/**
+ * A network interface: Ethernet in, Ethernet out, addresses, neighbours, a queueing discipline.
+ *
+ * Theory of operation
+ *
+ * ```text
+ *            ingress(frame)                                    egress()
+ *                 │                                               ▲
+ *          Ethernet filter                                     dequeue
+ *                 │                                               │
+ *      ARP ◄──────┼──────► IP input                             qdisc
+ *       │                                                         ▲ enqueue
+ *       └── transmit ◄── IP output ◄── UDP, ICMP (pushed) ────────┤
+ *                                                                 │ one segment at a time
+ *                        ready connections, in turn (pulled) ── segmenter
+ * ```
+ *
+ * Datagrams are pushed into the qdisc as they are made, and dropped when it refuses them. TCP is pulled: only when the
+ * qdisc has nothing more to give, the next ready connection is asked for one packet. So data waits in send queues, not
+ * in front of the wire; a slow wire is back-pressure; and connections take turns packet by packet.
+ *
+ * What the link cannot do is done on the way into the qdisc: cutting super-packets (`link/segment.ts`) and completing
+ * checksums. Thus a shaper counts the very bytes that the wire will carry.
+ *
+ * @module
+ */
+
+import { Checksum, Gso, type PacketBuffer } from "./buffer/packet.ts";
+import type { BufferPool } from "./buffer/pool.ts";
+import type { Counter, Counters } from "./counters.ts";
+import type { AddressFacts, QdiscFacts } from "./facts.ts";
+import { type Neighbour, NeighbourCache, type NeighbourContext } from "./ip/neighbours.ts";
+import type { RouterAdvertisement } from "./ip/router.ts";
+import { broadcastOf, inPrefix, prefixOf, type RouteTable } from "./ip/routes.ts";
+import { type InterfaceAddress, scopeOf } from "./ip/source_address.ts";
+import type { LinkCapabilities } from "./link/link.ts";
+import { Segmenter } from "./link/segment.ts";
+import { Fifo } from "./qdisc/fifo.ts";
+import type { Qdisc } from "./qdisc/qdisc.ts";
+import { ReadyRing } from "./ready_ring.ts";
+import type { TcpConnection } from "./tcp/connection.ts";
+import type { TcpPath } from "./tcp/context.ts";
+import { type Instant, NEVER } from "./time.ts";
+import type { IpAddress, IpFamily } from "./wire/address.ts";
+import { completeChecksum } from "./wire/checksum.ts";
+import {
+  emitEthernet,
+  ETHERNET_HEADER,
+  EthernetHeader,
+  EtherType,
+  type MacAddress,
+  parseEthernet,
+} from "./wire/ethernet.ts";
+import { MALFORMED, type Malformed } from "./wire/malformed.ts";
+
+/** Largest IP packet there is. */
+const MAX_IP_PACKET = 65_535;
+
+/** What {@linkcode Stack.addNic} takes. */
+export interface NicOptions {
+  /** As `ip link` shows it, e.g. `eth0`. */
+  readonly name: string;
+  readonly mac: MacAddress;
+  /** Largest IP packet on the wire, in bytes; 1280 to 65535. */
+  readonly mtu: number;
+  readonly capabilities: LinkCapabilities;
+  /** Default: a fifo of 1000 packets. */
+  readonly qdisc?: Qdisc;
+  /** Accept packets for any destination IP address: the interface of a gateway. */
+  readonly promiscuous?: boolean;
+  /** Send from any source IP address. */
+  readonly spoofing?: boolean;
+  /** Learn neighbours from the packets that they send, so that a reply needs no question. */
+  readonly learnNeighbours?: boolean;
+  /** Cut super-packets for a link that takes none; without it TCP sends segment by segment. Default true. */
+  readonly softwareGso?: boolean;
+  /** Answer router solicitations (RFC 4861 section 6.2). */
+  readonly routerAdvertisement?: RouterAdvertisement;
+}
+
+/** What an interface needs from its stack. */
+export interface NicEnvironment {
+  readonly pool: BufferPool;
+  readonly counters: Counters;
+  readonly routes: RouteTable;
+  readonly limits: { readonly neighbours: number; readonly pendingPackets: number };
+  /** Told the instant of each call that comes from outside. */
+  readonly clock: { now: Instant };
+  random(): number;
+  setTimer(item: Neighbour, at: Instant): void;
+  solicit(nic: Nic, entry: Neighbour, unicast: boolean, now: Instant): void;
+  neighbourUnreachable(nic: Nic, packet: PacketBuffer, now: Instant): void;
+  /** Cursor at the payload of the Ethernet frame. They own nothing. */
+  arpInput(nic: Nic, packet: PacketBuffer, now: Instant): void;
+  ipInput(nic: Nic, packet: PacketBuffer, family: IpFamily, ethernet: EthernetHeader, now: Instant): void;
+  /** Puts IP and Ethernet headers on what a connection dispatched, and enqueues it. Takes ownership. */
+  sendTcp(connection: TcpConnection, packet: PacketBuffer, now: Instant): void;
+}
+
+/** Counters of one direction. */
+export class Traffic {
+  bytes = 0;
+  packets = 0;
+  errors = 0;
+  dropped = 0;
+}
+
+/** A network interface of a stack. Made by {@linkcode Stack.addNic}. */
+export class Nic implements TcpPath {
+  readonly index: number;
+  readonly name: string;
+  readonly kind: "loopback" | "ether";
+  readonly mac: MacAddress;
+  readonly mtu: number;
+  readonly capabilities: LinkCapabilities;
+  /** Largest IP packet that TCP may hand over uncut; 0 if none. */
+  gsoMaxSize: number;
+  readonly promiscuous: boolean;
+  readonly spoofing: boolean;
+  readonly learnNeighbours: boolean;
+  readonly neighbours: NeighbourCache;
+  readonly rx: Traffic = new Traffic();
+  readonly tx: Traffic = new Traffic();
+  /** May be replaced while the interface runs. */
+  routerAdvertisement: RouterAdvertisement | undefined;
+  /** A frame that is on its way in was sent to a group or to everybody on the link. */
+  linkBroadcast = false;
+
+  #qdisc: Qdisc;
+  #addresses: InterfaceAddress[] = [];
+  #broadcasts: IpAddress[] = [];
+  #throttledUntil: Instant = NEVER;
+  readonly #environment: NicEnvironment;
+  readonly #softwareGso: boolean;
+  readonly #ready = new ReadyRing();
+  readonly #segmenter: Segmenter;
+  readonly #ethernet = new EthernetHeader();
+  readonly #malformed: Readonly<Record<Malformed, Counter>>;
+
+  constructor(index: number, kind: Nic["kind"], options: NicOptions, environment: NicEnvironment) {
+    const { mtu, capabilities } = options;
+    if (!Number.isInteger(mtu) || mtu < 576 || mtu > 65_536) {
+      throw new RangeError(`Cannot add interface ${options.name}: MTU ${mtu} is not 576 to 65536`);
+    }
+    this.index = index;
+    this.kind = kind;
+    this.name = options.name;
+    this.mac = options.mac;
+    this.mtu = mtu;
+    this.capabilities = capabilities;
+    this.promiscuous = options.promiscuous ?? false;
+    this.spoofing = options.spoofing ?? false;
+    this.learnNeighbours = options.learnNeighbours ?? false;
+    this.routerAdvertisement = options.routerAdvertisement;
+    this.#environment = environment;
+    this.#qdisc = options.qdisc ?? new Fifo();
+    this.#segmenter = new Segmenter(environment.pool);
+    this.#malformed = environment.counters.slots("ethernet", MALFORMED);
+    this.#softwareGso = options.softwareGso ?? true;
+    this.gsoMaxSize = this.#largestUncut();
+    const context: NeighbourContext = {
+      random: () => environment.random(),
+      setTimer: (entry, at) => environment.setTimer(entry, at),
+      solicit: (entry, unicast, now) => environment.solicit(this, entry, unicast, now),
+      transmit: (entry, packet, now) => void this.transmit(packet, entry.mac, entry.address.family, now),
+      unreachable: (_entry, packet, now) => environment.neighbourUnreachable(this, packet, now),
+      bump: (counter) => environment.counters.bump(counter),
+    };
+    this.neighbours = new NeighbourCache(context, environment.limits);
+  }
+
+  /** Addresses of this interface, in the order in which they came. */
+  get addresses(): readonly InterfaceAddress[] {
+    return this.#addresses;
+  }
+
+  get qdisc(): Qdisc {
+    return this.#qdisc;
+  }
+
+  /** Replaces the queueing discipline. What waited in the old one is dropped, as `tc qdisc replace` does. */
+  setQdisc(qdisc: Qdisc): void {
+    this.#qdisc.reset();
+    this.#qdisc = qdisc;
+    this.gsoMaxSize = this.#largestUncut();
+    this.#environment.routes.generation++; // Paths keep the size.
+  }
+
+  /** A shaper must be able to let a whole super-packet pass; what we cut ourselves is cut before it gets there. */
+  #largestUncut(): number {
+    const { gsoMaxSize } = this.capabilities;
+    if (gsoMaxSize === 0) return this.#softwareGso ? MAX_IP_PACKET : 0;
+    return Math.min(gsoMaxSize, MAX_IP_PACKET, this.#qdisc.maxPacket - ETHERNET_HEADER);
+  }
+
+  /**
+   * Gives the interface an address, and the stack the route to its prefix.
+   *
+   * @throws {RangeError} when the prefix length does not fit the family, or the address is there already
+   */
+  addAddress(address: IpAddress, prefixLength: number, options?: { scope?: AddressFacts["scope"] }): void {
+    if (this.owns(address)) {
+      throw new RangeError(`Cannot add address ${address}: ${this.name} has it already`);
+    }
+    this.#environment.routes.add({
+      destination: prefixOf(address, prefixLength),
+      prefixLength,
+      nic: this,
+      protocol: "kernel",
+      source: address,
+    });
+    this.#addresses.push({ address, prefixLength, scope: options?.scope ?? scopeOf(address) });
+    this.#rebuild();
+  }
+
+  /** Takes an address away, and the route that came with it. False: it was not there. */
+  removeAddress(address: IpAddress): boolean {
+    const at = this.#addresses.findIndex((entry) => entry.address.equals(address));
+    if (at < 0) return false;
+    this.#addresses.splice(at, 1);
+    this.#environment.routes.removeWhere((route) =>
+      route.nic === this && route.protocol === "kernel" && route.source?.equals(address) === true
+    );
+    this.#rebuild();
+    return true;
+  }
+
+  /** Whether `address` is one of this interface. */
+  owns(address: IpAddress): boolean {
+    const list = this.#addresses;
+    for (let i = 0; i < list.length; i++) if (list[i]!.address.equals(address)) return true;
+    return false;
+  }
+
+  /** Whether `address` is the directed broadcast address of one of our prefixes. */
+  isBroadcast(address: IpAddress): boolean {
+    const list = this.#broadcasts;
+    for (let i = 0; i < list.length; i++) if (list[i]!.d === address.d && address.family === 4) return true;
+    return false;
+  }
+
+  /** Whether `address` lies on this link, by one of our prefixes. */
+  onLink(address: IpAddress): boolean {
+    const list = this.#addresses;
+    for (let i = 0; i < list.length; i++) {
+      const { address: own, prefixLength } = list[i]!;
+      if (inPrefix(address, own, prefixLength)) return true;
+    }
+    return address.family === 6 && address.isLinkLocal();
+  }
+
+  /** A frame from the wire, cursor at its Ethernet header. Takes ownership. Bounded work, never throws for bad bytes. */
+  ingress(packet: PacketBuffer, now: Instant): void {
+    const { rx } = this;
+    this.#environment.clock.now = now;
+    rx.packets++;
+    rx.bytes += packet.totalLength;
+    const ethernet = this.#ethernet;
+    const reason = parseEthernet(packet, ethernet);
+    if (reason !== undefined) {
+      this.#malformed[reason].value++;
+      rx.errors++;
+    } else if (ethernet.destination.equals(this.mac)) {
+      this.linkBroadcast = false;
+      this.#dispatch(packet, ethernet, now);
+    } else if (ethernet.destination.isMulticast()) {
+      this.linkBroadcast = true;
+      this.#dispatch(packet, ethernet, now);
+      this.linkBroadcast = false;
+    } else {
+      this.#environment.counters.bump("ethernet.other-host");
+      rx.dropped++;
+    }
+    packet.release();
+  }
+
+  #dispatch(packet: PacketBuffer, ethernet: EthernetHeader, now: Instant): void {
+    switch (ethernet.etherType) {
+      case EtherType.ipv4:
+        return this.#environment.ipInput(this, packet, 4, ethernet, now);
+      case EtherType.ipv6:
+        return this.#environment.ipInput(this, packet, 6, ethernet, now);
+      case EtherType.arp:
+        return this.#environment.arpInput(this, packet, now);
+      default:
+        this.#environment.counters.bump("ethernet.unknown-type");
+        this.rx.dropped++;
+    }
+  }
+
+  /** The next frame for the wire, the caller's to release; undefined when there is none for now. */
+  egress(now: Instant): PacketBuffer | undefined {
+    const qdisc = this.#qdisc;
+    this.#environment.clock.now = now;
+    for (;;) {
+      const frame = qdisc.dequeue(now);
+      if (frame !== undefined) {
+        this.#throttledUntil = NEVER;
+        this.tx.packets++;
+        this.tx.bytes += frame.totalLength;
+        return frame;
+      }
+      // A shaper that holds packets back says with `full` how much of TCP may wait there and not in the send queues. Not
+      // nothing: datagrams that keep its queue filled would shut TCP out.
+      if (qdisc.full || !this.#pull(now)) {
+        this.#throttledUntil = qdisc.pollAt();
+        return undefined;
+      }
+    }
+  }
+
+  /** When a shaper that made `egress` return nothing will have something. */
+  pollAt(): Instant {
+    return this.#throttledUntil;
+  }
+
+  /** Whether `egress` may have a frame: false is certain. */
+  get hasEgress(): boolean {
+    return this.#ready.length > 0 || this.#segmenter.busy ||
+      (this.#throttledUntil === NEVER && this.#qdisc.pollAt() !== NEVER);
+  }
+
+  /** A connection has something to send by this interface. */
+  wantsDispatch(connection: TcpConnection): void {
+    this.#ready.push(connection);
+  }
+
+  /** Moves one packet of TCP into the qdisc. False: there is none. */
+  #pull(now: Instant): boolean {
+    const segment = this.#segmenter.next();
+    if (segment !== undefined) {
+      this.#enqueue(segment, now);
+      return true;
+    }
+    for (;;) {
+      const connection = this.#ready.shift();
+      if (connection === undefined) return false;
+      const packet = connection.dispatch(now);
+      if (packet === undefined) continue;
+      this.#ready.push(connection);
+      this.#environment.sendTcp(connection, packet, now);
+      return true;
+    }
+  }
+
+  /**
+   * Puts the Ethernet header on an IP packet and queues it. Takes ownership.
+   *
+   * @returns false when it was dropped for want of room
+   */
+  transmit(packet: PacketBuffer, destination: MacAddress, family: IpFamily, now: Instant): boolean {
+    return this.transmitFrame(packet, destination, family === 4 ? EtherType.ipv4 : EtherType.ipv6, now);
+  }
+
+  /** As {@linkcode transmit}, for any EtherType. */
+  transmitFrame(packet: PacketBuffer, destination: MacAddress, etherType: number, now: Instant): boolean {
+    emitEthernet(packet, destination, this.mac, etherType);
+    if (packet.gso === Gso.none || this.capabilities.gsoMaxSize > 0) return this.#enqueue(packet, now);
+    if (!this.#segmenter.busy) {
+      this.#segmenter.begin(packet);
+      return true;
+    }
+    // It waited for its neighbour and comes out of turn: cut it at once.
+    const segmenter = new Segmenter(this.#environment.pool);
+    segmenter.begin(packet);
+    let sent = true;
+    for (let part = segmenter.next(); part !== undefined; part = segmenter.next()) {
+      sent = this.#enqueue(part, now) && sent;
+    }
+    return sent;
+  }
+
+  #enqueue(packet: PacketBuffer, now: Instant): boolean {
+    if (packet.checksum === Checksum.partial && !this.capabilities.txChecksum) completeChecksum(packet);
+    if (this.#qdisc.enqueue(packet, now)) {
+      this.#throttledUntil = NEVER;
+      return true;
+    }
+    this.tx.dropped++;
+    packet.release();
+    return false;
+  }
+
+  /** Lets go of everything that waits. */
+  reset(): void {
+    this.#qdisc.reset();
+    this.#segmenter.reset();
+  }
+
+  /** For statistics. */
+  qdiscFacts(): QdiscFacts {
+    return this.#qdisc.facts();
+  }
+
+  #rebuild(): void {
+    this.#broadcasts = [];
+    for (const { address, prefixLength } of this.#addresses) {
+      const broadcast = broadcastOf(address, prefixLength);
+      if (broadcast !== undefined) this.#broadcasts.push(broadcast);
+    }
+  }
+}
+
+/** Bytes of the longest frame that the wire of this interface carries. */
+export function frameSize(mtu: number): number {
+  return mtu + ETHERNET_HEADER;
+}
