@@ -55,7 +55,7 @@ export type Icmpv6Repr =
   /** `pointer` is a u32. */
   | { readonly kind: "parameter-problem"; readonly code: number; readonly pointer: number };
 
-/** Whether a message belongs to {@linkcode file://./ndp.ts parseNdp}: look before you parse. Cursor at the ICMPv6 header. */
+/** Whether a message belongs to `parseNdp` in `ndp.ts`: look before you parse. Cursor at the ICMPv6 header. */
 export function isNdp(p: PacketBuffer): boolean {
   if (p.length < 1) return false;
   const type = p.view.getUint8(p.start);

@@ -56,6 +56,7 @@ export function parseIpv4(
 ): Malformed | undefined {
   const { view, start } = p;
   const available = p.end - start;
+  into.parameterProblem.code = -1;
   if (available < IPV4_HEADER) return "truncated";
   const versionAndLength = view.getUint8(start);
   if (versionAndLength >>> 4 !== 4) return "bad-version";
@@ -85,7 +86,6 @@ export function parseIpv4(
   into.headerStart = start;
   into.headerLength = headerLength;
   into.hasOptions = headerLength > IPV4_HEADER;
-  into.parameterProblem.code = -1;
 
   const payload = totalLength - headerLength;
   if (into.moreFragments && (payload & 7) !== 0) return "bad-fragment";

@@ -7,7 +7,7 @@
  * `max_dst_opts_number`). It stops at the first header that is not an extension; that protocol is the caller's business.
  *
  * A part of a fragmented datagram ends the walk at its fragment header, because what follows is the datagram's business
- * and may lie in another part. When the datagram is whole again, {@linkcode parseIpv6Extensions} goes on from there.
+ * and may lie in another part. Reassembly makes a datagram without fragment header of them, to be parsed anew.
  *
  * What the standard asks us to report to the sender is left in `IpHeader.parameterProblem`; the parser sends nothing.
  *
@@ -53,6 +53,7 @@ export const ParameterProblemCode = { erroneousHeader: 0, unknownNextHeader: 1, 
 export function parseIpv6(p: PacketBuffer, into: IpHeader, quoted = false): Malformed | undefined {
   const { view, start } = p;
   const available = p.end - start;
+  into.parameterProblem.code = -1;
   if (available < IPV6_HEADER) return "truncated";
   const first = view.getInt32(start);
   if (first >>> 28 !== 6) return "bad-version";
@@ -75,12 +76,11 @@ export function parseIpv6(p: PacketBuffer, into: IpHeader, quoted = false): Malf
   into.headerStart = start;
   into.headerLength = IPV6_HEADER;
   into.hasOptions = false;
-  into.parameterProblem.code = -1;
 
   if (!quoted) trim(p, totalLength);
   p.start = start + IPV6_HEADER;
   // The fast path: nearly every packet has none.
-  return isExtension(into.protocol) ? walk(p, into, quoted, false) : undefined;
+  return isExtension(into.protocol) ? walk(p, into, quoted) : undefined;
 }
 
 function isExtension(protocol: number): boolean {
@@ -88,24 +88,9 @@ function isExtension(protocol: number): boolean {
     protocol === IpProtocol.ipv6Fragment || protocol === IpProtocol.destinationOptions;
 }
 
-/**
- * Goes on behind the fragment headers, `into.protocol` being the first header at the cursor: for a datagram that was put
- * together from its parts. Updates `protocol`, `protocolOffset` and `headerLength`; the datagram is no fragment any more.
- */
-export function parseIpv6Extensions(p: PacketBuffer, into: IpHeader): Malformed | undefined {
-  into.moreFragments = false;
-  into.fragmentOffset = 0;
-  into.parameterProblem.code = -1;
-  return walk(p, into, false, true);
-}
-
-/** @param fragmentSeen whether a fragment header came before */
-function walk(
-  p: PacketBuffer,
-  into: IpHeader,
-  quoted: boolean,
-  fragmentSeen: boolean,
-): Malformed | undefined {
+/** Walks the extension headers from the cursor on, `into.protocol` being the first. */
+function walk(p: PacketBuffer, into: IpHeader, quoted: boolean): Malformed | undefined {
+  let fragmentSeen = false;
   const { view } = p;
   for (let walked = 0; isExtension(into.protocol); walked++) {
     if (walked === MAX_EXTENSION_HEADERS) return "too-many-extension-headers";

@@ -18,7 +18,7 @@ export const MALFORMED = [
   "bad-checksum",
   /** An IPv4 or IPv6 option whose length does not fit, or that demands that the packet be discarded. */
   "bad-option",
-  /** More options in one IPv6 header than {@linkcode file://./ipv6.ts MAX_OPTIONS}. */
+  /** More options in one IPv6 header than `MAX_OPTIONS` in `ipv6.ts`. */
   "too-many-options",
   /** LSRR or SSRR (RFC 7126 section 4.3 and 4.4: drop). */
   "source-route",
@@ -26,7 +26,7 @@ export const MALFORMED = [
   "routing-header",
   /** An IPv6 extension header in a place where none may be. */
   "bad-extension-header",
-  /** More IPv6 extension headers than {@linkcode file://./ipv6.ts MAX_EXTENSION_HEADERS}. */
+  /** More IPv6 extension headers than `MAX_EXTENSION_HEADERS` in `ipv6.ts`. */
   "too-many-extension-headers",
   /** A fragment that reaches beyond 65535 bytes, or an inner one that is not a multiple of 8 bytes. */
   "bad-fragment",

@@ -116,6 +116,14 @@ function fragment(field: number, payload: number): Uint8Array {
   return bytes;
 }
 
+test("parseIpv4() forgets the parameter problem of the packet before", () => {
+  const ip = new IpHeader();
+  parseIpv4(tight(datagram([7, 0, 0, 0])), ip);
+  equal(ip.parameterProblem.code, 0);
+  equal(parseIpv4(tight("45"), ip), "truncated");
+  equal(ip.parameterProblem.code, -1);
+});
+
 test("parseIpv4() reads the fields of a fragment", () => {
   const ip = new IpHeader();
   equal(parseIpv4(tight(fragment(0x2000 | 185, 16)), ip), undefined);

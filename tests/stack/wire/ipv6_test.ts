@@ -8,7 +8,6 @@ import {
   MAX_EXTENSION_HEADERS,
   MAX_OPTIONS,
   parseIpv6,
-  parseIpv6Extensions,
 } from "../../../lib/stack/wire/ipv6.ts";
 import { hex, roomy, tight, toHex } from "../../support/bytes.ts";
 import { FRAMES } from "../../support/frames.ts";
@@ -176,22 +175,12 @@ test("parseIpv6() stops at the fragment header of a part", () => {
   equal(p.start, 56);
 });
 
-test("parseIpv6Extensions() goes on where a whole datagram begins", () => {
-  const p = tight(packet(44, `3c00 0001 00000001 1100 ${PADDING} ${UDP}`));
+test("parseIpv6() forgets the parameter problem of the packet before", () => {
   const ip = new IpHeader();
-  equal(parseIpv6(p, ip), undefined);
-  equal(p.start, 48);
-  equal(parseIpv6Extensions(p, ip), undefined);
-  equal(ip.isFragment, false);
-  equal(ip.protocol, IpProtocol.udp);
-  equal(p.start, 56);
-});
-
-test("parseIpv6Extensions() refuses fragments inside of a whole datagram", () => {
-  const p = tight(packet(44, `2c00 0001 00000001 1100 0001 00000002 ${UDP}`));
-  const ip = new IpHeader();
-  equal(parseIpv6(p, ip), undefined);
-  equal(parseIpv6Extensions(p, ip), "bad-extension-header");
+  parseIpv6(tight(packet(60, `1100 0100 8102aaaa ${UDP}`)), ip);
+  equal(ip.parameterProblem.code, 2);
+  equal(parseIpv6(tight("60"), ip), "truncated");
+  equal(ip.parameterProblem.code, -1);
 });
 
 test("parseIpv6() reads a quotation that is cut off", () => {
