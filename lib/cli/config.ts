@@ -10,6 +10,7 @@ import { formatProblem } from "../config/origin.ts";
 import { tryResolve } from "../config/resolve.ts";
 import { type Command, type CommandContext, ExitStatus, UsageFailure } from "./command.ts";
 import { readArguments } from "./arguments.ts";
+import { oneLine } from "./one_line.ts";
 
 /** The command. */
 export const config: Command = {
@@ -66,7 +67,7 @@ async function check(context: CommandContext, args: readonly string[]): Promise<
     });
     const result = tryResolve(assignments);
     const all = "settings" in result ? problems : [...problems, ...result];
-    for (const problem of all) context.stderr(`${formatProblem(problem)}\n`);
+    for (const problem of all) context.stderr(`${oneLine(formatProblem(problem))}\n`);
     if (ignored.length > 0) {
       const names = [...new Set(ignored)].map((name) => `--${name}`).join(", ");
       context.stderr(`${path}: ignored flags of runsc that mean nothing here: ${names}\n`);

@@ -15,6 +15,7 @@ import { resolve, type Resolved } from "../config/resolve.ts";
 import { type Arguments, NO_FLAGS, readArguments } from "./arguments.ts";
 import { type Command, ExitStatus, Failure, UsageFailure } from "./command.ts";
 import { type CommandEntry, commandNames, COMMANDS, findCommand } from "./commands.ts";
+import { oneLine } from "./one_line.ts";
 
 /** The world as `main` sees it. */
 export interface Surroundings {
@@ -35,7 +36,7 @@ export async function main(
   try {
     return await dispatch(args, surroundings, commands);
   } catch (error) {
-    surroundings.stderr(`sluice: ${describe(error)}\n`);
+    surroundings.stderr(`sluice: ${oneLine(describe(error))}\n`);
     if (error instanceof ConfigError) return error.isUsage ? ExitStatus.usage : ExitStatus.failed;
     return error instanceof Failure ? error.status : ExitStatus.failed;
   }
@@ -67,7 +68,7 @@ async function dispatch(
     return ExitStatus.ok;
   }
   const resolved = await settle(command, head, own, surroundings);
-  for (const line of resolved.warnings) surroundings.stderr(`sluice: ${line}\n`);
+  for (const line of resolved.warnings) surroundings.stderr(`sluice: ${oneLine(line)}\n`);
   return await command.run({
     settings: resolved.settings,
     resolved,
@@ -127,10 +128,14 @@ async function settle(
 /** One line: `what failed: why (what to do)`. */
 function describe(error: unknown): string {
   if (error instanceof ConfigError) {
-    return `${error.isUsage ? "wrong usage" : "cannot use the configuration"}: ${error.message}`;
+    const { origin } = error.problems[0] ?? {};
+    const how = origin?.kind === "file" && error.problems.length > 1
+      ? `: sluice config check ${origin.path}`
+      : "";
+    return `${error.isUsage ? "wrong usage" : "cannot use the configuration"}: ${error.message}${how}`;
   }
   const message = error instanceof Error ? error.message : String(error);
   const hint = error instanceof Failure && error.hint !== undefined ? ` (${error.hint})` : "";
   // Messages inside the program begin with a capital; here they stand behind a colon.
-  return `${message.replace(/^Cannot /, "cannot ").replaceAll(/\s*\n\s*/g, " ")}${hint}`;
+  return `${message.replace(/^Cannot /, "cannot ")}${hint}`;
 }

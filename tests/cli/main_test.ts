@@ -192,6 +192,13 @@ const REFUSED: [line: string, status: number, stderr: string][] = [
     125,
     "sluice: flags of runsc that mean nothing here: --platform (--strict forbids them)",
   ],
+  [
+    "--config=worse.toml do true",
+    125,
+    'sluice: cannot use the configuration: worse.toml:1:1: "mtu" must be an integer, not a string; and 2 more: ' +
+    "sluice config check worse.toml",
+  ],
+  ["--a\u001b[31m\nb=1 do", 2, "sluice: wrong usage: unknown flag --a\\x1b[31m b (sluice help)"],
   ["broken", 125, "sluice: cannot go on: it broke"],
   ["config", 2, "sluice: wrong usage: config needs to know what to do (config show, or config check FILE…)"],
   [
@@ -205,12 +212,13 @@ const REFUSED: [line: string, status: number, stderr: string][] = [
 const FILES = {
   "bad.toml": `mtu = 1500\nqdsic = "tbf"\n`,
   "tbf.toml": `qdisc = "tbf"\nqdisc-tbf-rate = 5\n`,
+  "worse.toml": `mtu = "x"\ngso = 1\nnonsense = 2\n`,
   "strict.toml": `strict = true\nplatform = "kvm"\n`,
   "good.toml": `mtu = 1400\nnetwork = "none"\npublish = "1:1"\nqdisc = "none"\n`,
   "more.json": `{\n "network": "host",\n "publish": "2:2"}`,
 };
 for (const [line, status, stderr] of REFUSED) {
-  test(`main() answers ${status} to sluice ${line}`, async () => {
+  test(`main() answers ${status} to sluice ${JSON.stringify(line)}`, async () => {
     const ran = await commandLine(line === "" ? [] : line.split(" "), FILES);
     strictEqual(ran.stderr, `${stderr}\n`);
     strictEqual(ran.status, status);

@@ -46,3 +46,13 @@ for (const args of [["help", "config"], ["config", "--help"]]) {
     ok(stdout.includes("usage: sluice [flags] config show [-j]\n       sluice [flags] config check FILE…"));
   });
 }
+
+test("COMMANDS says of every command what the command says of itself", async () => {
+  for (const entry of COMMANDS) {
+    const { name, aliases, summary, usage } = await entry.load();
+    strictEqual(name, entry.name);
+    strictEqual(aliases?.join(), entry.aliases?.join(), name);
+    strictEqual(summary, entry.summary, name);
+    for (const line of usage.split("\n")) ok(line.startsWith("sluice "), line);
+  }
+});
