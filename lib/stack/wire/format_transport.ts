@@ -1,5 +1,5 @@
 /**
- * What {@linkcode file://./format.ts format.ts} says about the payload of an IP datagram.
+ * What `format.ts` says about the payload of an IP datagram.
  *
  * @module
  */
