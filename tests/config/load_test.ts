@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { loadFile, loadFiles } from "../../lib/config/load.ts";
 import { ConfigError, formatOrigin, formatProblem } from "../../lib/config/origin.ts";
 import { resolve } from "../../lib/config/resolve.ts";
@@ -178,7 +178,7 @@ for (const [path, text, problems, runtime] of BAD) {
 test("loadFile() tells where TOML is broken", async () => {
   const { problems } = await load("s.toml", `mtu = 1500\nnetwork = "none\n`);
   strictEqual(problems.length, 1);
-  strictEqual(/^s\.toml:2:\d+: not TOML: [^\n]+$/.test(problems[0]!), true, problems[0]);
+  match(problems[0]!, /^s\.toml:2:\d+: not TOML: [^\n]+$/);
 });
 
 test("loadFile() gives the system's reason for an unreadable file", async () => {
