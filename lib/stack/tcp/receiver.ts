@@ -1,0 +1,379 @@
+/**
+ * The receiving half of a connection: what has arrived, what may arrive, and when to say so.
+ *
+ * ```text
+ *   ── read ──┬── queue ──┬─ hole ─┬─ out of order ─┬───────────┬──
+ *                       next                                   edge = RCV.NXT + RCV.WND as last advertised
+ * ```
+ *
+ * The right edge never moves left (RFC 9293 section 3.8.6.2.2: "a TCP receiver SHOULD NOT shrink the window"), so what was
+ * promised is always taken. Payload stays where it was received: a segment that fills at least a quarter of its buffer is
+ * queued by reference, a smaller one is copied behind its predecessor, so that a hostile peer cannot pin 64 KiB per byte.
+ *
+ * Acknowledgements are delayed (RFC 1122 section 4.2.3.2) by 40 ms, Linux' minimum, unless more than one full segment waits,
+ * something is missing, or the connection is young ("quick acknowledgements": the peer's slow start lives on them).
+ *
+ * @module
+ */
+
+import { ChunkQueue } from "../buffer/chunk_queue.ts";
+import { Gso, type PacketBuffer } from "../buffer/packet.ts";
+import { type BufferPool, MEDIUM } from "../buffer/pool.ts";
+import { HEADROOM } from "../buffer/packet.ts";
+import { type Instant, later, MILLISECOND, NEVER } from "../time.ts";
+import type { TcpHeader } from "../wire/tcp.ts";
+import { copyPayload, Reassembly, worthHolding } from "./reassembly.ts";
+import { ReceiveBuffer } from "./receive_buffer.ts";
+import { SackBlocks } from "./sack_blocks.ts";
+import { seqAdd, seqDiff, seqGe, seqGt, seqLe, seqLt } from "./sequence.ts";
+
+/** Linux' `TCP_DELACK_MIN`; RFC 1122: "MUST be less than 0.5 seconds". */
+export const DELAYED_ACK = 40 * MILLISECOND;
+/** Linux' `TCP_MAX_QUICKACKS`. */
+const QUICK_ACKS = 16;
+/** Duplicate acknowledgements owed at once to a peer that counts them. */
+const MAX_DUPLICATES = 8;
+
+/** What a segment did: bits of the result of {@linkcode Receiver.onData}. */
+export const Arrival = {
+  /** Bytes became readable. */
+  delivered: 1,
+  /** The FIN is in sequence now. */
+  fin: 2,
+  /** Something was dropped for want of room. */
+  overflow: 4,
+} as const;
+
+/** The receiving half. */
+export class Receiver {
+  readonly queue: ChunkQueue = new ChunkQueue();
+  readonly buffer: ReceiveBuffer;
+  /** RCV.NXT. */
+  next = 0;
+  /** RCV.NXT + RCV.WND as the peer knows it. */
+  edge = 0;
+  /** Shift count of our windows. */
+  scale = 0;
+  /** The peer does SACK. */
+  sack = false;
+  delayedAck: boolean;
+  /** FIN received and in sequence. */
+  finished = false;
+  /** Largest segment seen of late: what "full-sized" means to this peer. */
+  mss = 536;
+  bytes = 0;
+
+  /** An acknowledgement must leave now. */
+  ackDue = false;
+  /** One more acknowledgement each: for a peer that counts duplicates. */
+  duplicatesDue = 0;
+  /** When a delayed acknowledgement is due. */
+  timerAt: Instant = NEVER;
+
+  readonly #pool: BufferPool;
+  readonly #reassemblyLimit: number | undefined;
+  #reassembly: Reassembly | undefined;
+  #blocks: SackBlocks | undefined;
+  #finSequence = 0;
+  #finKnown = false;
+  /** RCV.NXT when we last acknowledged. */
+  #acked = 0;
+  #quick = QUICK_ACKS;
+  #dsackLeft = 0;
+  #dsackRight = 0;
+  #dsackDue = false;
+  /** The buffer that small segments are copied to. */
+  #tail: PacketBuffer | undefined;
+
+  constructor(
+    pool: BufferPool,
+    capacity: number,
+    max: number,
+    delayedAck: boolean,
+    reassemblyLimit?: number,
+  ) {
+    this.#pool = pool;
+    this.buffer = new ReceiveBuffer(capacity, max);
+    this.delayedAck = delayedAck;
+    this.#reassemblyLimit = reassemblyLimit;
+  }
+
+  /** The peer's initial sequence number is known. */
+  synchronize(irs: number): void {
+    this.next = seqAdd(irs, 1);
+    this.#acked = this.next;
+    this.edge = this.next;
+  }
+
+  /** RCV.WND. */
+  get window(): number {
+    return Math.max(seqDiff(this.edge, this.next), 0);
+  }
+
+  /** Bytes held out of order. */
+  get outOfOrder(): number {
+    return this.#reassembly?.bytes ?? 0;
+  }
+
+  /** Whether data or SACK blocks are missing in the peer's view. */
+  get hasBlocks(): boolean {
+    return this.sack && (this.#dsackDue || (this.#blocks !== undefined && this.#blocks.count > 0));
+  }
+
+  /** RCV.NXT of the last acknowledgement: RFC 7323's Last.ACK.sent. */
+  get lastAcked(): number {
+    return this.#acked;
+  }
+
+  /** RFC 9293 section 3.10.7.4, first: the acceptability test. `length` counts SYN and FIN. */
+  accepts(sequence: number, length: number): boolean {
+    // Linux' tcp_sequence: anything that reaches RCV.NXT's left edge as last acknowledged and begins in the window.
+    return !seqLt(seqAdd(sequence, length), this.#acked) && seqLe(sequence, seqAdd(this.next, this.window));
+  }
+
+  /**
+   * Takes the payload and FIN of an acceptable segment. Does not own `packet`; holds it if it keeps the payload.
+   *
+   * @param sequence of the first payload byte
+   * @returns a mask of {@linkcode Arrival}
+   */
+  onData(sequence: number, packet: PacketBuffer, length: number, fin: boolean, now: Instant): number {
+    let end = seqAdd(sequence, length);
+    const offered = length;
+    if (length > 0) this.#measure(packet, length);
+    if (fin && !this.#finKnown && seqLe(end, this.edge)) {
+      this.#finKnown = true;
+      this.#finSequence = end;
+    }
+    // Nothing exists behind a FIN, whatever the peer says later.
+    if (this.#finKnown && seqGt(end, this.#finSequence)) end = this.#finSequence;
+    if (seqGt(end, this.edge)) end = this.edge;
+    let skip = 0;
+    if (seqLt(sequence, this.next)) {
+      this.#duplicate(sequence, seqLt(end, this.next) ? end : this.next);
+      skip = seqDiff(this.next, sequence);
+      sequence = this.next;
+    }
+    length = seqDiff(end, sequence);
+    if (length <= 0) {
+      // A duplicate, or a window probe: the peer asks where we are.
+      if (offered > 0 || fin) this.ackDue = true;
+      return this.#finish();
+    }
+    if (sequence !== this.next) return this.#early(sequence, end, packet, skip);
+    this.next = end;
+    this.bytes += length;
+    this.#append(packet, skip, length);
+    let arrival: number = Arrival.delivered;
+    const reassembly = this.#reassembly;
+    if (reassembly !== undefined && reassembly.count > 0) {
+      const before = this.next;
+      this.next = reassembly.drain(this.next, this);
+      this.bytes += seqDiff(this.next, before);
+      this.#blocks?.advance(this.next);
+      // RFC 5681 section 4.2: "immediately ... when the incoming segment fills in all or part of a gap".
+      this.ackDue = true;
+      if (reassembly.count === 0 && reassembly.bytes === 0) this.#quick = Math.max(this.#quick, 2);
+    }
+    this.#scheduleAck(now);
+    arrival |= this.#finish();
+    return arrival;
+  }
+
+  /** A full-sized segment is the largest seen of late; of a super-segment, what it was merged from. */
+  #measure(packet: PacketBuffer, length: number): void {
+    const size = packet.gso !== Gso.none && packet.gsoSize > 0 ? Math.min(packet.gsoSize, length) : length;
+    if (size >= this.mss) this.mss = size;
+  }
+
+  #early(start: number, end: number, packet: PacketBuffer, skip: number): number {
+    this.#reassembly ??= new Reassembly(this.#reassemblyLimit);
+    if (this.sack) this.#blocks ??= new SackBlocks();
+    this.ackDue = true;
+    if (!this.sack && this.duplicatesDue < MAX_DUPLICATES) this.duplicatesDue++;
+    if (this.#quick < 2) this.#quick = 2;
+    const kept = this.#reassembly.insert(start, end, packet, skip, this.#pool);
+    if (kept < 0) return Arrival.overflow;
+    if (kept === 0) {
+      this.#dsackLeft = start;
+      this.#dsackRight = end;
+      this.#dsackDue = this.sack;
+    }
+    this.#blocks?.add(start, end);
+    return 0;
+  }
+
+  /** Old data came again: acknowledge at once, and say which (RFC 2883). */
+  #duplicate(left: number, right: number): void {
+    this.ackDue = true;
+    if (!this.sack || !seqLt(left, right)) return;
+    this.#dsackLeft = left;
+    this.#dsackRight = right;
+    this.#dsackDue = true;
+  }
+
+  /** A segment that was not even acceptable may still be a duplicate to report. */
+  reportDuplicate(sequence: number, length: number): void {
+    const end = seqAdd(sequence, length);
+    if (length > 0 && seqLt(sequence, this.next)) {
+      this.#duplicate(sequence, seqLt(end, this.next) ? end : this.next);
+    }
+  }
+
+  #finish(): number {
+    if (!this.#finKnown || this.finished || this.next !== this.#finSequence) return 0;
+    this.finished = true;
+    this.next = seqAdd(this.next, 1);
+    if (seqGt(this.next, this.edge)) this.edge = this.next;
+    this.#reassembly?.clear();
+    this.#blocks?.clear();
+    this.ackDue = true;
+    return Arrival.fin;
+  }
+
+  /** Takes a piece from the reassembly queue. */
+  deliver(buffer: PacketBuffer, from: number, length: number): void {
+    this.queue.push(buffer, from, from + length);
+  }
+
+  #append(packet: PacketBuffer, skip: number, length: number): void {
+    if (packet.fragments.length === 0) {
+      if (worthHolding(packet, length)) {
+        this.queue.push(packet.retain(), packet.start + skip, packet.start + skip + length);
+        return;
+      }
+    } else if (this.#appendPieces(packet, skip, length)) return;
+    const last = this.queue.last();
+    let tail = this.#tail;
+    if (
+      last === undefined || tail === undefined || last.buffer !== tail ||
+      tail.bytes.length - last.end < length
+    ) {
+      // Small for the one message of a quiet connection, larger for a flood of them.
+      tail = this.#pool.take(last === undefined ? length : Math.max(length, MEDIUM - HEADROOM));
+      this.#tail = tail;
+      const at = tail.end;
+      tail.end += length;
+      copyPayload(packet, skip, length, tail.bytes, at);
+      this.queue.push(tail, at, tail.end);
+      return;
+    }
+    copyPayload(packet, skip, length, tail.bytes, last.end);
+    tail.end = last.end + length;
+    this.queue.extendLast(length);
+  }
+
+  /** A super-packet that crossed no wire is references to the sender's chunks: take them over, if they are large. */
+  #appendPieces(packet: PacketBuffer, skip: number, length: number): boolean {
+    const fragments = packet.fragments;
+    if (packet.end !== packet.start || length < MEDIUM) return false;
+    for (let i = 0; i < fragments.length; i++) {
+      const { buffer, start, end } = fragments[i]!;
+      if (!worthHolding(buffer, end - start)) return false;
+    }
+    for (let i = 0; length > 0; i++) {
+      const { buffer, start, end } = fragments[i]!;
+      if (skip >= end - start) {
+        skip -= end - start;
+        continue;
+      }
+      const n = Math.min(end - start - skip, length);
+      this.queue.push(buffer.retain(), start + skip, start + skip + n);
+      length -= n;
+      skip = 0;
+    }
+    return true;
+  }
+
+  #scheduleAck(now: Instant): void {
+    if (this.ackDue) return;
+    const waiting = seqDiff(this.next, this.#acked);
+    if (!this.delayedAck || this.#quick > 0 || waiting > this.mss || this.outOfOrder > 0) this.ackDue = true;
+    else if (this.timerAt === NEVER) this.timerAt = later(now, DELAYED_ACK);
+  }
+
+  /** The delayed acknowledgement is due. */
+  onTimer(now: Instant): void {
+    if (this.timerAt > now) return;
+    this.timerAt = NEVER;
+    this.ackDue = true;
+  }
+
+  /**
+   * The user has read `n` bytes.
+   *
+   * @returns whether the window opened so far that the peer should hear of it: Linux' rule, it doubles, by at least a
+   * segment or half of the buffer (RFC 9293 section 3.8.6.2.2)
+   */
+  consume(n: number, srtt: number, now: Instant): boolean {
+    this.queue.consume(n);
+    if (this.queue.length === 0) this.#tail = undefined;
+    this.buffer.onRead(n, this.mss, srtt, now);
+    if (this.finished) return false;
+    const current = this.window;
+    const possible = this.#offer();
+    if (possible < 2 * current || possible - current < Math.min(this.mss, this.buffer.capacity >> 1)) {
+      return false;
+    }
+    this.ackDue = true;
+    return true;
+  }
+
+  /** The window that could be advertised now, silly windows avoided, in units that the scale can express. */
+  #offer(): number {
+    const free = this.buffer.capacity - this.queue.length - this.outOfOrder;
+    // RFC 9293 section 3.8.6.2.2: no increase smaller than min(half the buffer, one segment).
+    if (free < Math.min(this.buffer.capacity >> 1, this.mss)) return 0;
+    return Math.min(free, 65_535 * 2 ** this.scale);
+  }
+
+  /**
+   * The window field of a segment that leaves now. Moves the right edge, never to the left.
+   *
+   * @param scaled false in a SYN (RFC 7323 section 2.2)
+   */
+  advertise(scaled: boolean): number {
+    const current = this.window;
+    const unit = scaled ? 2 ** this.scale : 1;
+    // Down for what is new, up for what was promised: the promise is kept to the byte.
+    let field = Math.floor(Math.min(this.#offer(), 65_535 * unit) / unit);
+    if (field * unit < current) field = Math.min(Math.ceil(current / unit), 65_535);
+    const edge = seqAdd(this.next, field * unit);
+    if (seqGe(edge, this.edge)) this.edge = edge;
+    return field;
+  }
+
+  /** A segment with an acknowledgement leaves: nothing is owed any more. */
+  onAckSent(): void {
+    this.#acked = this.next;
+    this.ackDue = false;
+    this.timerAt = NEVER;
+    this.#dsackDue = false;
+    if (this.duplicatesDue > 0) this.duplicatesDue--;
+    if (this.#quick > 0) this.#quick--;
+  }
+
+  /** Writes the SACK option, D-SACK first. */
+  writeSack(header: TcpHeader): void {
+    header.sackCount = 0;
+    if (!this.sack) return;
+    const most = header.hasTimestamp ? 3 : 4;
+    if (this.#dsackDue) {
+      header.sackLeft[0] = this.#dsackLeft;
+      header.sackRight[0] = this.#dsackRight;
+      header.sackCount = 1;
+    }
+    this.#blocks?.write(header, most);
+  }
+
+  /** Releases what nobody will read. */
+  clear(): void {
+    this.queue.clear();
+    this.#reassembly?.clear();
+    this.#blocks?.clear();
+    this.#tail = undefined;
+    this.timerAt = NEVER;
+    this.ackDue = false;
+    this.duplicatesDue = 0;
+  }
+}
