@@ -166,6 +166,7 @@ export const SIG = {
   TSTP: 20,
   TTIN: 21,
   TTOU: 22,
+  XFSZ: 25,
   WINCH: 28,
 } as const;
 

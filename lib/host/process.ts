@@ -9,7 +9,7 @@ import process from "node:process";
 import { check, Errno, SystemError } from "./errno.ts";
 import { cString, NativeMemory, StringVector } from "./memory.ts";
 import { findInPath } from "./runtime.ts";
-import { environment } from "./spawn.ts";
+import { environment, IGNORED_BY_RUNTIMES } from "./spawn.ts";
 import {
   execve,
   getegid,
@@ -124,7 +124,7 @@ export function withUmask<Result>(mask: number, body: () => Result): Result {
 
 /**
  * Becomes another program; returns only by throwing. All other threads of the runtime die with it, so call it from
- * the main thread. Handlers, the mask and the ignored SIGPIPE are put back to their defaults.
+ * the main thread. Handlers, the mask and ignored signals are put back to their defaults.
  *
  * @param file a path, or a name to be looked up in PATH
  * @throws {SystemError} with the code that `execve` failed with
@@ -136,7 +136,7 @@ export function becomeProgram(
 ): never {
   const zero = new NativeMemory(160);
   // struct sigaction: all zero is SIG_DFL.
-  sigaction(SIG.PIPE, zero.address, 0);
+  for (const signal of IGNORED_BY_RUNTIMES) sigaction(signal, zero.address, 0);
   pthread_sigmask(SIG_SETMASK, zero.address, 0);
   const path = file.includes("/") ? file : findInPath(file);
   if (path === undefined) throw new SystemError(`run ${file}`, Errno.ENOENT);

@@ -48,6 +48,11 @@ export interface SpawnOptions {
 }
 
 const SETPGROUP = 2, SETSIGDEF = 4, SETSIGMASK = 8;
+/**
+ * What the runtimes ignore: a broken pipe both, a file too large Bun. The last two belong to glibc's threads, and its
+ * `posix_spawn` leaves them ignored unless they are named.
+ */
+export const IGNORED_BY_RUNTIMES: readonly number[] = [SIG.PIPE, SIG.XFSZ, 32, 33];
 /** Large enough for `posix_spawnattr_t` (336) and `posix_spawn_file_actions_t` (80) of any libc. */
 const ATTRIBUTES = 512, ACTIONS = 256, SIGSET = 128;
 /** Copies of descriptors are made above this, so that no target number is in the way. */
@@ -67,7 +72,7 @@ export function spawn(options: SpawnOptions): number {
   check(posix_spawnattr_init(attributes), "prepare a program");
   check(posix_spawn_file_actions_init(actions), "prepare a program");
   try {
-    setSignals(memory, 8 + ATTRIBUTES + ACTIONS + SIGSET, options.resetSignals ?? [SIG.PIPE]);
+    setSignals(memory, 8 + ATTRIBUTES + ACTIONS + SIGSET, options.resetSignals ?? IGNORED_BY_RUNTIMES);
     posix_spawnattr_setsigmask(attributes, mask);
     posix_spawnattr_setsigdefault(attributes, defaults);
     if (processGroup !== undefined) posix_spawnattr_setpgroup(attributes, processGroup);

@@ -38,6 +38,8 @@ const GSO_TCP4 = 1, GSO_UDP = 3, GSO_TCP6 = 4, GSO_ECN = 0x80;
 const ETHERNET_HEADER = 14;
 /** Most iovecs of one frame; more fragments than this are joined into one buffer first. */
 const IOVECS = 64;
+/** Most malformed frames that one call passes over. */
+const DROPS = 64;
 /** Frames up to this length move into a buffer of their size. */
 const COPY_BREAK = MEDIUM - HEADROOM;
 
@@ -102,9 +104,12 @@ export class TapLink implements Link {
     this.capabilities = { txChecksum: checksum, rxChecksum: true, gsoMaxSize: gso && checksum ? 65_535 : 0 };
   }
 
-  /** One frame, one system call. Malformed ones are passed over, so undefined always means that the wire is dry. */
+  /**
+   * One frame, one system call. Undefined: the wire is dry, or brings so much nonsense that others must have their turn first;
+   * a level-triggered watch of the descriptor tells which.
+   */
   receive(): PacketBuffer | undefined {
-    for (;;) {
+    for (let dropped = 0; dropped < DROPS; dropped++) {
       const buffer = this.#spare ?? this.#pool.take(LARGE - HEADROOM);
       this.#spare = buffer;
       const at = HEADROOM - VNET_HEADER;
@@ -123,6 +128,7 @@ export class TapLink implements Link {
       this.#spare = undefined;
       return buffer;
     }
+    return undefined;
   }
 
   /** One frame, one system call. False: the device is full; its descriptor polls writable when it no longer is. */
