@@ -43,7 +43,7 @@ import type { Neighbour } from "./ip/neighbours.ts";
 import { IpOutput } from "./ip/output.ts";
 import { type NoPath, PathResolver } from "./ip/path.ts";
 import { PathMtuCache } from "./ip/path_mtu.ts";
-import { type Datagram, Reassembler } from "./ip/reassembly.ts";
+import { Reassembler } from "./ip/reassembly.ts";
 import { RouteTable } from "./ip/routes.ts";
 import { DEFAULT_LIMITS, type StackLimits } from "./limits.ts";
 import { LOOPBACK_CAPABILITIES, LOOPBACK_MTU, turnAround } from "./link/loopback.ts";

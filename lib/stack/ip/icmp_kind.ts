@@ -101,6 +101,7 @@ export function fromIcmpv4(repr: Icmpv4Repr): IcmpErrorKind | undefined {
         default:
           return "network-unreachable";
       }
+      // falls through: it does not, every code has returned.
     case "time-exceeded":
       return repr.code === 1 ? "reassembly-time-exceeded" : "time-exceeded";
     case "parameter-problem":
@@ -126,6 +127,7 @@ export function fromIcmpv6(repr: Icmpv6Repr): IcmpErrorKind | undefined {
         default:
           return "network-unreachable";
       }
+      // falls through: it does not, every code has returned.
     case "packet-too-big":
       return "packet-too-big";
     case "time-exceeded":

@@ -66,6 +66,8 @@ export class IpOutput {
     now: Instant,
   ): OutputError | undefined {
     this.#paths.refresh(path, now);
+    // First of all: a question to the neighbour is a packet of its own, and would use the header below.
+    const resolved = this.#resolve(path, now);
     const header = this.#header;
     header.source = path.source;
     header.destination = path.destination;
@@ -83,7 +85,7 @@ export class IpOutput {
         packet.release();
         return "message-size";
       }
-      return this.#fragment(path, packet, payload, now);
+      return this.#fragment(path, packet, payload, resolved, now);
     }
     if (v4) {
       header.identification = path.identification = (path.identification + 1) & 0xffff;
@@ -91,32 +93,39 @@ export class IpOutput {
     } else {
       emitIpv6(packet, header, payload);
     }
-    return this.#link(path, packet, now);
+    return this.#link(path, packet, resolved, now);
+  }
+
+  /** Whether the next hop's hardware address is known; asks for it if not. */
+  #resolve(path: IpPath, now: Instant): boolean {
+    if (path.hardware !== undefined) return true;
+    const { neighbours } = path.nic;
+    let neighbour = path.neighbour;
+    if (neighbour === undefined || !neighbour.attached) {
+      neighbour = path.neighbour = neighbours.entry(path.nextHop);
+    }
+    return neighbours.use(neighbour, now);
   }
 
   /** Hands a packet with a complete IP header to the next hop. Takes ownership. */
-  #link(path: IpPath, packet: PacketBuffer, now: Instant): OutputError | undefined {
-    const { nic } = path;
-    if (path.hardware !== undefined) {
-      return nic.transmit(packet, path.hardware, path.destination.family, now)
-        ? undefined
-        : "no-buffer-space";
+  #link(path: IpPath, packet: PacketBuffer, resolved: boolean, now: Instant): OutputError | undefined {
+    const { nic, neighbour } = path;
+    if (!resolved) {
+      nic.neighbours.hold(neighbour!, packet);
+      return undefined;
     }
-    let neighbour = path.neighbour;
-    if (neighbour === undefined || !neighbour.attached) {
-      neighbour = path.neighbour = nic.neighbours.entry(path.nextHop);
-    }
-    if (nic.neighbours.use(neighbour, now)) {
-      return nic.transmit(packet, neighbour.mac, path.destination.family, now)
-        ? undefined
-        : "no-buffer-space";
-    }
-    nic.neighbours.hold(neighbour, packet);
-    return undefined;
+    const hardware = path.hardware ?? neighbour!.mac;
+    return nic.transmit(packet, hardware, path.destination.family, now) ? undefined : "no-buffer-space";
   }
 
   /** RFC 791 section 2.3, RFC 8200 section 4.5: parts of the largest multiple of 8 bytes that fits. */
-  #fragment(path: IpPath, packet: PacketBuffer, payload: number, now: Instant): OutputError | undefined {
+  #fragment(
+    path: IpPath,
+    packet: PacketBuffer,
+    payload: number,
+    resolved: boolean,
+    now: Instant,
+  ): OutputError | undefined {
     completeChecksum(packet); // It covers the whole, so it cannot be left to the link.
     const header = this.#header;
     const v4 = path.destination.family === 4;
@@ -142,7 +151,7 @@ export class IpOutput {
         emitIpv6(part, header, size + IPV6_FRAGMENT_HEADER);
       }
       this.#counters.bump("ip.fragments-sent");
-      error = this.#link(path, part, now);
+      error = this.#link(path, part, resolved, now);
     }
     packet.release();
     return error;
