@@ -5,7 +5,7 @@
  * @module
  */
 
-import { main } from "./lib/cli/main.ts";
+import { STAGE_COMMAND } from "./lib/cli/stage.ts";
 import {
   args,
   env,
@@ -16,6 +16,9 @@ import {
   writeStdout,
 } from "./lib/host/runtime.ts";
 
+if (args[0] === STAGE_COMMAND) (await import("./lib/attach/tap/stage.ts")).runStage();
+
+const { main } = await import("./lib/cli/main.ts");
 exit(
   await main(args, {
     stdout: writeStdout,

@@ -33,14 +33,24 @@ export interface HealthFacts {
   readonly longestTurn: number;
 }
 
+/** A port to publish, or to publish no longer. */
+export interface PublishRequest {
+  readonly protocol: "tcp" | "udp";
+  readonly hostAddress?: string;
+  readonly hostPort: number;
+  readonly guestPort: number;
+}
+
 /** A question to the engine. `id` comes back in the answer. */
 export type EngineRequest =
+  /** Everything is in place: let the program start. */
+  | { readonly id: number; readonly op: "go" }
   | { readonly id: number; readonly op: "stack" }
   | { readonly id: number; readonly op: "flows" }
   | { readonly id: number; readonly op: "health" }
   | { readonly id: number; readonly op: "forwards" }
-  | { readonly id: number; readonly op: "publish"; readonly forward: string }
-  | { readonly id: number; readonly op: "unpublish"; readonly forward: string }
+  | { readonly id: number; readonly op: "publish"; readonly forward: PublishRequest }
+  | { readonly id: number; readonly op: "unpublish"; readonly forward: PublishRequest }
   | {
     readonly id: number;
     readonly op: "qdisc";
@@ -52,6 +62,7 @@ export type EngineRequest =
 
 /** What each question is answered with. */
 export interface EngineAnswers {
+  go: null;
   stack: StackFacts;
   flows: readonly FlowFacts[];
   health: HealthFacts;
@@ -65,7 +76,10 @@ export interface EngineAnswers {
 /** What the engine posts to the main thread. */
 export type EngineMessage =
   | { readonly type: "ready" }
-  | { readonly type: "failed"; readonly message: string }
+  | { readonly type: "failed"; readonly message: string; readonly status: number }
+  /** The guest ended: its status, or 128 + the signal that ended it. */
+  | { readonly type: "exited"; readonly status: number }
+  | { readonly type: "stopped" }
   | { readonly type: "answer"; readonly id: number; readonly value: unknown }
   | { readonly type: "refused"; readonly id: number; readonly code: string; readonly message: string }
   | { readonly type: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly text: string };

@@ -18,7 +18,7 @@ export const CAP = {
   SYS_ADMIN: 21,
 } as const;
 
-const PR_CAPBSET_READ = 23, PR_CAPBSET_DROP = 24, PR_CAP_AMBIENT = 47, PR_CAP_AMBIENT_CLEAR_ALL = 4;
+const PR_CAPBSET_DROP = 24, PR_CAP_AMBIENT = 47, PR_CAP_AMBIENT_CLEAR_ALL = 4;
 const VERSION_3 = 0x20080522;
 /** Behind the header, two triples of effective, permitted, inheritable: the low and the high 32 capabilities. */
 const HEADER = 8;
@@ -34,16 +34,17 @@ export function hasCapability(capability: number): boolean {
 }
 
 /**
- * Gives up all capabilities for good: this thread, and whatever it executes, even as user 0 of its namespace. Other threads
- * keep theirs, so call it just before the program is replaced.
+ * Gives up what this thread holds, so that the program it executes holds nothing. Call it just before that.
+ *
+ * The bounding set keeps all but CAP_SYS_ADMIN, with which a program could undo mounts that hide things from it. An
+ * empty one would be stricter than the host is: `ping` and others carry capabilities in their files, and execve
+ * refuses such a file with EPERM when the bounding set lacks them (capabilities(7)). In a user namespace of the
+ * program's own they give power over nothing else.
  */
-export function dropAllCapabilities(): void {
-  // Without CAP_SETPCAP the bounding set stays; then there is nothing in it that execve could give us, unless we are user 0.
-  for (let capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
-    const result = prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
-    if (result === -Errno.EPERM) break;
-    check(result, "give up capabilities");
-  }
+export function dropCapabilities(): void {
+  const result = prctl(PR_CAPBSET_DROP, CAP.SYS_ADMIN, 0, 0, 0);
+  // Without CAP_SETPCAP there is nothing to drop.
+  if (result !== -Errno.EPERM) check(result, "give up capabilities");
   // Old kernels have no ambient set to clear.
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   memory.words.fill(0);

@@ -58,10 +58,19 @@ export function readTextFileSync(path: string): string {
 export function findInPath(name: string): string | undefined {
   for (const folder of (env.PATH ?? "/usr/local/bin:/usr/bin:/bin").split(":")) {
     const path = `${folder === "" ? "." : folder}/${name}`;
-    const found = statSync(path, { throwIfNoEntry: false });
-    if (found?.isFile() && (found.mode & 0o111) !== 0) return path;
+    if (isExecutable(path)) return path;
   }
   return undefined;
+}
+
+/** False also for what we may not look at: the search goes on, as a shell's does. */
+function isExecutable(path: string): boolean {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found?.isFile() === true && (found.mode & 0o111) !== 0;
+  } catch {
+    return false;
+  }
 }
 
 /** The words that start this same program again: a compiled binary, or the runtime with its main module. */

@@ -9,7 +9,7 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 
 /** Something a machine may lack. */
-export type Need = "root" | "tun" | "userns" | "netns" | `tool:${string}`;
+export type Need = "root" | "tun" | "userns" | "netns" | `tool:${string}` | `user:${string}`;
 
 const REASON: Readonly<Record<string, string>> = {
   root: "needs to run as root",
@@ -34,6 +34,7 @@ function has(need: Need): boolean {
     case "netns":
       return spawnSync("unshare", ["--net", "true"]).status === 0;
     default:
+      if (need.startsWith("user:")) return spawnSync("id", ["-u", need.slice("user:".length)]).status === 0;
       return spawnSync("sh", ["-c", `command -v ${need.slice("tool:".length)}`]).status === 0;
   }
 }
@@ -45,7 +46,8 @@ function has(need: Need): boolean {
 export function needs(...wanted: readonly Need[]): { skip: string | false } {
   const missing = wanted.find((need) => !has(need));
   if (missing === undefined) return { skip: false };
-  const reason = REASON[missing] ?? `needs the program ${missing.slice("tool:".length)}`;
+  const [kind, name] = missing.split(":");
+  const reason = REASON[missing] ?? (kind === "user" ? `needs a user ${name}` : `needs the program ${name}`);
   if (process.env["SLUICE_STRICT"] === "1") throw new Error(`Cannot run this test: it ${reason}`);
   return { skip: reason };
 }

@@ -1,0 +1,69 @@
+/**
+ * What passes between the engine and the stage inside the guest's namespaces, over one `SOCK_SEQPACKET` socketpair.
+ *
+ * ```text
+ *   engine                              stage
+ *     ── StageConfig (JSON) ──────────▶   makes lo and the TAP, addresses, routes, mounts
+ *     ◀── {"tap":true} + descriptor ──    (or {"ready":true} where the mode has no device)
+ *         builds NIC and uplink
+ *     ── {"go":true} ─────────────────▶   restores signals and limits, drops capabilities, execs
+ *     ◀── end of file ────────────────    the program runs   (or {"failed": …}: it does not)
+ * ```
+ *
+ * Closed-on-exec does the rest: the guest inherits nothing of this.
+ *
+ * @module
+ */
+
+/** The descriptor that the stage finds its end of the socketpair under. */
+export const STAGE_FD = 3;
+
+/** Longest message; a configuration with a thousand-entry environment fits. */
+export const STAGE_MESSAGE_MAX = 1 << 20;
+
+/** One address of the guest's interface. */
+export interface StageAddress {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** The guest's interface. */
+export interface StageDevice {
+  readonly name: string;
+  readonly mtu: number;
+  /** Colon-separated; the kernel picks one if absent. */
+  readonly mac?: string;
+  readonly addresses: readonly StageAddress[];
+  /** Default gateways, at most one per family. */
+  readonly gateways: readonly string[];
+}
+
+/** What the stage is to do. */
+export interface StageConfig {
+  /** Absent: only `lo` is brought up. */
+  readonly device?: StageDevice;
+  /** Contents to show as /etc/resolv.conf, by a bind mount. Needs a mount namespace of our own. */
+  readonly resolvConf?: string;
+  /** Where the file for that bind mount may be made, on the host. */
+  readonly scratch?: string;
+  /** A directory that the guest must find empty: the one with the control sockets. */
+  readonly hide?: string;
+  /** The program to execute. Absent: the stage ends once the device is made (`sluice attach`). */
+  readonly program?: StageProgram;
+}
+
+/** The program that takes the stage's place. */
+export interface StageProgram {
+  readonly argv: readonly string[];
+  /** Soft and hard RLIMIT_NOFILE to restore: script runtimes raise the soft one. */
+  readonly noFile: readonly [soft: number, hard: number];
+  /** Whether capabilities came from a user namespace of ours and must go. */
+  readonly dropCapabilities: boolean;
+}
+
+/** What the stage answers. */
+export type StageReply =
+  | { readonly tap: true }
+  | { readonly ready: true }
+  | { readonly warning: string }
+  | { readonly failed: string; readonly status: number };

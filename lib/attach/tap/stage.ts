@@ -1,0 +1,116 @@
+/**
+ * The stage: our own binary inside the guest's fresh namespaces, for as long as it takes to furnish them.
+ *
+ * It makes the TAP and hands it out, sets addresses and routes, shows the guest a resolv.conf that leads to the
+ * gateway, hides the control sockets, waits for the engine's word, and becomes the program. What the script runtime
+ * changed of signals and limits is put back first, and capabilities that came with our user namespace go.
+ *
+ * @module
+ */
+
+import { furnishInterface } from "./interface.ts";
+import { SystemError } from "../../host/errno.ts";
+import { receiveMessage, sendDescriptor, sendMessage } from "../../host/fdpass.ts";
+import { dropCapabilities } from "../../host/capabilities.ts";
+import { bindMount, mountEmpty } from "../../host/mount.ts";
+import { becomeProgram, dieWithParent, effectiveGroup, setNoFileLimit } from "../../host/process.ts";
+import { exitNow } from "../../host/sys.ts";
+import { openTap } from "../../host/tun.ts";
+import { directoryExists, linkTarget, withTemporaryFile, writeText } from "../../host/files.ts";
+import { findInPath } from "../../host/runtime.ts";
+import {
+  STAGE_FD,
+  STAGE_MESSAGE_MAX,
+  type StageConfig,
+  type StageProgram,
+  type StageReply,
+} from "./protocol.ts";
+
+const encoder = new TextEncoder();
+
+/** Runs the stage to its end; does not return. */
+export function runStage(): never {
+  let status = 125;
+  try {
+    const config = hear() as StageConfig | undefined;
+    if (config === undefined) exitNow(status);
+    dieWithParent();
+    furnish(config as StageConfig);
+    const { program } = config as StageConfig;
+    if (program === undefined) exitNow(0);
+    // No word: the engine ended, and so does everything it started.
+    if (hear() === undefined) exitNow(status);
+    status = become(program as StageProgram);
+  } catch (error) {
+    say({ failed: error instanceof Error ? error.message : String(error), status });
+  }
+  exitNow(status);
+  throw new Error("unreachable");
+}
+
+function hear(): unknown {
+  const { bytes } = receiveMessage(STAGE_FD, STAGE_MESSAGE_MAX);
+  return bytes.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(bytes));
+}
+
+function say(reply: StageReply, descriptor?: number): void {
+  const bytes = encoder.encode(JSON.stringify(reply));
+  if (descriptor === undefined) sendMessage(STAGE_FD, bytes);
+  else sendDescriptor(STAGE_FD, descriptor, bytes);
+}
+
+function furnish(config: StageConfig): void {
+  const { device } = config;
+  allowPing();
+  const tap = device === undefined ? undefined : openTap(device.name);
+  furnishInterface(device);
+  mounts(config);
+  if (tap === undefined) say({ ready: true });
+  else say({ tap: true }, tap.fd);
+}
+
+/** Unprivileged echo sockets (icmp(7)): a fresh network namespace allows them to nobody. */
+function allowPing(): void {
+  const group = effectiveGroup();
+  writeText("/proc/sys/net/ipv4/ping_group_range", `${group} ${group}`);
+}
+
+function mounts(config: StageConfig): void {
+  const { resolvConf, scratch, hide } = config;
+  try {
+    if (resolvConf !== undefined && scratch !== undefined) showResolvConf(resolvConf, scratch);
+    if (hide !== undefined && directoryExists(hide)) mountEmpty(hide);
+  } catch (error) {
+    // A guest without these works; it must only be said.
+    if (!(error instanceof SystemError)) throw error;
+    say({ warning: error.message });
+  }
+}
+
+/** A bind mount holds the file by itself, so its name can go at once. */
+function showResolvConf(text: string, scratch: string): void {
+  // /etc/resolv.conf is a symbolic link on many machines; what is mounted on is what it leads to.
+  const target = linkTarget("/etc/resolv.conf");
+  if (target === undefined) return;
+  withTemporaryFile(scratch, text, (path) => bindMount(path, target));
+}
+
+/** Becomes the program; returns the status to exit with if that fails. */
+function become(program: StageProgram): number {
+  setNoFileLimit(program.noFile);
+  if (program.dropCapabilities) dropCapabilities();
+  const name = program.argv[0]!;
+  const file = name.includes("/") ? name : findInPath(name);
+  if (file === undefined) {
+    say({ failed: `Cannot run ${name}: it is not in PATH`, status: 127 });
+    return 127;
+  }
+  try {
+    becomeProgram(file, program.argv);
+  } catch (error) {
+    const notFound = error instanceof SystemError && error.code === "ENOENT";
+    const status = notFound ? 127 : 126;
+    say({ failed: error instanceof Error ? error.message : String(error), status });
+    return status;
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The engine's side of the stage: has the device made, lets the program start, and hears why if it does not.
+ *
+ * @module
+ */
+
+import { receiveMessage, sendMessage } from "../../host/fdpass.ts";
+import { NativeMemory } from "../../host/memory.ts";
+import { EpollEvents, type Reactor } from "../../host/reactor.ts";
+import { close, read } from "../../host/sys.ts";
+import { setReceiveTimeout } from "../../host/socket_pair.ts";
+import { STAGE_MESSAGE_MAX, type StageReply } from "./protocol.ts";
+
+/** How long the stage may take: it waits for nothing but the kernel. */
+const PREPARE_SECONDS = 20;
+
+/** A stage that waits at the other end of `fd`. */
+export class Stage {
+  readonly #reactor: Reactor;
+  readonly #fd: number;
+  readonly #log: (level: "warn", text: string) => void;
+  readonly #fail: (message: string, status: number) => void;
+  readonly #memory = new NativeMemory(4_096);
+  #open = true;
+
+  constructor(
+    reactor: Reactor,
+    fd: number,
+    log: (level: "warn", text: string) => void,
+    fail: (message: string, status: number) => void,
+  ) {
+    this.#reactor = reactor;
+    this.#fd = fd;
+    this.#log = log;
+    this.#fail = fail;
+    setReceiveTimeout(fd, PREPARE_SECONDS);
+  }
+
+  /**
+   * Hands the stage its configuration and waits until everything is made; blocks, before the loop begins.
+   *
+   * @returns the TAP's descriptor, or undefined if the configuration has no device
+   * @throws {Error} with the stage's own words
+   */
+  prepare(config: string): number | undefined {
+    const bytes = new TextEncoder().encode(config);
+    if (bytes.length > STAGE_MESSAGE_MAX) {
+      throw new RangeError("Cannot start the stage: its configuration is too long");
+    }
+    sendMessage(this.#fd, bytes);
+    for (;;) {
+      const { bytes: answer, descriptors } = receiveMessage(this.#fd, STAGE_MESSAGE_MAX);
+      if (answer.length === 0) {
+        throw new Error(
+          "Cannot make the guest's namespace: the stage ended before it was ready (its reason is above)",
+        );
+      }
+      const reply = JSON.parse(new TextDecoder().decode(answer)) as StageReply;
+      if ("failed" in reply) throw new Error(reply.failed);
+      if ("warning" in reply) this.#log("warn", reply.warning);
+      else if ("tap" in reply) return descriptors[0];
+      else return undefined;
+    }
+  }
+
+  /** Lets the program start, and listens for why it does not. */
+  go(): void {
+    sendMessage(this.#fd, new TextEncoder().encode('{"go":true}'));
+    this.#reactor.add(this.#fd, EpollEvents.in, this);
+  }
+
+  onReady(): void {
+    const length = read(this.#fd, this.#memory.address, this.#memory.bytes.length);
+    // End of file: the descriptor was closed by a successful execve.
+    if (length > 0) {
+      const reply = JSON.parse(
+        new TextDecoder().decode(this.#memory.bytes.subarray(0, length)),
+      ) as StageReply;
+      if ("failed" in reply) this.#fail(reply.failed, reply.status);
+    }
+    this.close();
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#reactor.remove(this.#fd);
+    close(this.#fd);
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * From settings to a process that waits in its namespaces for the engine's word.
+ *
+ * @module
+ */
+
+import { enterExisting, enterNew, type NamespaceCommand, type Tools } from "../attach/tap/namespaces.ts";
+import { STAGE_FD, type StageConfig, type StageDevice } from "../attach/tap/protocol.ts";
+import { guestResolvConf, parseResolvConf, type ResolvConf } from "../config/resolv_conf.ts";
+import type { Settings } from "../config/settings.ts";
+import { findInPath, ownCommand, readTextFileSync } from "../host/runtime.ts";
+import { effectiveUser, inheritedNoFile, namespaceOf } from "../host/process.ts";
+import { socketPair } from "../host/socket_pair.ts";
+import { runtimeDirectory } from "../host/files.ts";
+import { spawn } from "../host/spawn.ts";
+import { close } from "../host/sys.ts";
+import type { ModeConfig } from "../modes/mode.ts";
+import { type CommandContext, Failure } from "./command.ts";
+import { STAGE_COMMAND } from "./stage.ts";
+
+/** What is to be behind the stack. */
+export type Guest =
+  | { readonly kind: "program"; readonly argv: readonly string[] }
+  | { readonly kind: "attach"; readonly target: { readonly pid: number } | { readonly path: string } };
+
+/** A guest that waits, and what the engine must know of it. */
+export interface Launched {
+  /** Process id, or 0 if nobody's end ends the session. */
+  readonly child: number;
+  readonly mode: ModeConfig;
+  /** For `sluice ls`. */
+  readonly command: readonly string[];
+}
+
+/** Spawns the guest's first process. Throws a {@linkcode Failure} that says what to do if it cannot. */
+export function launch(context: CommandContext, guest: Guest): Launched {
+  const { settings } = context;
+  const resolv = hostResolvConf();
+  const command = guest.kind === "program" ? guest.argv : ["attach"];
+  if (settings.network === "host" && guest.kind === "program") {
+    const child = spawnGuest({ argv: guest.argv, cwd: settings.cwd, stage: undefined });
+    return { child, command, mode: modeConfig(settings, resolv, undefined, undefined) };
+  }
+  if (settings.attach === "sockets") {
+    throw new Failure("Cannot use --attach=sockets: this version has the attachment tap", "use --attach=tap");
+  }
+  const tools = findTools();
+  const root = effectiveUser() === 0;
+  if (settings.rootless === false && !root) {
+    throw new Failure("Cannot run with --rootless=false: this is an ordinary user", "leave the flag away");
+  }
+  const stage = [...ownCommand(), STAGE_COMMAND];
+  let namespaces: NamespaceCommand;
+  try {
+    namespaces = guest.kind === "program"
+      ? enterNew(stage, root && settings.rootless !== true, tools)
+      : enterExisting(stage, targetOf(guest.target, root), tools);
+  } catch (error) {
+    throw new Failure(error instanceof Error ? error.message : String(error));
+  }
+  const stageConfig: StageConfig = guest.kind === "program"
+    ? {
+      ...device(settings),
+      ...(settings.network === "none" ? {} : { resolvConf: guestResolvConf(settings.dns, resolv) }),
+      scratch: runtimeDirectory(),
+      hide: runtimeDirectory(),
+      program: {
+        argv: guest.argv,
+        noFile: inheritedNoFile(),
+        dropCapabilities: namespaces.ownsUserNamespace,
+      },
+    }
+    : device(settings);
+  const [ours, theirs] = socketPair();
+  const child = spawnGuest({ argv: namespaces.argv, cwd: settings.cwd, stage: theirs });
+  close(theirs);
+  return {
+    child: guest.kind === "program" ? child : "pid" in guest.target ? guest.target.pid : 0,
+    command,
+    mode: modeConfig(settings, resolv, ours, JSON.stringify(stageConfig)),
+  };
+}
+
+function spawnGuest(
+  what: { argv: readonly string[]; cwd: string | undefined; stage: number | undefined },
+): number {
+  const [file] = what.argv;
+  try {
+    return spawn({
+      file: file!,
+      argv: what.argv,
+      descriptors: what.stage === undefined ? [] : [{ from: what.stage, to: STAGE_FD }],
+      ...(what.cwd === undefined ? {} : { cwd: what.cwd }),
+    });
+  } catch (error) {
+    const code = (error as { code?: string }).code;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Failure(`Cannot run ${file}: ${why}`, undefined, code === "ENOENT" ? 127 : 126);
+  }
+}
+
+function findTools(): Tools {
+  const tools: { -readonly [K in keyof Tools]: Tools[K] } = {};
+  for (const name of ["unshare", "bwrap", "nsenter"] as const) {
+    const path = findInPath(name);
+    if (path !== undefined) tools[name] = path;
+  }
+  return tools;
+}
+
+function targetOf(target: { readonly pid: number } | { readonly path: string }, root: boolean) {
+  if ("path" in target) return target;
+  const theirs = namespaceOf(target.pid, "user");
+  if (theirs === undefined) {
+    throw new Failure(`Cannot attach to process ${target.pid}: it does not exist, or it is not yours`);
+  }
+  return { pid: target.pid, ownUserNamespace: !root && theirs !== namespaceOf("self", "user") };
+}
+
+function hostResolvConf(): ResolvConf {
+  try {
+    return parseResolvConf(readTextFileSync("/etc/resolv.conf"));
+  } catch {
+    return { nameservers: [], kept: [] };
+  }
+}
+
+function device(settings: Settings): { device?: StageDevice } {
+  if (settings.network === "none") return {};
+  const cidr = ({ address, prefixLength }: Settings["address"]) => ({
+    address: String(address),
+    prefixLength,
+  });
+  return {
+    device: {
+      name: "eth0",
+      mtu: settings.mtu,
+      ...(settings.mac === undefined ? {} : { mac: settings.mac }),
+      addresses: [cidr(settings.address), cidr(settings.address6)],
+      gateways: [String(settings.gateway), String(settings.gateway6)],
+    },
+  };
+}
+
+function modeConfig(
+  settings: Settings,
+  resolv: ResolvConf,
+  stage: number | undefined,
+  stageConfig: string | undefined,
+): ModeConfig {
+  const cidr = ({ address, prefixLength }: Settings["address"]) => ({
+    address: String(address),
+    prefixLength,
+  });
+  return {
+    network: settings.network as ModeConfig["network"],
+    attach: "tap",
+    ...(stage === undefined ? {} : { stage }),
+    ...(stageConfig === undefined ? {} : { stageConfig }),
+    address: cidr(settings.address),
+    address6: cidr(settings.address6),
+    gateway: String(settings.gateway),
+    gateway6: String(settings.gateway6),
+    dns: String(settings.dns),
+    mtu: settings.mtu,
+    resolvers: resolv.nameservers.map((address) => ({ address: String(address), port: 53 })),
+    hostLoopback: settings.hostLoopback,
+    publish: settings.publish.map(({ hostAddress, ...rest }) =>
+      hostAddress === undefined ? rest : { ...rest, hostAddress: String(hostAddress) }
+    ),
+    qdisc: { kind: settings.qdisc, rate: settings.qdiscTbfRate, burst: settings.qdiscTbfBurst },
+    pcapLog: settings.pcapLog ?? "",
+    logPackets: settings.logPackets,
+    gso: settings.gso,
+  };
+}

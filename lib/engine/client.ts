@@ -1,0 +1,106 @@
+/**
+ * The engine as the main thread sees it.
+ *
+ * @module
+ */
+
+import { NativeMemory } from "../host/memory.ts";
+import { close, write } from "../host/sys.ts";
+import { socketPair } from "../host/socket_pair.ts";
+import { startWorker, type WorkerHandle } from "../host/worker.ts";
+import type { EngineConfig } from "./config.ts";
+import { type EngineAnswers, type EngineClient, type EngineMessage, EngineRefusal } from "./messages.ts";
+import { REQUEST_MAX } from "./requests.ts";
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/** What the main thread is told without having asked. */
+export interface EngineEvents {
+  onLog(level: string, text: string): void;
+}
+
+/** A running engine. */
+export class EngineHandle implements EngineClient {
+  /** Settles when the data plane is set up; rejects with a clear message if it cannot be. */
+  readonly ready: Promise<void>;
+  /** Exit status of the child, or 125 once the engine has failed. */
+  readonly over: Promise<{ status: number; message?: string }>;
+  readonly #worker: WorkerHandle;
+  readonly #requests: number;
+  readonly #memory = new NativeMemory(REQUEST_MAX);
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 1;
+
+  constructor(config: Omit<EngineConfig, "requests">, events: EngineEvents) {
+    const [ours, theirs] = socketPair();
+    this.#requests = ours;
+    this.#worker = startWorker(new URL("./worker.ts", import.meta.url));
+    const ready = Promise.withResolvers<void>();
+    const over = Promise.withResolvers<{ status: number; message?: string }>();
+    this.ready = ready.promise;
+    this.over = over.promise;
+    // Who awaits only one of the two must not see the other as an unhandled rejection.
+    this.ready.catch(() => {});
+    this.#worker.onMessage = (data) => {
+      const message = data as EngineMessage;
+      switch (message.type) {
+        case "ready":
+          return ready.resolve();
+        case "failed":
+          ready.reject(new EngineRefusal("failed", message.message));
+          return over.resolve({ status: message.status, message: message.message });
+        case "exited":
+          return over.resolve({ status: message.status });
+        case "stopped":
+          return over.resolve({ status: 0 });
+        case "answer":
+          return this.#take(message.id)?.resolve(message.value);
+        case "refused":
+          return this.#take(message.id)?.reject(new EngineRefusal(message.code, message.message));
+        case "log":
+          return events.onLog(message.level, message.text);
+      }
+    };
+    this.#worker.onError = (why) => {
+      ready.reject(new EngineRefusal("failed", why));
+      over.resolve({ status: 125, message: `the engine failed: ${why}` });
+    };
+    this.#worker.post({ ...config, requests: theirs });
+  }
+
+  ask<Op extends keyof EngineAnswers>(
+    op: Op,
+    arguments_: Readonly<Record<string, unknown>> = {},
+  ): Promise<EngineAnswers[Op]> {
+    const id = this.#nextId++;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const text = new TextEncoder().encode(JSON.stringify({ ...arguments_, op, id }));
+    if (text.length > REQUEST_MAX) {
+      return Promise.reject(
+        new EngineRefusal("too-large", `Cannot ask ${op}: the request has ${text.length} bytes`),
+      );
+    }
+    this.#memory.bytes.set(text);
+    this.#waiting.set(id, { resolve, reject });
+    const sent = write(this.#requests, this.#memory.address, text.length);
+    if (sent < 0) {
+      this.#take(id)?.reject(new EngineRefusal("gone", `Cannot ask ${op}: the engine does not listen`));
+    }
+    return promise as Promise<EngineAnswers[Op]>;
+  }
+
+  /** Ends the engine's loop and waits for nothing. */
+  dispose(): void {
+    this.#worker.terminate();
+    close(this.#requests);
+  }
+
+  #take(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+}

@@ -1,0 +1,19 @@
+/**
+ * What the main thread hands to the engine when it starts: plain data, descriptors by number.
+ *
+ * Both are threads of one process, so a descriptor means the same in each.
+ *
+ * @module
+ */
+
+import type { ModeConfig } from "../modes/mode.ts";
+
+/** Everything the engine needs to begin. */
+export interface EngineConfig {
+  readonly mode: ModeConfig;
+  /** The engine's end of the socketpair that requests arrive on (`SOCK_SEQPACKET`). */
+  readonly requests: number;
+  /** Process whose end the engine reports, or 0. */
+  readonly child: number;
+  readonly debug: boolean;
+}

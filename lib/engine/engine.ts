@@ -1,0 +1,127 @@
+/**
+ * The data plane: one thread, one synchronous loop.
+ *
+ * Theory of operation. The engine owns a reactor (epoll), a stack, and whatever the mode composed around them. A turn
+ * of the loop is: wait until a descriptor is ready or the stack's next deadline; run the handlers (frames go in, host
+ * sockets are read); then *settle*: run the stack's timers and deliver its events, and send what the interfaces have.
+ * Events make work for interfaces and the loopback makes work for the stack, so settling repeats, at most
+ * `SETTLE_ROUNDS` times; what is left keeps the next wait from sleeping. It never awaits: an asynchronous hop per
+ * packet would cost more than the packet.
+ *
+ * Requests from the main thread are datagrams on a socketpair, in the same epoll set as everything else; answers leave
+ * by `post`. The end of the child is a pidfd in the set, too.
+ *
+ * @module
+ */
+
+import { type ChildExit, childExit } from "../host/child_exit.ts";
+import { randomWord } from "../host/random.ts";
+import { Reactor } from "../host/reactor.ts";
+import { addressOf } from "../host/sys.ts";
+import { startMode } from "../modes/registry.ts";
+import type { ModeSession } from "../modes/mode.ts";
+import { BufferPool } from "../stack/buffer/pool.ts";
+import { Stack } from "../stack/stack.ts";
+import { type Instant, NEVER } from "../stack/time.ts";
+import type { EngineConfig } from "./config.ts";
+import type { EngineMessage } from "./messages.ts";
+import { RequestPort } from "./requests.ts";
+
+/** Rounds of timers, events and egress in one turn; each is bounded in itself. */
+const SETTLE_ROUNDS = 8;
+
+/** A data plane that is set up. {@linkcode run} does not return before it is over. */
+export class Engine {
+  readonly #config: EngineConfig;
+  readonly #post: (message: EngineMessage) => void;
+  readonly reactor = new Reactor();
+  readonly stack: Stack;
+  readonly #session: ModeSession;
+  readonly #child: ChildExit | undefined;
+  readonly #began: number;
+
+  /** Sets everything up. Throws an `Error` with a clear message if the mode cannot start. */
+  constructor(config: EngineConfig, post: (message: EngineMessage) => void) {
+    this.#config = config;
+    this.#post = post;
+    this.#began = this.reactor.now();
+    const pool = new BufferPool(addressOf);
+    this.stack = new Stack({ random: randomWord, pool });
+    this.#session = startMode({
+      config: config.mode,
+      reactor: this.reactor,
+      pool,
+      stack: this.stack,
+      log: (level, text) => {
+        if (level !== "debug" || config.debug) post({ type: "log", level, text });
+      },
+      fail: (message, status) => post({ type: "failed", message, status }),
+    });
+    new RequestPort(this.reactor, config.requests, (request) => this.answer(request), post);
+    if (config.child !== 0) {
+      this.#child = childExit(this.reactor, config.child, (status) => this.#post({ type: "exited", status }));
+    }
+  }
+
+  /** The loop. Drains until {@linkcode stop}. */
+  run(): void {
+    this.reactor.run({
+      beforeWait: () => this.stack.pollAt(),
+      afterTurn: () => this.settle(this.reactor.now() as Instant),
+    });
+    this.#session.stop();
+    this.#child?.close();
+  }
+
+  /** Timers, events, egress, until nothing is due or the rounds are used up. */
+  settle(now: Instant): void {
+    for (let round = 0; round < SETTLE_ROUNDS; round++) {
+      this.stack.poll(now);
+      this.#session.flush(now);
+      const next = this.stack.pollAt();
+      if (next === NEVER || next > now) break;
+    }
+  }
+
+  /** Answers one request; throws for one that cannot be carried out. */
+  answer(request: Readonly<Record<string, unknown>>): unknown {
+    switch (request["op"]) {
+      case "go":
+        this.#session.go();
+        return null;
+      case "stack": {
+        const facts = this.stack.snapshot();
+        return { ...facts, counters: { ...facts.counters, ...this.#session.counters() } };
+      }
+      case "flows":
+        return this.#session.flows();
+      case "forwards":
+        return this.#session.forwards();
+      case "publish":
+        return this.#session.publish(request["forward"] as never) ?? null;
+      case "unpublish":
+        return this.#session.unpublish(request["forward"] as never) ?? null;
+      case "health":
+        return {
+          uptime: (this.reactor.now() - this.#began) / 1e6,
+          mode: this.#config.mode.network,
+          attachment: this.#config.mode.network === "host" ? "none" : this.#config.mode.attach,
+          flows: this.#session.flows().length,
+          longestTurn: Math.round(this.reactor.counters.longestTurn),
+        };
+      case "qdisc":
+        this.stack.setQdiscRate(
+          String(request["device"]),
+          Number(request["rate"]),
+          Number(request["burst"]),
+          this.reactor.now() as Instant,
+        );
+        return null;
+      case "stop":
+        this.reactor.stop();
+        return null;
+      default:
+        throw new RangeError(`Cannot answer request "${String(request["op"])}": there is no such request`);
+    }
+  }
+}

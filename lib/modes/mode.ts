@@ -1,0 +1,91 @@
+/**
+ * A mode is a function: configuration and the machine in, a running session out.
+ *
+ * @module
+ */
+
+import type { Reactor } from "../host/reactor.ts";
+import type { BufferPool } from "../stack/buffer/pool.ts";
+import type { FlowFacts, ForwardFacts } from "../stack/facts.ts";
+import type { Stack } from "../stack/stack.ts";
+import type { Instant } from "../stack/time.ts";
+
+/** An address with its prefix, in text: it crosses a thread. */
+export interface CidrText {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** A published port, in text. */
+export interface PublishText {
+  readonly protocol: "tcp" | "udp";
+  readonly hostAddress?: string;
+  readonly hostPort: number;
+  readonly guestPort: number;
+}
+
+/** Queueing discipline of the mode's interfaces. */
+export interface QdiscConfig {
+  readonly kind: "none" | "fifo" | "tbf";
+  /** Bytes per second, bytes. */
+  readonly rate: number;
+  readonly burst: number;
+}
+
+/** What a mode is told. */
+export interface ModeConfig {
+  readonly network: "none" | "host" | "sandbox-passthrough";
+  readonly attach: "tap";
+  /** The engine's end of the stage's socketpair; absent for `host`. */
+  readonly stage?: number;
+  /** What the stage is to do, as JSON; see lib/attach/tap/protocol.ts. */
+  readonly stageConfig?: string;
+  readonly address: CidrText;
+  readonly address6: CidrText;
+  readonly gateway: string;
+  readonly gateway6: string;
+  readonly dns: string;
+  readonly mtu: number;
+  readonly resolvers: readonly { readonly address: string; readonly port: number }[];
+  readonly hostLoopback: boolean;
+  readonly publish: readonly PublishText[];
+  readonly qdisc: QdiscConfig;
+  /** Where to write a pcapng capture, or empty. */
+  readonly pcapLog: string;
+  readonly logPackets: boolean;
+  /** Give the device TSO and checksum offload. */
+  readonly gso: boolean;
+}
+
+/** Lines for the log. */
+export type Log = (level: "debug" | "info" | "warn" | "error", text: string) => void;
+
+/** The machine and the stack that a mode composes with. */
+export interface ModeContext {
+  readonly config: ModeConfig;
+  readonly reactor: Reactor;
+  readonly pool: BufferPool;
+  readonly stack: Stack;
+  readonly log: Log;
+  /** The guest cannot start, or has lost its network; the session is over. */
+  fail(message: string, status: number): void;
+}
+
+/** A mode that runs. */
+export interface ModeSession {
+  /** Sends what the interfaces have; called at the end of every turn. */
+  flush(now: Instant): void;
+  /** Lets the program start: everything it could ask for is in place. */
+  go(): void;
+  flows(): readonly FlowFacts[];
+  forwards(): readonly ForwardFacts[];
+  /** Counters of the uplink, to be shown beside the stack's. */
+  counters(): Readonly<Record<string, number>>;
+  /** @throws {Error} with a clear message: no such mode, taken port */
+  publish(forward: PublishText): void;
+  unpublish(forward: PublishText): void;
+  stop(): void;
+}
+
+/** Starts a mode. Throws an `Error` with a clear message if it cannot. */
+export type Start = (context: ModeContext) => ModeSession;

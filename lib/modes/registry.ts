@@ -1,0 +1,20 @@
+/**
+ * Every mode by name. A missing one is a compile error.
+ *
+ * @module
+ */
+
+import type { ModeConfig, ModeContext, ModeSession, Start } from "./mode.ts";
+import { startNone } from "./none.ts";
+import { startSandboxPassthrough } from "./sandbox_passthrough.ts";
+
+const MODES: { readonly [Network in ModeConfig["network"]]: Start } = {
+  "none": startNone,
+  "host": startNone,
+  "sandbox-passthrough": startSandboxPassthrough,
+};
+
+/** Starts the mode that the configuration names. */
+export function startMode(context: ModeContext): ModeSession {
+  return MODES[context.config.network](context);
+}

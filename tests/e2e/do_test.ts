@@ -1,0 +1,73 @@
+/** `sluice do` as a user meets it: exit status, signals, what the program inherits. */
+
+import { test } from "node:test";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { run, withScope } from "../support/e2e.ts";
+import { needs } from "../support/capability.ts";
+
+const MACHINE = needs("root", "tun", "userns", "user:tester");
+
+const USERS = [undefined, "tester"] as const;
+const who = (user: string | undefined) => user ?? "root";
+
+for (const user of USERS) {
+  const options = user === undefined ? {} : { user };
+
+  const STATUSES: [why: string, argv: string[], want: number][] = [
+    ["is the program's own", ["sh", "-c", "exit 7"], 7],
+    ["is 0 for true", ["true"], 0],
+    ["is 128+n for a program ended by signal n", ["sh", "-c", "kill -TERM $$"], 143],
+    ["is 127 for a program that is not there", ["/no/such/program"], 127],
+    ["is 126 for a program that cannot be executed", ["/etc/passwd"], 126],
+  ];
+  for (const [why, argv, want] of STATUSES) {
+    for (const network of ["sandbox-passthrough", "none", "host"]) {
+      test(`do exit status ${why} (${network}, ${who(user)})`, MACHINE, () =>
+        withScope(async (scope) => {
+          const result = await run([scope.binary(), `--network=${network}`, "do", "--", ...argv], options);
+          strictEqual(result.status, want, result.stderr);
+          strictEqual(result.stdout, "");
+        }));
+    }
+  }
+
+  test(
+    `do keeps identity, directory, environment and descriptors (${who(user)})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const sluice = scope.binary();
+        const script = "id -u; id -g; pwd; echo $MARK; ulimit -n; ls /proc/self/fd | wc -l; " +
+          "grep -E '^(Sig(Ign|Blk)|CapEff)' /proc/self/status";
+        const how = { ...options, cwd: "/usr", env: { MARK: "kept" } };
+        const native = await run(["sh", "-c", script], how);
+        const ours = await run([sluice, "do", "--", "sh", "-c", script], how);
+        strictEqual(ours.stderr, "");
+        deepStrictEqual(ours.stdout.split("\n"), native.stdout.split("\n"));
+      }),
+  );
+
+  test(
+    `do hands standard input and output through (${who(user)})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const input = "line\n".repeat(100_000);
+        const result = await run([scope.binary(), "do", "--", "cat"], { ...options, input });
+        strictEqual(result.status, 0, result.stderr);
+        strictEqual(result.stdout, input);
+      }),
+  );
+
+  test(
+    `do shows one interface with the addresses of the manual (${who(user)})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const result = await run([scope.binary(), "do", "--", "ip", "-br", "addr"], options);
+        match(result.stdout, /^lo\s+\S+\s+127\.0\.0\.1\/8 ::1\/128\s*$/m);
+        match(result.stdout, /^eth0\s+UP\s+10\.0\.2\.100\/24 .*fd00::64\/64/m);
+        strictEqual(result.stdout.trim().split("\n").length, 2);
+      }),
+  );
+}

@@ -1,0 +1,174 @@
+/**
+ * Running the compiled binary the way a user does: as root and as an ordinary user, with real programs and real
+ * servers on this host's loopback.
+ *
+ * Everything that a test makes is removed when it ends, also on failure: use `withScope`.
+ *
+ * @module
+ */
+
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { chmodSync, cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import process from "node:process";
+
+export const PROJECT: string = fileURLToPath(new URL("../../", import.meta.url));
+const BUILT = join(PROJECT, "dist", "sluice");
+
+/** What a finished program left behind. */
+export interface Finished {
+  readonly status: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How to run it. */
+export interface RunOptions {
+  /** An ordinary user of this machine; only root may ask for one. */
+  readonly user?: string;
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Milliseconds after which the program is killed and the run counts as hung. Never a synchronisation. */
+  readonly limit?: number;
+}
+
+/** Things to undo when a test ends, in reverse order. */
+export class Scope {
+  readonly #undo: (() => void | Promise<void>)[] = [];
+
+  defer(undo: () => void | Promise<void>): void {
+    this.#undo.push(undo);
+  }
+
+  /** A directory that anybody may enter. */
+  directory(): string {
+    const path = mkdtempSync(join(tmpdir(), "sluice-test-"));
+    chmodSync(path, 0o755);
+    this.defer(() => rmSync(path, { recursive: true, force: true }));
+    return path;
+  }
+
+  /** The compiled binary where an ordinary user can reach it, too. */
+  binary(): string {
+    if (!existsSync(BUILT)) throw new Error(`Cannot find ${BUILT}: run npm run compile first`);
+    const path = join(this.directory(), "sluice");
+    cpSync(BUILT, path);
+    chmodSync(path, 0o755);
+    return path;
+  }
+
+  async end(): Promise<void> {
+    for (const undo of this.#undo.reverse()) await undo();
+  }
+}
+
+/** Runs `body` and undoes what it made, whatever happens. */
+export async function withScope(body: (scope: Scope) => Promise<void>): Promise<void> {
+  const scope = new Scope();
+  try {
+    await body(scope);
+  } finally {
+    await scope.end();
+  }
+}
+
+function commandLine(argv: readonly string[], options: RunOptions): [string, string[]] {
+  const wrapped = options.user === undefined
+    ? [...argv]
+    : ["setpriv", `--reuid=${options.user}`, `--regid=${options.user}`, "--init-groups", "--", ...argv];
+  return [wrapped[0]!, wrapped.slice(1)];
+}
+
+function environment(options: RunOptions): Record<string, string | undefined> {
+  const base: Record<string, string | undefined> = { ...process.env, ...options.env };
+  // An ordinary user has a runtime directory of their own, or none.
+  if (options.user !== undefined) delete base["XDG_RUNTIME_DIR"];
+  return base;
+}
+
+/** Starts a program and leaves it running until the scope ends. */
+export function start(scope: Scope, argv: readonly string[], options: RunOptions = {}): ChildProcess {
+  const [file, args] = commandLine(argv, options);
+  const child = spawn(file, args, {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: environment(options) as Record<string, string>,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  scope.defer(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+    const limit = setTimeout(() => child.kill("SIGKILL"), 5_000);
+    await gone;
+    clearTimeout(limit);
+  });
+  return child;
+}
+
+/** Runs a program to its end. */
+export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const [file, args] = commandLine(argv, options);
+  const child = spawn(file, args, {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: environment(options) as Record<string, string>,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  child.stdin!.on("error", () => {});
+  child.stdin!.end(options.input ?? "");
+  const stdout: Uint8Array[] = [];
+  const stderr: Uint8Array[] = [];
+  child.stdout!.on("data", (chunk: Uint8Array) => stdout.push(chunk));
+  child.stderr!.on("data", (chunk: Uint8Array) => stderr.push(chunk));
+  const limit = setTimeout(() => child.kill("SIGKILL"), options.limit ?? 60_000);
+  return await new Promise<Finished>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (status, signal) => {
+      clearTimeout(limit);
+      resolve({ status, signal, stdout: text(stdout), stderr: text(stderr) });
+    });
+  });
+}
+
+function text(chunks: readonly Uint8Array[]): string {
+  let length = 0;
+  for (const chunk of chunks) length += chunk.length;
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return new TextDecoder().decode(all);
+}
+
+/** Resolves with everything a child has printed as soon as `pattern` is in it; rejects when the child ends first. */
+export function printed(
+  child: ChildProcess,
+  pattern: RegExp,
+  stream: "stdout" | "stderr" = "stdout",
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let seen = "";
+    child[stream]!.on("data", (chunk: Uint8Array) => {
+      seen += new TextDecoder().decode(chunk);
+      if (pattern.test(seen)) resolve(seen);
+    });
+    child.once(
+      "close",
+      (status) => reject(new Error(`The program ended (${status}) before it printed ${pattern}: ${seen}`)),
+    );
+  });
+}
+
+/** Whether a user of this name exists on the machine. */
+export function userExists(name: string): boolean {
+  try {
+    execFileSync("id", ["-u", name], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
