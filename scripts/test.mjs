@@ -36,7 +36,10 @@ function run(name, command, args, count) {
   return new Promise((resolve) => {
     console.log(`\n── ${name}`);
     const started = Date.now();
-    const child = spawn(join(bin, command), args, { stdio: ["ignore", "pipe", "pipe"], env: process.env });
+    const child = spawn(join(bin, command), args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, NO_COLOR: "1" },
+    });
     let output = "";
     const keep = (chunk) => {
       output += chunk;
@@ -45,7 +48,7 @@ function run(name, command, args, count) {
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
     child.on("close", (status) => {
-      const counted = count?.(output.replace(/\x1b\[[0-9;]*m/g, ""));
+      const counted = count?.(output);
       const result = counted ?? { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, skipped: 0 };
       // A runner that died without a summary, or that ran nothing, has failed, whatever it printed.
       if (status !== 0 && result.failed === 0) result.failed = 1;
