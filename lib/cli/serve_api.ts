@@ -12,6 +12,7 @@ import type { EngineClient } from "../engine/messages.ts";
 import { type HttpAddress, type HttpServer, serveHttp } from "../host/http_server.ts";
 import { ownProcessId } from "../host/runtime_files.ts";
 import { type CommandContext, Failure } from "./command.ts";
+import type { Instances } from "./instances.ts";
 import { instances } from "./observe.ts";
 
 /** A served API. */
@@ -32,9 +33,9 @@ export async function serveApi(
   context: CommandContext,
   session: { readonly command: readonly string[] },
   engine: EngineClient,
+  registry: Instances = instances(),
 ): Promise<ServedApi> {
   const { settings } = context;
-  const registry = instances();
   const id = settings.id ?? randomHex(4);
   await registry.claim(id);
 

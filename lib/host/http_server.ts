@@ -70,6 +70,7 @@ function startBun(address: HttpAddress, handler: HttpHandler): HttpServer {
     ...where,
     idleTimeout: IDLE_TIMEOUT,
     development: false,
+    reusePort: false, // a second server on our port is an error, not a partner
     fetch: (request: Request) => handler(request),
   });
   return { port: server.port ?? 0, close: () => void server.stop(true) };

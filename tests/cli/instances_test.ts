@@ -10,7 +10,9 @@ import { serveHttp } from "../../lib/host/http_server.ts";
 import { FakeEngine } from "../control/fake_engine.ts";
 
 /** An empty runtime directory for one test. */
-async function withDirectory(body: (instances: Instances, directory: string) => Promise<void>): Promise<void> {
+async function withDirectory(
+  body: (instances: Instances, directory: string) => Promise<void>,
+): Promise<void> {
   const directory = mkdtempSync(`${tmpdir()}/sluice-instances-`);
   try {
     await body(new Instances(directory), directory);

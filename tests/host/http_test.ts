@@ -54,16 +54,20 @@ test("serveHttp() and askHttp() meet on a TCP port", async () => {
 test("HttpServer.close() ends a stream that is open", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/api.sock`;
+    const began = Promise.withResolvers<void>();
     const gone = Promise.withResolvers<void>();
-    const server = serveHttp({ unix: path }, () =>
-      new Response(
+    const server = serveHttp({ unix: path }, () => {
+      began.resolve();
+      return new Response(
         new ReadableStream({
           start: (controller) => controller.enqueue(new TextEncoder().encode("data: 1\n\n")),
           cancel: () => gone.resolve(),
         }),
-      ));
+      );
+    });
     const asked = askHttp(path, "/").then(() => "ended", () => "ended");
-    setTimeout(() => server.close(), 20);
+    await began.promise;
+    server.close();
     equal(await asked, "ended");
     await gone.promise;
   });

@@ -110,7 +110,9 @@ const RATES: [bytes: number, text: string][] = [
   [154_321, "1234Kbit"],
   [1_250_000_000, "10Gbit"],
 ];
-for (const [bytes, text] of RATES) test(`formatRate() prints ${bytes} as ${text}`, () => equal(formatRate(bytes), text));
+for (const [bytes, text] of RATES) {
+  test(`formatRate() prints ${bytes} as ${text}`, () => equal(formatRate(bytes), text));
+}
 
 const SIZES: [bytes: number, text: string][] = [
   [1023, "1023b"],
@@ -119,7 +121,9 @@ const SIZES: [bytes: number, text: string][] = [
   [102_400, "100Kb"],
   [1_048_576, "1Mb"],
 ];
-for (const [bytes, text] of SIZES) test(`formatSize() prints ${bytes} as ${text}`, () => equal(formatSize(bytes), text));
+for (const [bytes, text] of SIZES) {
+  test(`formatSize() prints ${bytes} as ${text}`, () => equal(formatSize(bytes), text));
+}
 
 test("formatTime() prints three digits and a unit", () => {
   equal([1, 1500, 1_000_000, 1_234_567].map(formatTime).join(" "), "1us 1.5ms 1s 1.23s");
