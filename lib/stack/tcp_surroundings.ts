@@ -44,7 +44,9 @@ export class TcpSurroundings implements TcpEnvironment {
   readonly #malformed: Readonly<Record<Malformed, Counter>>;
   readonly #header = new TcpHeader();
   readonly #quote = new Quote();
-  readonly #events = new Set<TcpConnection>();
+  /** Two lists that take turns: observers fill one while the other is told. */
+  #events: TcpConnection[] = [];
+  #telling: TcpConnection[] = [];
   readonly #accepts = new Set<TcpListener>();
 
   constructor(context: TcpSurroundingsContext) {
@@ -91,7 +93,7 @@ export class TcpSurroundings implements TcpEnvironment {
 
   /** Whether {@linkcode deliver} has work. */
   get pending(): boolean {
-    return this.#events.size > 0 || this.#accepts.size > 0;
+    return this.#events.length > 0 || this.#accepts.size > 0;
   }
 
   /** Tells observers what happened. Bounded: what they cause in turn waits for the next call. */
@@ -102,13 +104,15 @@ export class TcpSurroundings implements TcpEnvironment {
       this.#accepts.delete(listener);
       listener.observer.onTcpAccept(listener, now);
     }
-    left = this.#events.size;
-    for (const connection of this.#events) {
-      if (left-- === 0) break;
-      this.#events.delete(connection);
+    const connections = this.#events;
+    this.#events = this.#telling;
+    this.#telling = connections;
+    for (let i = 0; i < connections.length; i++) {
+      const connection = connections[i]!;
       const events = connection.takeEvents();
       if (events !== 0) connection.observer?.onTcpEvent(connection, events, now);
     }
+    connections.length = 0;
   }
 
   random(): number {
@@ -126,7 +130,7 @@ export class TcpSurroundings implements TcpEnvironment {
   }
 
   notify(connection: TcpConnection): void {
-    this.#events.add(connection);
+    this.#events.push(connection);
   }
 
   notifyListener(listener: TcpListener): void {

@@ -1,0 +1,107 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { test } from "node:test";
+import { NO_OFFLOAD } from "../../lib/stack/link/link.ts";
+import { TcpConnection } from "../../lib/stack/tcp/connection.ts";
+import { TcpEvent } from "../../lib/stack/tcp/events.ts";
+import type { TcpListener } from "../../lib/stack/tcp/listener.ts";
+import type { Instant } from "../../lib/stack/time.ts";
+import { ip, Pair } from "../support/two_stacks.ts";
+import { randomBytes, seeded } from "../support/random.ts";
+
+/** Echoes everything, and ends when the other side does. */
+class EchoServer {
+  onTcpAccept(listener: TcpListener, now: Instant): void {
+    for (let c = listener.accept(now); c !== undefined; c = listener.accept(now)) {
+      c.observer = this;
+      this.onTcpEvent(c, 0, now);
+    }
+  }
+  onTcpEvent(connection: TcpConnection, _events: number, now: Instant): void {
+    const { receiveQueue } = connection;
+    while (receiveQueue.length > 0 && connection.sendSpace > 0) {
+      const chunk = receiveQueue.at(0)!;
+      const written = connection.writeBytes(chunk.buffer.bytes.subarray(chunk.start, chunk.end), now);
+      connection.consume(written, now);
+    }
+    if (connection.peerClosed && receiveQueue.length === 0) connection.shutdown(now);
+  }
+}
+
+/** Sends bytes, collects what comes back, closes when all did. */
+class Client {
+  readonly received: Uint8Array[] = [];
+  count = 0;
+  #sent = 0;
+  done = false;
+  events = 0;
+  constructor(readonly bytes: Uint8Array) {}
+  onTcpEvent(connection: TcpConnection, events: number, now: Instant): void {
+    this.events |= events;
+    if (connection.state === "established" && this.#sent < this.bytes.length) {
+      this.#sent += connection.writeBytes(this.bytes.subarray(this.#sent), now);
+      if (this.#sent === this.bytes.length) connection.shutdown(now);
+    }
+    const { receiveQueue } = connection;
+    while (receiveQueue.length > 0) {
+      const chunk = receiveQueue.at(0)!;
+      this.received.push(chunk.buffer.bytes.slice(chunk.start, chunk.end));
+      this.count += chunk.end - chunk.start;
+      connection.consume(chunk.end - chunk.start, now);
+    }
+    if (connection.peerClosed) {
+      this.done = true;
+      connection.close(now);
+    }
+  }
+}
+
+const OFFLOAD = { txChecksum: true, rxChecksum: true, gsoMaxSize: 65_535 };
+
+for (
+  const [why, remote, capabilities] of [
+    ["over IPv4, cut in software", "10.0.0.2", NO_OFFLOAD],
+    ["over IPv6, cut in software", "fd00::2", NO_OFFLOAD],
+    ["over IPv4, uncut", "10.0.0.2", OFFLOAD],
+    ["over IPv6, uncut", "fd00::2", OFFLOAD],
+  ] as const
+) {
+  test(`Stack.tcpConnect() echoes a megabyte ${why}`, () => {
+    const pair = new Pair({ capabilities });
+    const server = new EchoServer();
+    const listener = pair.b.stack.tcpListen({ port: 7, observer: server }, pair.now);
+    ok(typeof listener !== "string");
+    const bytes = randomBytes(seeded(3), 1_000_000);
+    const client = new Client(bytes);
+    const connection = pair.a.stack.tcpConnect(
+      { remoteAddress: ip(remote), remotePort: 7, observer: client },
+      pair.now,
+    );
+    if (!(connection instanceof TcpConnection)) throw new Error(connection);
+    pair.run(20_000_000, () => client.done);
+    equal(client.count, bytes.length);
+    deepEqual(concat(client.received), bytes);
+    ok((client.events & TcpEvent.established) !== 0);
+    equal(pair.a.stack.counters.get("tcp.bad-checksum"), 0);
+    equal(pair.b.stack.counters.get("tcp.bad-checksum"), 0);
+  });
+}
+
+test("Stack.tcpConnect() works over the loopback", () => {
+  const pair = new Pair();
+  const { stack } = pair.a;
+  ok(typeof stack.tcpListen({ port: 7, observer: new EchoServer() }, pair.now) !== "string");
+  const client = new Client(randomBytes(seeded(4), 300_000));
+  stack.tcpConnect({ remoteAddress: ip("127.0.0.1"), remotePort: 7, observer: client }, pair.now);
+  pair.run(20_000_000, () => client.done);
+  equal(client.count, 300_000);
+});
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
