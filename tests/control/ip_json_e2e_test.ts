@@ -34,12 +34,24 @@ import { ETH0, FakeEngine, IDLE_QUEUE, LOOPBACK, route, STACK } from "./fake_eng
 /** What the namespace is made like. */
 const FACTS: StackFacts = {
   ...STACK,
-  nics: [LOOPBACK, { ...ETH0, qdisc: { kind: "tbf", rate: 125000, burst: 100000, ...IDLE_QUEUE } }],
+  nics: [LOOPBACK, {
+    ...ETH0,
+    addresses: [
+      ...ETH0.addresses,
+      { family: 4, local: "10.0.2.101", prefixLength: 24, broadcast: "10.0.2.255", scope: "global" },
+      { family: 4, local: "10.0.2.9", prefixLength: 25, broadcast: "10.0.2.127", scope: "global" },
+      { family: 4, local: "192.0.2.1", prefixLength: 32, scope: "global" },
+    ],
+    qdisc: { kind: "tbf", rate: 125000, burst: 100000, ...IDLE_QUEUE },
+  }],
   routes: [
     route(4, "127.0.0.0/8", { device: "lo", source: "127.0.0.1", protocol: "kernel", scope: "host" }),
     route(6, "::1/128", { device: "lo", source: "::1", protocol: "kernel", scope: "host" }),
     route(4, "default", { gateway: "10.0.2.2" }),
     route(4, "10.0.2.0/24", { source: "10.0.2.100", protocol: "kernel", scope: "link" }),
+    route(4, "10.0.2.0/24", { source: "10.0.2.101", protocol: "kernel", scope: "link" }),
+    route(4, "10.0.2.0/25", { source: "10.0.2.9", protocol: "kernel", scope: "link" }),
+    route(4, "192.0.2.1/32", { source: "192.0.2.1", protocol: "kernel", scope: "link" }),
     route(4, "10.8.0.1/32", { scope: "link" }),
     route(4, "10.9.0.0/16", { gateway: "10.0.2.2", source: "10.0.2.100", metric: 50 }),
     route(6, "default", { gateway: "fd00::2" }),
@@ -59,6 +71,9 @@ link add eth0 address 02:11:22:33:44:55 mtu 65520 type veth peer name peer netns
 link set lo up
 link set eth0 up
 addr add 10.0.2.100/24 brd + dev eth0
+addr add 10.0.2.101/24 brd + dev eth0
+addr add 10.0.2.9/25 brd + dev eth0
+addr add 192.0.2.1/32 dev eth0
 addr add fd00::64/64 dev eth0 nodad
 route add default via 10.0.2.2 proto static
 route add 10.8.0.1/32 dev eth0 scope link proto static

@@ -43,6 +43,7 @@ function formatAddress(info: AddressInfoJson): string {
   const words = [info.family, `${info.local}/${info.prefixlen}`];
   if (info.broadcast !== undefined) words.push("brd", info.broadcast);
   words.push("scope", info.scope);
+  if (info.secondary) words.push("secondary");
   if (info.label !== undefined) words.push(info.label);
   const lifetimes = `valid_lft ${lifetime(info.valid_life_time)} preferred_lft ${
     lifetime(info.preferred_life_time)

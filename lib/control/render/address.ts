@@ -6,6 +6,7 @@
 
 import type { AddressFacts, NicFacts } from "../../engine/messages.ts";
 import { type LinkJson, linkJson } from "./link.ts";
+import { sameNetwork } from "./order.ts";
 
 /** One element of `addr_info`. */
 export interface AddressInfoJson {
@@ -14,6 +15,8 @@ export interface AddressInfoJson {
   readonly prefixlen: number;
   readonly broadcast?: string;
   readonly scope: AddressFacts["scope"];
+  /** IPv4 only: an earlier address of the interface is in the same network. */
+  readonly secondary?: true;
   /** IPv4 only. */
   readonly label?: string;
   readonly valid_life_time: number;
@@ -56,18 +59,43 @@ function addressJson(nic: NicFacts, family: 4 | 6 | undefined): AddressJson {
 }
 
 function infos(nic: NicFacts, family: 4 | 6 | undefined): AddressInfoJson[] {
-  return nic.addresses
-    .filter((address) => family === undefined || address.family === family)
-    // IPv4 first, as the kernel's dump has it; the order within a family is the stack's.
-    .sort((a, b) => a.family - b.family)
-    .map((address) => ({
-      family: address.family === 4 ? "inet" : "inet6",
-      local: address.local,
-      prefixlen: address.prefixLength,
-      ...(address.broadcast === undefined ? {} : { broadcast: address.broadcast }),
-      scope: address.scope,
-      ...(address.family === 4 ? { label: nic.name } : {}),
-      valid_life_time: FOREVER,
-      preferred_life_time: FOREVER,
-    }));
+  const v4 = nic.addresses.filter((address) => address.family === 4);
+  const isSecondary = (address: AddressFacts, at: number) =>
+    v4.slice(0, at).some(({ local, prefixLength }) =>
+      prefixLength === address.prefixLength && sameNetwork(local, address.local, prefixLength)
+    );
+  const primary = v4.filter((address, at) => !isSecondary(address, at));
+  const secondary = v4.filter(isSecondary);
+  const v6 = nic.addresses.filter((address) => address.family === 6);
+  // The order of the kernel's dump; within each group it is the stack's.
+  return [
+    ...(family === 6 ? [] : primary.map((address) => infoV4(address, nic.name, false))),
+    ...(family === 6 ? [] : secondary.map((address) => infoV4(address, nic.name, true))),
+    ...(family === 4 ? [] : v6.map(infoV6)),
+  ];
+}
+
+function infoV4(address: AddressFacts, label: string, secondary: boolean): AddressInfoJson {
+  return {
+    family: "inet",
+    local: address.local,
+    prefixlen: address.prefixLength,
+    ...(address.broadcast === undefined ? {} : { broadcast: address.broadcast }),
+    scope: address.scope,
+    ...(secondary ? { secondary } : {}),
+    label,
+    valid_life_time: FOREVER,
+    preferred_life_time: FOREVER,
+  };
+}
+
+function infoV6({ local, prefixLength, scope }: AddressFacts): AddressInfoJson {
+  return {
+    family: "inet6",
+    local,
+    prefixlen: prefixLength,
+    scope,
+    valid_life_time: FOREVER,
+    preferred_life_time: FOREVER,
+  };
 }

@@ -1,5 +1,5 @@
 /**
- * The order in which the kernel dumps its routing tables, which is the order that `ip route` shows.
+ * Prefixes as text: the order in which the kernel dumps its routing tables, which is the order that `ip route` shows.
  *
  * @module
  */
@@ -25,6 +25,12 @@ export function compareRoutes(a: RouteFacts, b: RouteFacts): number {
   // IPv4's trie is walked by key; under one key the longest prefix is first.
   if (left.length !== right.length) return right.length - left.length;
   return a.metric - b.metric;
+}
+
+/** Whether two addresses of one family share their first `length` bits. */
+export function sameNetwork(a: string, b: string, length: number): boolean {
+  const [left, right] = [a, b].map((address) => address.includes(":") ? hexV6(address) : hexV4(address));
+  return contains({ key: left!, length }, { key: right!, length: Infinity });
 }
 
 function prefixOf({ destination, family }: RouteFacts): Prefix {

@@ -28,14 +28,21 @@ const METRIC_V6 = { static: 1024, kernel: 256 } as const;
 
 /** The main table of one family, in the kernel's order. `ip route` without a family means IPv4. */
 export function routesJson(routes: readonly RouteFacts[], family: 4 | 6 = 4): RouteJson[] {
-  return routes.filter((route) => route.family === family && !isLocal(route)).sort(compareRoutes).map(
-    routeJson,
-  );
+  const table = routes.filter((route) => route.family === family && !isLocal(route)).filter(isFirst);
+  return table.sort(compareRoutes).map(routeJson);
 }
 
-/** What leads to the loopback interface is in Linux' table `local`, which `ip route` does not show. */
-function isLocal({ protocol, scope }: RouteFacts): boolean {
-  return protocol === "kernel" && scope === "host";
+/** The table `local`, which `ip route` does not show: what leads to the loopback interface, or to one address of ours. */
+function isLocal({ protocol, scope, family, destination }: RouteFacts): boolean {
+  return protocol === "kernel" && (scope === "host" || (family === 4 && destination.endsWith("/32")));
+}
+
+/** A network has one route of the kernel's, by its first address; the others are secondary. */
+function isFirst(route: RouteFacts, at: number, all: readonly RouteFacts[]): boolean {
+  const isAlike = ({ protocol, destination, device, metric }: RouteFacts) =>
+    protocol === "kernel" && destination === route.destination && device === route.device &&
+    metric === route.metric;
+  return route.protocol !== "kernel" || at === all.findIndex(isAlike);
 }
 
 /** One route. */
