@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { check, Errno, SystemError } from "./errno.ts";
 import { cString, NativeMemory, StringVector } from "./memory.ts";
@@ -98,9 +98,18 @@ export function noFileLimit(pid = 0): Limit | undefined {
  */
 export function inheritedNoFile(): Limit {
   const own = noFileLimit() ?? [1_024, 4_096];
-  const parent = noFileLimit(getppid());
-  const soft = parent === undefined ? 1_024 : parent[0];
-  return [Math.min(soft, own[1]), own[1]];
+  return [Math.min(softNoFileOf(getppid()) ?? 1_024, own[1]), own[1]];
+}
+
+/** From the file that anybody may read; prlimit(2) would refuse for a parent of another user, such as sudo. */
+function softNoFileOf(pid: number): number | undefined {
+  try {
+    const line = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync(`/proc/${pid}/limits`, "utf8"));
+    if (line === null) return undefined;
+    return line[1] === "unlimited" ? UNLIMITED : Number(line[1]);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Sets the limit on open descriptors. */

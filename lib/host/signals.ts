@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readFileSync } from "node:fs";
 import { O } from "./arch.ts";
 import { SIG } from "./constants.ts";
 import { cString } from "./memory.ts";
@@ -60,13 +61,23 @@ const FORWARDED: readonly (readonly [SignalName, number])[] = [
  */
 export function forwardSignals(pid: number): Closable {
   if (pid <= 0) return { close() {} };
-  const listeners = FORWARDED.map(([name, number]) =>
+  const ignored = ignoredSignals();
+  // What nohup(1) made us ignore stays ignored, by us and by the program: a handler would undo that for both.
+  const forwarded = FORWARDED.filter(([, number]) => !ignored(number));
+  const listeners = forwarded.map(([name, number]) =>
     onSignal(name, () => {
       const fromKeys = (number === SIG.INT || number === SIG.QUIT) && inForeground();
       if (!fromKeys) kill(pid, number);
     })
   );
   return { close: () => listeners.forEach((listener) => listener.close()) };
+}
+
+/** Whether a signal is ignored by this process now. */
+function ignoredSignals(): (signal: number) => boolean {
+  const line = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"));
+  const low = parseInt(line?.[1]?.slice(-8) ?? "0", 16);
+  return (signal) => (low & (1 << (signal - 1))) !== 0;
 }
 
 /** Ends process `pid` at once. 0 is nobody. */

@@ -38,7 +38,7 @@ for (const user of USERS) {
       withScope(async (scope) => {
         const sluice = scope.binary();
         const script = "id -u; id -g; pwd; echo $MARK; ulimit -n; ls /proc/self/fd | wc -l; " +
-          "grep -E '^(Sig(Ign|Blk)|CapEff)' /proc/self/status";
+          "grep -E '^(SigBlk|CapEff)' /proc/self/status";
         const how = { ...options, cwd: "/usr", env: { MARK: "kept" } };
         const native = await run(["sh", "-c", script], how);
         const ours = await run([sluice, "do", "--", "sh", "-c", script], how);
@@ -66,8 +66,21 @@ for (const user of USERS) {
       withScope(async (scope) => {
         const result = await run([scope.binary(), "do", "--", "ip", "-br", "addr"], options);
         match(result.stdout, /^lo\s+\S+\s+127\.0\.0\.1\/8 ::1\/128\s*$/m);
-        match(result.stdout, /^eth0\s+UP\s+10\.0\.2\.100\/24 .*fd00::64\/64/m);
+        match(result.stdout, /^eth0\s+(?:UP|UNKNOWN)\s+10\.0\.2\.100\/24 .*fd00::64\/64/m);
         strictEqual(result.stdout.trim().split("\n").length, 2);
       }),
   );
+
+  const IGNORED: [why: string, trap: string, want: string][] = [
+    ["nothing ignored", "", "0000000000000000"],
+    ["what nohup ignores", "trap '' HUP;", "0000000000000001"],
+  ];
+  for (const [why, trap, want] of IGNORED) {
+    test(`do starts the program with ${why} (${who(user)})`, MACHINE, () =>
+      withScope(async (scope) => {
+        const script = `${trap} exec "$0" do -- grep SigIgn /proc/self/status`;
+        const result = await run(["env", "--default-signal", "sh", "-c", script, scope.binary()], options);
+        strictEqual(result.stdout, `SigIgn:\t${want}\n`, result.stderr);
+      }));
+  }
 }
