@@ -10,7 +10,10 @@ export interface WorkerHandle {
   /** It threw, or could not be loaded; it is over. */
   onError: (why: string) => void;
   post(message: unknown): void;
-  /** Ends it, whatever it does. */
+  /**
+   * Ends it, whatever it does. In Deno a thread that sits in a system call is waited for when the event loop runs dry:
+   * end its loop first, or the process by `exit()`.
+   */
   terminate(): void;
 }
 
