@@ -1,0 +1,120 @@
+/**
+ * The shape that every test with a real program has: who runs it, over which family, and what to say when it fails.
+ *
+ * @module
+ */
+
+import { strictEqual } from "node:assert/strict";
+import { createServer } from "node:net";
+import { createSocket } from "node:dgram";
+import { type Finished, run, type RunOptions, type Scope } from "./e2e.ts";
+import { needs } from "./capability.ts";
+
+/** What a machine needs for these tests. */
+export const MACHINE = needs("root", "tun", "userns", "user:tester");
+
+/** How a test meets one address family. */
+export interface Family {
+  readonly name: "IPv4" | "IPv6";
+  /** The host's loopback address. */
+  readonly host: string;
+  /** What the guest calls it with `--host-loopback`. */
+  readonly gateway: string;
+  /** The same in a URL. */
+  readonly url: string;
+  /** The family's flag of most programs. */
+  readonly flag: "-4" | "-6";
+  /** Its first element in python's socket addresses. */
+  readonly python: "AF_INET" | "AF_INET6";
+  readonly socat: "4" | "6";
+}
+
+export const IPV4: Family = {
+  name: "IPv4",
+  host: "127.0.0.1",
+  gateway: "10.0.2.2",
+  url: "10.0.2.2",
+  flag: "-4",
+  python: "AF_INET",
+  socat: "4",
+};
+
+export const IPV6: Family = {
+  name: "IPv6",
+  host: "::1",
+  gateway: "fd00::2",
+  url: "[fd00::2]",
+  flag: "-6",
+  python: "AF_INET6",
+  socat: "6",
+};
+
+/** One row of "as root and as an ordinary user, over IPv4 and over IPv6". */
+export interface Situation {
+  readonly name: string;
+  readonly family: Family;
+  /** Who runs sluice. */
+  readonly as: RunOptions;
+}
+
+/** Root, and an ordinary user. */
+export const USERS: readonly { readonly name: string; readonly as: RunOptions }[] = [
+  { name: "root", as: {} },
+  { name: "tester", as: { user: "tester" } },
+];
+
+/** Every user over every family. */
+export const SITUATIONS: readonly Situation[] = USERS.flatMap(({ name, as }) =>
+  [IPV4, IPV6].map((family) => ({ name: `${family.name}, ${name}`, family, as }))
+);
+
+/** Runs a program behind the stack, with the host's loopback in reach. */
+export function behind(
+  scope: Scope,
+  situation: { readonly as: RunOptions },
+  argv: readonly string[],
+  options: RunOptions & { readonly flags?: readonly string[] } = {},
+): Promise<Finished> {
+  const { flags = [], ...rest } = options;
+  return run([scope.binary(), "--host-loopback", ...flags, "do", "--", ...argv], {
+    limit: 30_000,
+    ...situation.as,
+    ...rest,
+  });
+}
+
+/** Fails with everything the program said unless it ended with status 0. */
+export function succeeded(result: Finished): Finished {
+  const how = result.signal === null ? `status ${result.status}` : `signal ${result.signal}`;
+  const said = `ended with ${how}\nstderr: ${tail(result.stderr)}\nstdout: ${tail(result.stdout)}`;
+  strictEqual(result.status, 0, said);
+  return result;
+}
+
+function tail(text: string): string {
+  return text.length > 4_000 ? `…${text.slice(-4_000)}` : text;
+}
+
+/** A TCP port that was free a moment ago, for programs that cannot be told to take any. */
+export async function freePort(host: string): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, host, resolve);
+  });
+  const { port } = server.address() as { port: number };
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return port;
+}
+
+/** The same for UDP. */
+export async function freeUdpPort(host: string): Promise<number> {
+  const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
+  await new Promise<void>((resolve, reject) => {
+    socket.once("error", reject);
+    socket.bind(0, host, resolve);
+  });
+  const { port } = socket.address();
+  await new Promise<void>((resolve) => socket.close(() => resolve()));
+  return port;
+}
