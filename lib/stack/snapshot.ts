@@ -26,7 +26,7 @@ export function snapshotOf(stack: Stack, now: Instant): StackFacts {
     routes: stack.routes.all().map(routeFacts),
     neighbours,
     sockets,
-    counters: stack.counters.all(),
+    counters: Object.fromEntries(Object.entries(stack.counters.all()).filter(([, value]) => value !== 0)),
   };
 }
 

@@ -118,7 +118,8 @@ export class PacketBuffer {
   /** Hangs bytes `[start, end)` of `buffer` on the end of this packet, and holds `buffer` until then. */
   attach(buffer: PacketBuffer, start: number, end: number): void {
     buffer.retain();
-    this.fragments.push({ buffer, start, end });
+    // As int32: who computed them from stream positions has doubles, which would slow down every reader.
+    this.fragments.push({ buffer, start: start | 0, end: end | 0 });
   }
 
   /** One more holder. */
