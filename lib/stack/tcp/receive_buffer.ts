@@ -10,6 +10,9 @@
 import type { Instant, Microseconds } from "../time.ts";
 import { MILLISECOND } from "../time.ts";
 
+/** Bytes of the first round trip: RFC 6928's initial window. */
+const INITIAL_READ = 14_600;
+
 /** Size and growth of one receive buffer. */
 export class ReceiveBuffer {
   /** Bytes that may wait, in order or not. */
@@ -24,7 +27,8 @@ export class ReceiveBuffer {
   constructor(capacity: number, max: number) {
     this.capacity = capacity;
     this.#max = Math.max(capacity, max);
-    this.#space = capacity >> 1;
+    // As Linux: what the peer's initial window brings. From half of the capacity on would be too late for a long path.
+    this.#space = Math.min(capacity >> 1, INITIAL_READ);
   }
 
   /** A full-sized segment echoed a timestamp of ours of `rtt` ago. */
@@ -40,7 +44,10 @@ export class ReceiveBuffer {
     const rtt = this.#rtt > 0 ? this.#rtt : srtt;
     if (rtt === 0 || now - this.#epoch < rtt) return;
     if (this.#copied > this.#space) {
-      const growth = 2 * this.#copied + 16 * mss;
+      const twice = 2 * this.#copied + 16 * mss;
+      // "slow start: allow the sender to double its rate": by how much the rate grew, twice over. Without it the window is
+      // half a round trip late each time, and what it held back arrives in one burst.
+      const growth = twice + 2 * Math.floor(twice * (this.#copied - this.#space) / this.#space);
       if (growth > this.capacity) this.capacity = Math.min(growth, this.#max);
       this.#space = this.#copied;
     }

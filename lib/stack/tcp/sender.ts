@@ -41,6 +41,8 @@ const WORST_DELAYED_ACK = 200 * MILLISECOND;
 /** RFC 1122 section 4.2.3.4: "the override timeout ... 0.1 - 1.0 seconds"; also Linux' ceiling for TCP_CORK. */
 const OVERRIDE = 200 * MILLISECOND;
 const PERSIST_MAX = 120 * SECOND;
+/** Paths with a shorter round trip are local: a memory bus, a virtual cable. */
+const LOCAL_RTT = 500;
 
 const Timer = { none: 0, retransmit: 1, probe: 2, reorder: 3, persist: 4 } as const;
 
@@ -197,6 +199,8 @@ export class Sender {
       effect = this.#advance(ack, now);
       board.acknowledge(ack, recovery.rack, now);
     }
+    // In sequence order, or RACK would see reordering where there is none.
+    if (recovery.sack && header.sackCount > 0) board.applySack(header, this.nxt, recovery.rack, now);
     this.#sampleRtt(advanced, echo, now);
     this.#settleTailProbe(ack, advanced, priorFlight, now);
     const undone = recovery.undone;
@@ -398,9 +402,9 @@ export class Sender {
     if (length < unsent) {
       if (length >= this.mss) {
         length -= length % this.mss;
-        // Linux' tcp_tso_should_defer: while the pipe is busy, wait for a third of the window and send it in one piece.
+        // Linux' tcp_tso_should_defer: while the pipe is busy, wait a little and send it in one piece.
         if (
-          length < whole && length < Math.min(limit, this.window) / 3 && outstanding > 0 &&
+          length < whole && length < this.#patience(Math.min(limit, this.window)) && outstanding > 0 &&
           this.recovery.state === "open"
         ) return false;
       } else if (windowRoom < congestionRoom) {
@@ -414,6 +418,17 @@ export class Sender {
     }
     this.#commit(length, this.finQueued && length === unsent && length < windowRoom, now);
     return true;
+  }
+
+  /**
+   * Bytes worth waiting for, of `limit` that may be in flight. A third on a local path, where all is over in an instant
+   * and large pieces save the most. On a longer one what passes in a millisecond (Linux' tcp_tso_autosize) and at most an
+   * eighth: bursts wait in queues on the way, and to a small window each of them is a good part of the round trip.
+   */
+  #patience(limit: number): number {
+    const { srtt, minRtt } = this.rtt;
+    if (minRtt < LOCAL_RTT) return limit / 3;
+    return Math.min(limit / 3, Math.max(2 * this.mss, Math.min(limit / 8, limit * MILLISECOND / srtt)));
   }
 
   /** Nagle's algorithm, Minshall's variant: a partial segment waits only while another partial one is in flight. */

@@ -66,10 +66,11 @@ export abstract class WindowControl implements CongestionControl {
     this.lastAckAt = now;
     if (acked <= 0 || this.#recovering) return;
     this.#timedOut = false;
+    // RFC 7661 section 4.3: a window of which less than half is used is not validated, and must not grow. Half, since a
+    // sender that waits for a third of the window in order to send it in one piece uses it all the same.
+    if (this.cwnd >= 2 * inFlight) return this.stand(since);
     let left = acked;
     if (this.cwnd < this.ssthresh) {
-      // As Linux: slow start probes for as long as at least half of the window is in use.
-      if (this.cwnd >= 2 * inFlight) return this.stand(since);
       // RFC 3465 limits the growth per ACK to 2·SMSS against stretched ACKs. Super-packets are acknowledged 64 KiB at
       // a time, and the limit would starve them; Linux and RFC 9406 (L = infinity with pacing or small bursts) drop it.
       const room = this.ssthresh - this.cwnd;
@@ -79,8 +80,6 @@ export abstract class WindowControl implements CongestionControl {
       left = growth - room;
       if (left <= 0) return;
     }
-    // RFC 7661: a window that is not used is not validated. A quarter is left to bursts that wait to be sent.
-    if (inFlight < this.cwnd - (this.cwnd >> 2) - this.mss) return this.stand(since);
     this.#grow(this.avoid(left, now, srtt));
   }
 
