@@ -215,7 +215,12 @@ export const OUR_PORT = 80;
 export const PEER_PORT = 40_000;
 
 /** Options that make scripts short: no timestamps, no scaling; tests of these switch them on. */
-export const PLAIN: Partial<TcpOptions> = { timestamps: false, windowScale: false, sack: false, congestion: "reno" };
+export const PLAIN: Partial<TcpOptions> = {
+  timestamps: false,
+  windowScale: false,
+  sack: false,
+  congestion: "reno",
+};
 
 /** One real side and a scripted peer. */
 export class TcpBench {

@@ -499,7 +499,6 @@ export class TcpConnection {
         return this.#challenge(now);
       }
       receiver.reportDuplicate(sequence, payload);
-      receiver.ackDue = false;
       return this.#answerOutOfWindow(now);
     }
     // Second: RST (RFC 5961 section 3.2: exactly RCV.NXT, or be challenged).

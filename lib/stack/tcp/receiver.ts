@@ -25,7 +25,7 @@ import type { TcpHeader } from "../wire/tcp.ts";
 import { copyPayload, Reassembly, worthHolding } from "./reassembly.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import { SackBlocks } from "./sack_blocks.ts";
-import { seqAdd, seqDiff, seqGe, seqGt, seqLe, seqLt } from "./sequence.ts";
+import { seqAdd, seqDiff, seqGe, seqGt, seqLe, seqLt, seqMin } from "./sequence.ts";
 
 /** Linux' `TCP_DELACK_MIN`; RFC 1122: "MUST be less than 0.5 seconds". */
 export const DELAYED_ACK = 40 * MILLISECOND;
@@ -206,18 +206,15 @@ export class Receiver {
   /** Old data came again: acknowledge at once, and say which (RFC 2883). */
   #duplicate(left: number, right: number): void {
     this.ackDue = true;
-    if (!this.sack || !seqLt(left, right)) return;
-    this.#dsackLeft = left;
-    this.#dsackRight = right;
-    this.#dsackDue = true;
+    this.reportDuplicate(left, seqDiff(right, left));
   }
 
-  /** A segment that was not even acceptable may still be a duplicate to report. */
+  /** Remembers a duplicate for the next acknowledgement, which is not asked for: the segment was not even acceptable. */
   reportDuplicate(sequence: number, length: number): void {
-    const end = seqAdd(sequence, length);
-    if (length > 0 && seqLt(sequence, this.next)) {
-      this.#duplicate(sequence, seqLt(end, this.next) ? end : this.next);
-    }
+    if (!this.sack || length <= 0 || !seqLt(sequence, this.next)) return;
+    this.#dsackLeft = sequence;
+    this.#dsackRight = seqMin(seqAdd(sequence, length), this.next);
+    this.#dsackDue = true;
   }
 
   #finish(): number {

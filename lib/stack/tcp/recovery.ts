@@ -133,6 +133,7 @@ export class LossRecovery {
       congestion.onAck(board.delivered, now, srtt, priorFlight);
       return 0;
     }
+    const recovering = this.state === "recovery";
     this.#endEpisode(una, echo, now, congestion);
     const lostBefore = board.lost;
     let timeout = 0;
@@ -142,8 +143,9 @@ export class LossRecovery {
       this.#enter(una, nxt, priorFlight, now, congestion);
     }
     if (this.state === "recovery") {
-      this.#reduceProportionally(nxt, una, mss, advanced && board.lost <= lostBefore, congestion);
-    } else congestion.onAck(board.delivered, now, srtt, priorFlight);
+      const progress = advanced && (!this.sack || board.lost <= lostBefore);
+      this.#reduceProportionally(nxt, una, mss, progress, congestion);
+    } else if (!recovering) congestion.onAck(board.delivered, now, srtt, priorFlight);
     return timeout;
   }
 
@@ -269,8 +271,9 @@ export class LossRecovery {
       if (progress) bound += mss;
       send = Math.min(threshold - pipe, bound);
     }
-    // "Force a fast retransmit upon entering recovery".
-    const least = this.#out === 0 ? mss : 0;
+    // "Force a fast retransmit upon entering recovery"; and RFC 6582 section 3.2 step 3, after a partial acknowledgement:
+    // "retransmit the first unacknowledged segment".
+    const least = this.#out === 0 || (!this.sack && progress) ? mss : 0;
     this.window = pipe + Math.max(send, least);
   }
 }

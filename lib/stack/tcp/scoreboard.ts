@@ -109,11 +109,11 @@ export class Scoreboard {
   }
 
   /**
-   * Takes the SACK blocks of a segment, before `acknowledge` of the same segment.
+   * Takes the SACK blocks of a segment, after `acknowledge` of the same segment.
    *
-   * @param una SND.UNA before this segment, `nxt` SND.NXT
+   * @param nxt SND.NXT
    */
-  applySack(header: TcpHeader, una: number, nxt: number, sink: DeliverySink, now: Instant): void {
+  applySack(header: TcpHeader, nxt: number, sink: DeliverySink, now: Instant): void {
     const ack = header.acknowledgment;
     let count = 0;
     for (let i = 0; i < header.sackCount; i++) {
@@ -130,7 +130,7 @@ export class Scoreboard {
         continue;
       }
       if (seqLe(right, ack)) continue; // old news: the cumulative acknowledgement overtook it
-      if (seqLe(right, una)) {
+      if (seqLt(left, ack)) {
         this.invalidBlocks++;
         continue;
       }

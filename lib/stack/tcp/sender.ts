@@ -192,7 +192,7 @@ export class Sender {
     recovery.rack.minRtt = this.rtt.minRtt;
     recovery.rack.echoedAt = echo;
     if (recovery.sack && header.sackCount > 0) {
-      board.applySack(header, this.una, this.nxt, recovery.rack, now);
+      board.applySack(header, this.nxt, recovery.rack, now);
     }
     let effect = 0;
     if (advanced) {

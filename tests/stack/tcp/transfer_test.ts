@@ -12,7 +12,7 @@ import type { TcpOptions } from "../../../lib/stack/tcp/options.ts";
 import type { Instant } from "../../../lib/stack/time.ts";
 import { completeChecksum } from "../../../lib/stack/wire/checksum.ts";
 import { Gso, HEADROOM } from "../../../lib/stack/buffer/packet.ts";
-import { PEER, pattern, seeded, TcpHost, US } from "../../support/tcp.ts";
+import { pattern, PEER, seeded, TcpHost, US } from "../../support/tcp.ts";
 
 interface Wire {
   readonly loss: number;
@@ -71,7 +71,9 @@ class World {
       host.now = this.now as Instant;
       host.fire();
       host.poll();
-      for (let packet = host.pull(); packet !== undefined; packet = host.pull()) this.#transmit(packet, host === this.a);
+      for (let packet = host.pull(); packet !== undefined; packet = host.pull()) {
+        this.#transmit(packet, host === this.a);
+      }
     }
     let at = Math.min(this.a.environment.timers.next(), this.b.environment.timers.next());
     for (const flight of this.flights) at = Math.min(at, flight.at);
@@ -163,7 +165,14 @@ class Sending extends Receiving {
   }
 }
 
-function transfer(wire: Wire, size: number, seed: number, options: Partial<TcpOptions>, mtu = 1_500, gso = 0): World {
+function transfer(
+  wire: Wire,
+  size: number,
+  seed: number,
+  options: Partial<TcpOptions>,
+  mtu = 1_500,
+  gso = 0,
+): World {
   const world = new World(wire, seed, options, mtu, gso);
   const receiving = new Receiving(0);
   const listener = world.b.demux.listen({
@@ -186,7 +195,9 @@ function transfer(wire: Wire, size: number, seed: number, options: Partial<TcpOp
   ok(client instanceof TcpConnection);
   let steps = 0;
   while (world.step() && !(receiving.ended && sending.ended && world.b.environment.gone.length > 0)) {
-    if (++steps > 2_000_000) throw new Error(`Cannot finish, seed ${seed}: ${JSON.stringify(client.facts())}`);
+    if (++steps > 2_000_000) {
+      throw new Error(`Cannot finish, seed ${seed}: ${JSON.stringify(client.facts())}`);
+    }
   }
   strictEqual(receiving.error, undefined, `seed ${seed}`);
   strictEqual(receiving.length, size, `seed ${seed}: ${JSON.stringify(client.facts())}`);
@@ -220,7 +231,12 @@ const KINDS: [what: string, options: Partial<TcpOptions>, mtu: number, gso: numb
   ["with all options", {}, 1_500, 0],
   ["with super-segments", {}, 1_500, 65_536],
   ["without SACK", { sack: false }, 1_500, 0],
-  ["without any option", { sack: false, timestamps: false, windowScale: false, congestion: "reno" }, 1_500, 0],
+  [
+    "without any option",
+    { sack: false, timestamps: false, windowScale: false, congestion: "reno" },
+    1_500,
+    0,
+  ],
 ];
 for (const [what, wire] of WIRES) {
   for (const [kind, options, mtu, gso] of KINDS) {
