@@ -107,22 +107,7 @@ function tapDevices(): void {
       (n) => {
         let came = 0;
         for (let i = 0; i < n; i++) {
-          const frame = pool.take(54);
-          writeHeaders(frame.bytes, frame.start, payload);
-          frame.end = frame.start + 54;
-          frame.checksum = Checksum.partial;
-          frame.checksumStart = frame.start + 34;
-          frame.checksumOffset = 16;
-          if (payload > 1_448) {
-            frame.gso = Gso.tcp4;
-            frame.gsoSize = 1_448;
-          }
-          if (payload > 0) frame.attach(data, data.start, data.end);
-          if (!a!.transmit(frame)) throw new Error("Cannot go on: the device is full");
-          const received = b!.receive();
-          if (received === undefined) continue;
-          came++;
-          received.release();
+          if (carry(a!, b!, frameOf(pool, data))) came++;
         }
         if (came < n * 0.99) throw new Error(`Cannot measure: ${came} of ${n} frames came`);
       },

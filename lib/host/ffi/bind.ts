@@ -23,27 +23,34 @@ export function mapErrno(backend: Backend): Int32Array {
   return new Int32Array(backend.memoryAt(location(), 4));
 }
 
-/** Every function of `signatures`; those that this libc does not have answer −ENOSYS. */
+/**
+ * Every function of `signatures`; those that this libc does not have answer −ENOSYS. A symbol is looked up when its function
+ * is first called: that costs up to 0.2 ms each, and most programs need few of them.
+ */
 export function bindAll<Face>(
   backend: Backend,
   signatures: Readonly<Record<keyof Face & string, Signature>>,
 ): Face {
   const errno = mapErrno(backend);
-  const natives = backend.load(signatures);
   const face: Record<string, NativeFunction> = {};
   for (const [name, signature] of Object.entries<Signature>(signatures)) {
-    const native = natives[name];
-    face[name] = native === undefined
-      ? () => -ENOSYS
-      : wrap(name, signature, native, backend.toPointer, errno);
+    const find = () => backend.load({ [name]: signature })[name] ?? missing(signature, errno);
+    face[name] = wrap(name, signature, find, backend.toPointer, errno);
   }
   return face as Face;
+}
+
+function missing(signature: Signature, errno: Int32Array): NativeFunction {
+  return () => {
+    errno[0] = ENOSYS;
+    return signature.endsWith(":e") ? ENOSYS : -1;
+  };
 }
 
 function wrap(
   name: string,
   signature: Signature,
-  native: NativeFunction,
+  find: () => NativeFunction,
   toPointer: Backend["toPointer"],
   errno: Int32Array,
 ): NativeFunction {
@@ -58,6 +65,7 @@ function wrap(
     : result === "e"
     ? `return -${call};`
     : `const r = ${call}; return r < 0 ? -errno[0] : r;`;
-  const source = `"use strict"; return function ${name}(${parameters.join(", ")}) { ${body} };`;
-  return new Function("native", "at", "errno", source)(native, toPointer, errno) as NativeFunction;
+  const source = `"use strict"; let native; return function ${name}(${parameters.join(", ")}) {` +
+    ` if (native === undefined) native = find(); ${body} };`;
+  return new Function("find", "at", "errno", source)(find, toPointer, errno) as NativeFunction;
 }
