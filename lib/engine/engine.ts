@@ -2,7 +2,7 @@
  * The data plane: one thread, one synchronous loop.
  *
  * Theory of operation. The engine owns a reactor (epoll), a stack, and whatever the mode composed around them. A turn
- * of the loop is: wait until a descriptor is ready or the stack's next deadline; run the handlers (frames go in, host
+ * of the loop is: wait until a descriptor is ready or the next deadline of the stack or the mode; run the handlers (frames go in, host
  * sockets are read); then *settle*: run the stack's timers and deliver its events, and send what the interfaces have.
  * Events make work for interfaces and the loopback makes work for the stack, so settling repeats, at most
  * `SETTLE_ROUNDS` times; what is left keeps the next wait from sleeping. It never awaits: an asynchronous hop per
@@ -22,7 +22,7 @@ import { startMode } from "../modes/registry.ts";
 import type { ModeSession } from "../modes/mode.ts";
 import { BufferPool } from "../stack/buffer/pool.ts";
 import { Stack } from "../stack/stack.ts";
-import { type Instant, NEVER } from "../stack/time.ts";
+import { earlier, type Instant, NEVER } from "../stack/time.ts";
 import type { EngineConfig } from "./config.ts";
 import type { EngineMessage } from "./messages.ts";
 import { RequestPort } from "./requests.ts";
@@ -66,7 +66,7 @@ export class Engine {
   /** The loop. Drains until {@linkcode stop}. */
   run(): void {
     this.reactor.run({
-      beforeWait: () => this.stack.pollAt(),
+      beforeWait: () => earlier(this.stack.pollAt(), this.#session.pollAt()),
       afterTurn: () => this.settle(this.reactor.now() as Instant),
     });
     this.#session.stop();
@@ -75,6 +75,7 @@ export class Engine {
 
   /** Timers, events, egress, until nothing is due or the rounds are used up. */
   settle(now: Instant): void {
+    this.#session.poll(now);
     for (let round = 0; round < SETTLE_ROUNDS; round++) {
       this.stack.poll(now);
       this.#session.flush(now);

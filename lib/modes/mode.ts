@@ -73,6 +73,10 @@ export interface ModeContext {
 
 /** A mode that runs. */
 export interface ModeSession {
+  /** When {@linkcode poll} has something to do. */
+  pollAt(): Instant;
+  /** Ends what has lasted too long; called in every turn. */
+  poll(now: Instant): void;
   /** Sends what the interfaces have; called at the end of every turn. */
   flush(now: Instant): void;
   /** Lets the program start: everything it could ask for is in place. */

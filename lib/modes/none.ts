@@ -6,6 +6,7 @@
  */
 
 import { Stage } from "../attach/tap/stage_peer.ts";
+import { NEVER } from "../stack/time.ts";
 import type { ModeContext, ModeSession } from "./mode.ts";
 
 /** Starts `none` (with a stage that brings up `lo`) or `host` (without one). */
@@ -19,6 +20,8 @@ export function startNone(context: ModeContext): ModeSession {
     throw new RangeError(`Cannot publish a port: network mode ${config.network} has no uplink`);
   };
   return {
+    pollAt: () => NEVER,
+    poll: () => {},
     flush: () => {},
     go: () => stage?.go(),
     flows: () => [],

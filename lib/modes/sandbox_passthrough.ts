@@ -75,6 +75,8 @@ export function startSandboxPassthrough(context: ModeContext): ModeSession {
   tap.pumpTo(nic);
 
   return {
+    pollAt: () => gateway.pollAt(),
+    poll: (now) => gateway.poll(now),
     flush: (now) => tap.flush(now),
     go: () => tap.go(),
     flows: () => gateway.flows(),
