@@ -56,7 +56,7 @@ import {
   segmentLength,
   takeHeaderBuffer,
 } from "./segment_writer.ts";
-import { AckEffect, Sender } from "./sender.ts";
+import { AckEffect, isHopeless, Sender } from "./sender.ts";
 import { seqAdd, seqGt, seqLe, seqLt } from "./sequence.ts";
 import type { TcpState } from "./state.ts";
 import { timestampClock, Timestamps } from "./timestamps.ts";
@@ -952,7 +952,7 @@ export class TcpConnection {
     const { sender } = this;
     this.#context.counters.bump("tcp.timeouts");
     const limit = this.#orphan ? this.options.orphanRetries : this.options.retries;
-    if (sender.timeouts > limit) {
+    if (isHopeless(sender, limit, now)) {
       this.#end(this.#softError ?? "timed-out", true, now);
       return false;
     }
@@ -1046,7 +1046,7 @@ export class TcpConnection {
     }
     this.#softError = error;
     if (sender.timeouts > 0 && (kind === "host-unreachable" || kind === "network-unreachable")) {
-      sender.retryNow(now); // RFC 6069: the time-outs were not congestion
+      sender.revertBackoff(now); // RFC 6069: the time-outs were not congestion
       this.#arm();
     }
   }

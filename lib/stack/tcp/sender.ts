@@ -40,11 +40,24 @@ export const MAX_RECORDS = 16_384;
 const WORST_DELAYED_ACK = 200 * MILLISECOND;
 /** RFC 1122 section 4.2.3.4: "the override timeout ... 0.1 - 1.0 seconds"; also Linux' ceiling for TCP_CORK. */
 const OVERRIDE = 200 * MILLISECOND;
+/** Linux' `TCP_RTO_MAX` and `TCP_RTO_MIN`. */
 const PERSIST_MAX = 120 * SECOND;
+const LEAST_TIMEOUT = 200 * MILLISECOND;
 /** Paths with a shorter round trip are local: a memory bus, a virtual cable. */
 const LOCAL_RTT = 500;
 
 const Timer = { none: 0, retransmit: 1, probe: 2, reorder: 3, persist: 4 } as const;
+
+/**
+ * Whether data has been unacknowledged for as long as `retries` time-outs take, starting at Linux' least one. Counting them
+ * would not do: ICMP takes steps of the back-off back, and a hopeless connection would end in a minute.
+ */
+export function isHopeless(sender: Sender, retries: number, now: Instant): boolean {
+  if (sender.timeouts <= retries) return false;
+  const doubling = Math.min(retries, Math.floor(Math.log2(PERSIST_MAX / LEAST_TIMEOUT)));
+  const patience = (2 ** (doubling + 1) - 1) * LEAST_TIMEOUT + (retries - doubling) * PERSIST_MAX;
+  return now - sender.stalledSince >= patience;
+}
 
 /** What one acknowledgement did: bits of the result of {@linkcode Sender.onAck}. */
 export const AckEffect = {
@@ -181,9 +194,8 @@ export class Sender {
     const ack = header.acknowledgment;
     const advanced = seqGt(ack, this.una);
     const outstanding = this.outstanding;
-    const duplicate = !advanced && outstanding > 0 && length === 0 && window === this.window &&
-      ack === this.una &&
-      !recovery.sack;
+    const duplicate = !recovery.sack && ack === this.una && outstanding > 0 && length === 0 &&
+      window === this.window;
     this.#updateWindow(header, window, advanced);
     if (outstanding === 0) return 0;
     if (!advanced && header.sackCount === 0 && !duplicate) return 0;
@@ -191,9 +203,6 @@ export class Sender {
     board.beginAck();
     recovery.rack.minRtt = this.rtt.minRtt;
     recovery.rack.echoedAt = echo;
-    if (recovery.sack && header.sackCount > 0) {
-      board.applySack(header, this.nxt, recovery.rack, now);
-    }
     let effect = 0;
     if (advanced) {
       effect = this.#advance(ack, now);
@@ -553,10 +562,10 @@ export class Sender {
     this.#probeDue = true;
   }
 
-  /** ICMP says that the path works again, or changed: RFC 6069 and Linux take back one step of back-off. */
-  retryNow(now: Instant): void {
-    if (this.outstanding === 0) return;
-    this.rtt.undoBackoff();
+  /** ICMP says why nothing comes back, and it is not congestion: RFC 6069 and Linux take back one step of back-off. */
+  revertBackoff(now: Instant): void {
+    if (this.outstanding === 0 || this.rtt.backoffs === 0) return;
+    this.rtt.undoOneBackoff();
     this.#retransmitAt = later(now, this.rtt.rto);
     this.#arm(now);
   }
