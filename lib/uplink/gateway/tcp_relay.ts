@@ -120,10 +120,12 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow {
   onTcpEvent(connection: TcpConnection, events: number, now: Instant): void {
     if (this.#connection !== connection) return;
     if ((events & TcpEvent.established) !== 0) this.#open = true;
-    if ((events & TcpEvent.closed) !== 0) {
-      this.#onGuestClosed(connection);
+    if ((events & TcpEvent.closed) !== 0 && connection.error !== undefined) {
+      this.#relays.count(this.#open ? "gateway.tcp.guest-reset" : "gateway.tcp.guest-refused");
+      this.#release(true);
       return;
     }
+    // An orderly end (both FINs have crossed) may leave bytes in the receive queue that the host has not taken yet.
     this.#pump(now);
   }
 
@@ -241,13 +243,6 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow {
       if (!this.#hostFinished) shutdown(this.fd, SHUT.WR);
     }
     return false;
-  }
-
-  #onGuestClosed(connection: TcpConnection): void {
-    if (!this.#open) this.#relays.count("gateway.tcp.guest-refused");
-    else if (connection.error !== undefined) this.#relays.count("gateway.tcp.guest-reset");
-    // An orderly end cannot come before both FINs have crossed; anything else is a reset for the host.
-    this.#release(connection.error !== undefined || !(this.#hostFinished && this.#guestFinished));
   }
 
   #fail(connection: TcpConnection, counter: string, now: Instant): void {

@@ -1,0 +1,147 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { later, SECOND } from "../../../lib/stack/time.ts";
+import { GuestUdp } from "./guest_peers.ts";
+import { bytesOf, closedPort, HostUdp } from "./host_peers.ts";
+import { GATEWAY4, GATEWAY6, ip, within, World } from "./world.ts";
+import { LOOPBACK6 } from "../../../lib/host/structs.ts";
+
+const echo = (bytes: Uint8Array, self: HostUdp) => void self.send(bytes);
+
+test("UdpFlows relays datagrams and answers, over IPv4 and IPv6", () =>
+  within((world) => {
+    for (
+      const [server, address] of [
+        [new HostUdp(world.reactor, echo), GATEWAY4],
+        [new HostUdp(world.reactor, echo, LOOPBACK6), GATEWAY6],
+      ] as const
+    ) {
+      const guest = new GuestUdp(world);
+      guest.send(bytesOf("one"), address, server.port);
+      guest.send(bytesOf("two"), address, server.port);
+      world.until(() => guest.received.length === 2, "two echoes");
+      deepStrictEqual(guest.received, ["one", "two"]);
+      strictEqual(guest.sources[0], `${address}:${server.port}`);
+      server.close();
+    }
+    const [flow] = world.gateway.flows();
+    strictEqual(flow?.state, "two-way");
+    strictEqual(flow?.bytesOut, 6);
+    strictEqual(flow?.bytesIn, 6);
+    strictEqual(flow?.host.startsWith("127.0.0.1:"), true);
+  }));
+
+test("UdpFlows keeps datagrams of every size whole", () =>
+  within((world) => {
+    const server = new HostUdp(world.reactor, echo);
+    const guest = new GuestUdp(world);
+    const sizes = [0, 1, 1_400, 1_921, 8_000, 65_000, 65_507];
+    for (const size of sizes) {
+      const bytes = new Uint8Array(size).map((_, i) => i * 7 + size);
+      guest.send(bytes, GATEWAY4, server.port);
+      world.until(() => guest.packets.length === 1, `an echo of ${size} bytes`);
+      deepStrictEqual(guest.packets.pop(), bytes);
+    }
+    deepStrictEqual(server.sizes, sizes);
+    server.close();
+  }));
+
+test("UdpFlows sends a burst whole, in order", () =>
+  within((world) => {
+    const server = new HostUdp(world.reactor);
+    const guest = new GuestUdp(world);
+    const want = ["first, for the neighbours to meet"];
+    guest.send(bytesOf(want[0]!), GATEWAY4, server.port);
+    world.until(() => server.received.length === 1, "the first datagram");
+    for (let i = 1; i < 100; i++) {
+      want.push(`datagram ${i}`.padEnd(i % 10 === 9 ? 40 : 100, "."));
+      guest.send(bytesOf(want[i]!), GATEWAY4, server.port);
+    }
+    world.until(() => server.received.length === 100, "100 datagrams");
+    deepStrictEqual(server.received, want);
+    server.close();
+  }));
+
+test("UdpFlows tells the guest of a closed port", () =>
+  within((world) => {
+    const guest = new GuestUdp(world);
+    const port = closedPort();
+    guest.send(bytesOf("anybody?"), GATEWAY4, port);
+    world.until(() => guest.errors.length > 0, "an ICMP error");
+    strictEqual(guest.errors[0], `port-unreachable ${GATEWAY4}:${port}`);
+    strictEqual(world.counted("udp.host-refused"), 1);
+  }));
+
+test("UdpFlows refuses the gateway without host loopback, and is silent to many", () =>
+  within((world) => {
+    const server = new HostUdp(world.reactor, echo);
+    const guest = new GuestUdp(world);
+    guest.send(bytesOf("hello"), GATEWAY4, server.port);
+    world.until(() => guest.errors.length > 0, "an ICMP error");
+    strictEqual(guest.errors[0], `port-unreachable ${GATEWAY4}:${server.port}`);
+    guest.send(bytesOf("hello"), ip("169.254.169.254"), 80);
+    world.until(() => guest.errors.length > 1, "an ICMP error");
+    strictEqual(guest.errors[1], "host-unreachable 169.254.169.254:80");
+    guest.send(bytesOf("hello"), ip("239.1.2.3"), 1900);
+    world.idle();
+    deepStrictEqual([guest.errors.length, server.sizes, world.gateway.flows()], [2, [], []]);
+    server.close();
+  }, { hostLoopback: false }));
+
+test("UdpFlows forgets flows after their lifetime, which every datagram renews", () =>
+  within((world) => {
+    const silent = new HostUdp(world.reactor);
+    const server = new HostUdp(world.reactor, echo);
+    const guest = new GuestUdp(world);
+    guest.send(bytesOf("a"), GATEWAY4, silent.port);
+    guest.send(bytesOf("b"), GATEWAY4, server.port);
+    world.until(() => guest.received.length === 1 && silent.received.length === 1, "both datagrams");
+    const states = () => world.gateway.flows().map((flow) => flow.state).sort();
+    deepStrictEqual(states(), ["one-way", "two-way"]);
+    const at = world.gateway.pollAt();
+    ok(at <= later(world.now(), 30 * SECOND) && at > later(world.now(), 29 * SECOND));
+    world.gateway.poll(later(world.now(), 31 * SECOND));
+    deepStrictEqual(states(), ["two-way"]);
+    world.gateway.poll(later(world.now(), 119 * SECOND));
+    deepStrictEqual(states(), ["two-way"]); // RFC 4787 REQ-5
+    world.gateway.poll(later(world.now(), 181 * SECOND));
+    deepStrictEqual(states(), []);
+    guest.send(bytesOf("again"), GATEWAY4, server.port);
+    world.until(() => guest.received.length === 2, "a flow made anew");
+    silent.close();
+    server.close();
+  }));
+
+test("UdpFlows evicts the least recently used at its limit, unanswered ones first", () =>
+  within((world) => {
+    const server = new HostUdp(world.reactor, echo);
+    const silent = new HostUdp(world.reactor);
+    const friend = new GuestUdp(world);
+    friend.send(bytesOf("friend"), GATEWAY4, server.port);
+    world.until(() => friend.received.length === 1, "the answer");
+    for (let i = 0; i < 20; i++) {
+      new GuestUdp(world).send(bytesOf(`${i}`), GATEWAY4, silent.port);
+      world.turn();
+    }
+    const flows = world.gateway.flows();
+    strictEqual(flows.length, 8);
+    strictEqual(flows.filter((flow) => flow.state === "two-way").length, 1);
+    strictEqual(world.counted("udp.flow-limit"), 13);
+    server.close();
+    silent.close();
+  }, { limits: { udpFlows: 8 } }));
+
+test("Gateway.stop() closes what it opened", () => {
+  const world = new World();
+  world.gateway.start();
+  const server = new HostUdp(world.reactor, echo);
+  const guest = new GuestUdp(world);
+  guest.send(bytesOf("x"), GATEWAY4, server.port);
+  world.until(() => guest.received.length === 1, "the answer");
+  world.gateway.stop();
+  deepStrictEqual(world.gateway.flows(), []);
+  guest.send(bytesOf("y"), GATEWAY4, server.port);
+  world.idle();
+  strictEqual(server.received.length, 1);
+  world.close();
+});
