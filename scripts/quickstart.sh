@@ -28,8 +28,9 @@ trap 'for pid in $guest $server; do kill "$pid" 2>/dev/null || true; done; rm -r
 echo "hello from the host, through a TCP/IP stack in user space" >"$work/index.html"
 python3 -u - "$work" >"$work/port" <<'PY' &
 import functools, http.server, sys
-handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[1])
-handler.log_message = lambda *a: None
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_): pass
+handler = functools.partial(Quiet, directory=sys.argv[1])
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
 print(server.server_port, flush=True)
 server.serve_forever()
