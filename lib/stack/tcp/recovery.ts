@@ -145,7 +145,11 @@ export class LossRecovery {
     if (this.state === "recovery") {
       const progress = advanced && (!this.sack || board.lost <= lostBefore);
       this.#reduceProportionally(nxt, una, mss, progress, congestion);
-    } else if (!recovering) congestion.onAck(board.delivered, now, srtt, priorFlight);
+    } else if (!recovering || this.sack) {
+      // The acknowledgement that ends recovery grows the window as any other, as in Linux. Not without SACK: there it covers
+      // a whole window, most of which arrived long ago.
+      congestion.onAck(board.delivered, now, srtt, priorFlight);
+    }
     return timeout;
   }
 

@@ -88,6 +88,13 @@ export class RttEstimator {
     this.rto = Math.min(this.rto * 2, this.#limits.max);
   }
 
+  /** RFC 6069 section 3: "if an ICMP unreachable message arrives ... undo one retransmission timer backoff". */
+  undoOneBackoff(): void {
+    if (this.backoffs === 0) return;
+    this.backoffs--;
+    this.rto = Math.min(this.#base() * 2 ** this.backoffs, this.#limits.max);
+  }
+
   /** The timeouts were spurious, or the path answers again: what the samples alone say. */
   undoBackoff(): void {
     this.backoffs = 0;

@@ -68,6 +68,17 @@ test("RttEstimator.backoff() doubles up to the maximum", () => {
   strictEqual(rtt.backoffs, 0);
 });
 
+test("RttEstimator.undoOneBackoff() takes back one step, and not more than there were", () => {
+  const rtt = new RttEstimator();
+  for (let i = 0; i < 3; i++) rtt.backoff();
+  rtt.undoOneBackoff();
+  strictEqual(rtt.rto, 4 * SECOND);
+  strictEqual(rtt.backoffs, 2);
+  for (let i = 0; i < 5; i++) rtt.undoOneBackoff();
+  strictEqual(rtt.rto, SECOND);
+  strictEqual(rtt.backoffs, 0);
+});
+
 test("RttEstimator.sample() ends back-off", () => {
   const rtt = new RttEstimator();
   rtt.backoff();
