@@ -5,7 +5,7 @@
 import type { PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { seededRandom } from "../../lib/stack/link/fault.ts";
-import { NO_OFFLOAD } from "../../lib/stack/link/link.ts";
+import { type LinkCapabilities, NO_OFFLOAD } from "../../lib/stack/link/link.ts";
 import type { Nic } from "../../lib/stack/nic.ts";
 import type { Qdisc } from "../../lib/stack/qdisc/qdisc.ts";
 import { Stack } from "../../lib/stack/stack.ts";
@@ -24,6 +24,8 @@ export interface LabOptions {
   readonly back: WireSpec;
   readonly mtu?: number;
   readonly family?: 4 | 6;
+  /** Of both interfaces; no offload if absent. */
+  readonly capabilities?: LinkCapabilities;
   readonly tcp?: Partial<TcpOptions>;
   /** Of the client's interface. */
   readonly qdisc?: Qdisc;
@@ -133,7 +135,7 @@ function makeHost(
     name: "eth0",
     mac: new MacAddress(0x0200, number),
     mtu: options.mtu ?? 1500,
-    capabilities: NO_OFFLOAD,
+    capabilities: options.capabilities ?? NO_OFFLOAD,
     ...(qdisc === undefined ? {} : { qdisc }),
   });
   nic.addAddress(address, prefix);

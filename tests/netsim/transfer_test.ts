@@ -65,6 +65,7 @@ const WIRES: [name: string, there: Partial<WireSpec>, back: Partial<WireSpec>][]
     { loss: 0.02, reorder: 0.05, duplicate: 0.05 },
     { loss: 0.02, reorder: 0.05, duplicate: 0.05 },
   ],
+  ["corruption", { corrupt: 0.03 }, { corrupt: 0.03 }],
   ["a bottleneck with a short queue", { rate: 2_000_000, queue: 20_000 }, {}],
 ];
 for (const [name, there, back] of WIRES) {
@@ -88,11 +89,20 @@ test("Stack sends both ways at once over a bad wire", () => {
   clean(it);
 });
 
+const OFFLOAD = { txChecksum: true, rxChecksum: true, gsoMaxSize: 65_536 };
+
 const VARIANTS: [name: string, more: Partial<LabOptions>][] = [
   ["IPv6", { family: 6 }],
   ["the least MTU of IPv6", { family: 6, mtu: 1280 }],
   ["the least MTU", { mtu: 576 }],
   ["a large MTU", { mtu: 65_520 }],
+  ["super-packets on the wire", { capabilities: OFFLOAD }],
+  ["super-packets on the wire of IPv6", { capabilities: OFFLOAD, family: 6 }],
+  ["a receive buffer of 8 KiB", { tcp: { receiveBuffer: 8_192, receiveBufferMax: 8_192 } }],
+  ["a receive buffer below one segment", { tcp: { receiveBuffer: 1_000, receiveBufferMax: 1_000 } }],
+  ["a send buffer of 4 KiB", { tcp: { sendBuffer: 4_096, sendBufferMax: 4_096 } }],
+  ["Nagle off", { tcp: { noDelay: true } }],
+  ["ECN", { tcp: { ecn: "request" } }],
   ["Reno", { tcp: { congestion: "reno" } }],
   ["no SACK", { tcp: { sack: false } }],
   ["no timestamps", { tcp: { timestamps: false } }],

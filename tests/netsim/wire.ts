@@ -28,6 +28,8 @@ export interface WireSpec {
   readonly loss?: number;
   readonly duplicate?: number;
   readonly reorder?: number;
+  /** One bit is flipped, anywhere in the frame. */
+  readonly corrupt?: number;
   /** How much later a reordered frame arrives; half of `delay` and a millisecond if absent. */
   readonly reorderBy?: Microseconds;
 }
@@ -44,12 +46,21 @@ export interface WireCounts {
   overflowed: number;
   duplicated: number;
   reordered: number;
+  corrupted: number;
   bytes: number;
 }
 
 /** One direction of a wire. */
 export class SimWire {
-  readonly counts: WireCounts = { sent: 0, lost: 0, overflowed: 0, duplicated: 0, reordered: 0, bytes: 0 };
+  readonly counts: WireCounts = {
+    sent: 0,
+    lost: 0,
+    overflowed: 0,
+    duplicated: 0,
+    reordered: 0,
+    corrupted: 0,
+    bytes: 0,
+  };
   spec: WireSpec;
   readonly #random: () => number;
   readonly #pool: BufferPool | undefined;
@@ -103,7 +114,14 @@ export class SimWire {
       arrival += spec.reorderBy ?? Math.floor(spec.delay / 2) + 1000;
     }
     counts.bytes += size;
-    this.#fly(copyOf(frame, this.#pool), arrival as Instant);
+    const copy = copyOf(frame, this.#pool);
+    if (spec.corrupt !== undefined && this.#chance(spec.corrupt)) {
+      counts.corrupted++;
+      const bit = this.#random() % (8 * copy.length);
+      const at = copy.start + (bit >> 3);
+      copy.bytes[at] = copy.bytes[at]! ^ (1 << (bit & 7));
+    }
+    this.#fly(copy, arrival as Instant);
     if (duplicate) {
       counts.duplicated++;
       this.#fly(copyOf(frame, this.#pool), arrival as Instant);
