@@ -7,10 +7,8 @@
 import { Errno, errnoText } from "../../host/errno.ts";
 import { type AddressWords, ANY4, ANY6 } from "../../host/structs.ts";
 import type { ForwardFacts } from "../../stack/facts.ts";
-import type { Nic } from "../../stack/nic.ts";
 import { earlier, type Instant, NEVER } from "../../stack/time.ts";
-import { IpAddress } from "../../stack/wire/address.ts";
-import type { GatewayConfig, Publish } from "./config.ts";
+import type { Publish } from "./config.ts";
 import { endpointText } from "./flows.ts";
 import { TcpPublisher } from "./publish_tcp.ts";
 import { UdpPublisher } from "./publish_udp.ts";
@@ -60,7 +58,7 @@ export class PublishTable {
       const optional = publish.hostAddress === undefined && address.family === 6;
       if (optional && (opened === -Errno.EAFNOSUPPORT || opened === -Errno.EADDRNOTAVAIL)) continue;
       for (const publisher of publishers) publisher.close();
-      throw new Error(`Cannot publish ${hostText(publish)}: ${errnoText(-opened)}`);
+      throw new Error(`Cannot publish ${hostText(publish)}: ${reasonOf(-opened, publish)}`);
     }
     this.#entries.push({ publish, publishers });
   }
@@ -110,43 +108,14 @@ function close(entry: Entry): void {
   for (const publisher of entry.publishers) publisher.close();
 }
 
-/** The guest's end, and the address that a client has there. */
-export interface Spoof {
-  readonly guest: IpAddress;
-  /** The client's own, or the gateway's. */
-  readonly client: IpAddress;
-  /** The client's own port, or 0: any. */
-  readonly port: number;
-}
-
-/**
- * How a client of the host appears to the guest: as itself, unless the guest could not answer it there. The host's
- * loopback is not the guest's; an address on the guest's own link (or the guest's own) would be answered past us; and a
- * client of the family that the guest does not have comes from the gateway.
- */
-export function spoofOf(
-  client: IpAddress,
-  port: number,
-  config: GatewayConfig,
-  nic: Pick<Nic, "onLink">,
-): Spoof | undefined {
-  const guest = client.family === 4 ? config.guest4 : config.guest6;
-  const gateway = client.family === 4 ? config.gateway4 : config.gateway6;
-  if (guest === undefined || gateway === undefined) {
-    const otherGuest = client.family === 4 ? config.guest6 : config.guest4;
-    const otherGateway = client.family === 4 ? config.gateway6 : config.gateway4;
-    if (otherGuest === undefined || otherGateway === undefined) return undefined;
-    return { guest: otherGuest, client: otherGateway, port: 0 };
+/** What stands in the way, and what to do where that is not plain. */
+function reasonOf(errno: number, publish: Publish): string {
+  if (errno === Errno.EADDRINUSE) return "address already in use";
+  if (errno === Errno.EADDRNOTAVAIL) return "the host has no such address";
+  if (errno === Errno.EACCES && publish.hostPort < 1_024) {
+    return "permission denied (use a port from 1024 on, or lower net.ipv4.ip_unprivileged_port_start)";
   }
-  const strange = client.isLoopback() || client.isUnspecified() || client.isLinkLocal() ||
-    nic.onLink(client) ||
-    client.equals(guest);
-  return strange ? { guest, client: gateway, port: 0 } : { guest, client, port };
-}
-
-/** An address as lib/host gives it, as one of the stack's. */
-export function ipAddressOf({ family, a, b, c, d }: AddressWords): IpAddress {
-  return new IpAddress(family, a, b, c, d);
+  return errnoText(errno);
 }
 
 function familiesOf(publish: Publish): readonly AddressWords[] {

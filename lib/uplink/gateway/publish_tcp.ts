@@ -18,7 +18,7 @@ import { TcpEvent, type TcpObserver } from "../../stack/tcp/events.ts";
 import { type Instant, later, NEVER, SECOND } from "../../stack/time.ts";
 import type { Publish } from "./config.ts";
 import { setResetOnClose } from "./host_socket.ts";
-import { ipAddressOf, spoofOf } from "./publish.ts";
+import { ipAddressOf, spoofOf } from "./spoof.ts";
 import { TcpRelay } from "./tcp_relay.ts";
 import type { TcpRelays } from "./tcp_relays.ts";
 import type { UdpSurroundings } from "./udp.ts";
@@ -118,7 +118,9 @@ export class TcpPublisher implements ReadyHandler {
       observer: new Opening(this, relay),
       options: this.#relays.options(),
     };
-    const connection = stack.tcpConnect(request, now);
+    let connection = stack.tcpConnect(request, now);
+    // The client's port may be in use by an earlier connection of its own to another published port, or just after one.
+    if (connection === "address-in-use") connection = stack.tcpConnect({ ...request, localPort: 0 }, now);
     if (typeof connection === "string") return this.#refuse(fd);
     this.#pending++;
     relay.join(connection);

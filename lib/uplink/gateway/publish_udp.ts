@@ -27,7 +27,7 @@ import type { Publish } from "./config.ts";
 import { SLOTS } from "./datagram_io.ts";
 import { age, endpointText, type Flow } from "./flows.ts";
 import { type LruItem, LruList } from "./lru_list.ts";
-import { ipAddressOf, spoofOf } from "./publish.ts";
+import { ipAddressOf, spoofOf } from "./spoof.ts";
 import type { UdpSurroundings } from "./udp.ts";
 
 /** Batches of one event; the socket is level-triggered, so the rest is reported again. */

@@ -1,0 +1,187 @@
+import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
+import { test } from "node:test";
+import { Errno } from "../../../lib/host/errno.ts";
+import { RouteNetlink } from "../../../lib/host/rtnetlink.ts";
+import { LOOPBACK4, LOOPBACK6 } from "../../../lib/host/structs.ts";
+import { spoofOf } from "../../../lib/uplink/gateway/spoof.ts";
+import { later, SECOND } from "../../../lib/stack/time.ts";
+import { needs } from "../../support/capability.ts";
+import { inNewNetns } from "../../support/netns.ts";
+import { guestListen, GuestUdp } from "./guest_peers.ts";
+import { bytesOf, closedPort, hostConnect, HostServer, HostUdp } from "./host_peers.ts";
+import { GATEWAY4, GATEWAY6, GUEST4, GUEST6, ip, within, type World } from "./world.ts";
+
+const LOCALHOST = ip("127.0.0.1");
+
+test("publish() brings a client to the guest, from the gateway's address when the client is on the loopback", () =>
+  within((world) => {
+    const port = closedPort();
+    world.gateway.publish({ protocol: "tcp", hostAddress: LOCALHOST, hostPort: port, guestPort: 80 });
+    const accepted = guestListen(world, GUEST4, 80);
+    const client = hostConnect(world.reactor, port);
+    client.write(bytesOf("GET"));
+    world.until(() => accepted[0]?.total === 3, "the request");
+    const guest = accepted[0]!;
+    strictEqual(`${guest.connection.remoteAddress}`, `${GATEWAY4}`);
+    guest.write(bytesOf("200 OK"));
+    guest.end();
+    world.until(() => client.ended, "the response");
+    strictEqual(client.text, "200 OK");
+    const [flow] = world.gateway.flows();
+    deepStrictEqual([flow?.direction, flow?.guest], ["in", "10.0.2.100:80"]);
+    client.close();
+    world.until(() => world.gateway.flows().length === 0, "the end");
+  }));
+
+test("publish() on every address takes IPv4 and IPv6", () =>
+  within((world) => {
+    const port = closedPort();
+    world.gateway.publish({ protocol: "tcp", hostPort: port, guestPort: 80 });
+    deepStrictEqual(world.gateway.forwards(), [{ protocol: "tcp", host: `*:${port}`, guest: 80 }]);
+    const four = guestListen(world, GUEST4, 80);
+    const six = guestListen(world, GUEST6, 80);
+    const clients = [
+      hostConnect(world.reactor, port, LOOPBACK4),
+      hostConnect(world.reactor, port, LOOPBACK6),
+    ];
+    world.until(() => four.length === 1 && six.length === 1, "both connections");
+    strictEqual(`${six[0]!.connection.remoteAddress}`, `${GATEWAY6}`);
+    for (const client of clients) client.close();
+  }));
+
+test("publish() refuses a taken port, and unpublish() gives it back", () =>
+  within((world) => {
+    const server = new HostServer(world.reactor);
+    const taken = { protocol: "tcp", hostAddress: LOCALHOST, hostPort: server.port, guestPort: 80 } as const;
+    throws(() => world.gateway.publish(taken), {
+      message: `Cannot publish 127.0.0.1:${server.port}: address already in use`,
+    });
+    throws(
+      () => world.gateway.publish({ ...taken, hostAddress: ip("192.0.2.77") }),
+      /the host has no such address/,
+    );
+    server.close();
+    world.gateway.publish(taken);
+    world.gateway.unpublish(taken);
+    throws(() => world.gateway.unpublish(taken), /it is not published/);
+    deepStrictEqual(world.gateway.forwards(), []);
+    const client = hostConnect(world.reactor, server.port);
+    world.until(() => client.error !== 0, "the refusal");
+    strictEqual(client.error, -Errno.ECONNREFUSED);
+    client.close();
+  }));
+
+test("publish() resets the client when the guest refuses", () =>
+  within((world) => {
+    const port = closedPort();
+    world.gateway.publish({ protocol: "tcp", hostAddress: LOCALHOST, hostPort: port, guestPort: 81 });
+    const client = hostConnect(world.reactor, port);
+    world.until(() => client.error !== 0, "the reset");
+    strictEqual(client.error, -Errno.ECONNRESET);
+    strictEqual(world.counted("tcp.guest-refused"), 1);
+  }));
+
+test("publish() accepts no more than the guest can be asked for at once, and goes on later", () =>
+  within((world) => {
+    const port = closedPort();
+    world.gateway.publish({ protocol: "tcp", hostAddress: LOCALHOST, hostPort: port, guestPort: 80 });
+    const accepted = guestListen(world, GUEST4, 80);
+    const clients = Array.from({ length: 50 }, () => hostConnect(world.reactor, port));
+    world.until(() => accepted.length === 50, "50 connections");
+    ok(world.counted("publish.pending-limit") > 0);
+    for (const client of clients) client.close();
+  }, { limits: { publishPending: 4 } }));
+
+test("publish() of a UDP port relays between many clients and the guest", () =>
+  within((world) => {
+    const port = closedPort();
+    world.gateway.publish({ protocol: "udp", hostAddress: LOCALHOST, hostPort: port, guestPort: 5_000 });
+    const guest = new GuestUdp(world, GUEST4, 5_000);
+    const clients = Array.from({ length: 20 }, () => new HostUdp(world.reactor));
+    clients.forEach((client, i) => client.send(bytesOf(`from ${i}`), LOCALHOST, port));
+    world.until(() => guest.received.length === 20, "20 datagrams");
+    strictEqual(new Set(guest.sources).size, 20);
+    guest.received.forEach((text, i) => {
+      const [address, source] = guest.sources[i]!.split(":");
+      guest.send(bytesOf(`to ${text.slice(5)}`), ip(address!), Number(source));
+    });
+    world.until(() => clients.every((client) => client.received.length === 1), "20 answers");
+    clients.forEach((client, i) => deepStrictEqual(client.received, [`to ${i}`]));
+    strictEqual(world.gateway.flows().filter((flow) => flow.state === "two-way").length, 20);
+    world.gateway.poll(later(world.now(), 181 * SECOND));
+    strictEqual(world.gateway.flows().length, 0);
+    for (const client of clients) client.close();
+  }));
+
+/** Runs `body` where the host has another address, so that clients need not come from the loopback. */
+function withHost(body: (world: World) => void): void {
+  inNewNetns(() => {
+    const netlink = new RouteNetlink();
+    const { index } = netlink.link("lo");
+    netlink.setLinkUp(index);
+    netlink.addAddress(index, ip("192.0.2.1"), 32);
+    netlink.addAddress(index, ip("2001:db8::1"), 128);
+    netlink.close();
+    within(body);
+  });
+}
+
+test(
+  "publish() shows the guest the client's own address and port",
+  needs("root", "netns"),
+  () =>
+    withHost((world) => {
+      for (const protocol of ["tcp", "udp"] as const) {
+        world.gateway.publish({ protocol, hostPort: 8_080, guestPort: 80 });
+      }
+      for (
+        const [address, guestAddress] of [[ip("192.0.2.1"), GUEST4], [ip("2001:db8::1"), GUEST6]] as const
+      ) {
+        const accepted = guestListen(world, guestAddress, 80);
+        const client = hostConnect(world.reactor, 8_080, address, address);
+        world.until(() => accepted.length === 1, "a connection");
+        const { remoteAddress } = accepted[0]!.connection;
+        strictEqual(`${remoteAddress}`, `${address}`);
+        client.write(bytesOf("hello"));
+        world.until(() => accepted[0]!.total === 5, "bytes");
+        client.close();
+
+        const guest = new GuestUdp(world, guestAddress, 80);
+        const sender = new HostUdp(world.reactor, () => {}, address);
+        sender.send(bytesOf("datagram"), address, 8_080);
+        world.until(() => guest.received.length === 1, "a datagram");
+        strictEqual(guest.sources[0], `${address}:${sender.port}`);
+        guest.send(bytesOf("answer"), address, sender.port);
+        world.until(() => sender.received.length === 1, "the answer");
+        sender.close();
+      }
+    }),
+);
+
+const SPOOFS: readonly [client: string, want: string][] = [
+  ["192.0.2.9", "10.0.2.100 from 192.0.2.9:4000"],
+  ["127.0.0.1", "10.0.2.100 from 10.0.2.2:0"],
+  ["10.0.2.100", "10.0.2.100 from 10.0.2.2:0"],
+  ["10.0.2.2", "10.0.2.100 from 10.0.2.2:0"],
+  ["10.0.2.77", "10.0.2.100 from 10.0.2.2:0"],
+  ["169.254.7.7", "10.0.2.100 from 10.0.2.2:0"],
+  ["2001:db8::9", "fd00::64 from [2001:db8::9]:4000"],
+  ["::1", "fd00::64 from [fd00::2]:0"],
+  ["fe80::1", "fd00::64 from [fd00::2]:0"],
+];
+for (const [client, want] of SPOOFS) {
+  test(`spoofOf() shows ${client} as ${want}`, () => {
+    const config = { gateway4: GATEWAY4, gateway6: GATEWAY6, guest4: GUEST4, guest6: GUEST6 };
+    const nic = { onLink: (address: typeof GUEST4) => `${address}`.startsWith("10.0.2.") };
+    const spoof = spoofOf(ip(client), 4_000, config, nic)!;
+    const shown = spoof.client.family === 6 ? `[${spoof.client}]` : `${spoof.client}`;
+    strictEqual(`${spoof.guest} from ${shown}:${spoof.port}`, want);
+  });
+}
+
+test("spoofOf() brings a client of the wrong family in as the gateway", () => {
+  const spoof = spoofOf(ip("2001:db8::9"), 4_000, { gateway4: GATEWAY4, guest4: GUEST4 }, {
+    onLink: () => false,
+  });
+  deepStrictEqual([`${spoof?.guest}`, `${spoof?.client}`, spoof?.port], ["10.0.2.100", "10.0.2.2", 0]);
+});
