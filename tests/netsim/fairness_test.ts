@@ -5,7 +5,7 @@
 import { ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { Tbf } from "../../lib/stack/qdisc/tbf.ts";
-import { MILLISECOND, SECOND } from "../../lib/stack/time.ts";
+import { later, MILLISECOND, SECOND } from "../../lib/stack/time.ts";
 import type { App } from "./apps.ts";
 import { Lab } from "./lab.ts";
 
@@ -72,4 +72,41 @@ test("TCP feels a token bucket as back-pressure: the rate to 1 %, and nothing lo
   }
   const shares = apps.map(({ server }) => server.received);
   ok(fairness(shares) > 0.98, `${shares}`);
+});
+
+test("TCP is not shut out of a token bucket by a flood of datagrams, nor loses to it", () => {
+  const rate = 1_250_000;
+  const it = new Lab({
+    seed: SEED,
+    there: { delay: 5 * MILLISECOND },
+    back: { delay: 5 * MILLISECOND },
+    qdisc: new Tbf({ rate, burst: 20_000, mtu: 1500, gsoMaxSize: 0 }),
+  });
+  const { client, server } = it.connect({ send: Infinity }, {});
+  ok(it.world.run(() => client.established, SECOND));
+  const udp = it.client.stack.udpBind({
+    localAddress: it.client.address,
+    localPort: 9,
+    remoteAddress: it.server.address,
+    remotePort: 9,
+  }, it.world.now);
+  if (typeof udp === "string") throw new Error(`Cannot bind: ${udp}`);
+  let next = it.world.now;
+  it.world.add({
+    pollAt: () => next,
+    poll(now) {
+      // 2.8 MB/s, more than twice the rate.
+      next = later(next, 500);
+      const datagram = it.client.pool.take(1400);
+      datagram.end = datagram.start + 1400;
+      udp.send(datagram, now);
+    },
+  });
+  it.world.run(() => false, 5 * SECOND);
+  const before = server.received;
+  it.world.run(() => false, 10 * SECOND);
+  const share = (server.received - before) / (10 * rate);
+  ok(share > 0.05, `${share}`);
+  strictEqual(client.connection!.facts().tcp!.retransmits, 0);
+  ok(it.client.nic.qdiscFacts().drops > 0, "the datagrams pay");
 });
