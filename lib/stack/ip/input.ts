@@ -163,7 +163,7 @@ export class IpInput {
         return undefined;
       }
     }
-    if (nic.owns(destination)) return "local";
+    if (!nic.linkBroadcast && nic.owns(destination)) return "local";
     if (destination.isMulticast() || destination.isLimitedBroadcast() || nic.isBroadcast(destination)) {
       return "group";
     }

@@ -57,13 +57,14 @@ export class PathMtuCache {
    * Returns the new estimate, or 0 when the report is not believed: it must lower the estimate and be smaller than
    * the packet it complains about (RFC 8201 section 4: a node must not raise its estimate from such a message).
    *
+   * @param quoted 0: not known
    * @param reported the next-hop MTU; 0 from a router older than RFC 1191, which then means "guess from the plateaus"
    * @param current the MTU in use for that destination
    */
   reduce(destination: IpAddress, reported: number, quoted: number, current: number, now: Instant): number {
     let mtu = reported;
     if (destination.family === 4) {
-      if (mtu === 0) mtu = plateauBelow(Math.min(quoted, current));
+      if (mtu === 0) mtu = plateauBelow(quoted === 0 ? current : Math.min(quoted, current));
       mtu = Math.max(mtu, MINIMUM_PATH_MTU_V4);
     } else {
       // RFC 8201 section 4: "A node MUST NOT reduce its estimate of the Path MTU below the IPv6 minimum link MTU".

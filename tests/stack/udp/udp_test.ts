@@ -68,3 +68,107 @@ for (
     deepEqual(ear.errors, [`port-unreachable ${remote}:9`]);
   });
 }
+
+test("UdpDemux prefers the connected endpoint, then the one with the address", () => {
+  const pair = new Pair();
+  const [, any] = bind(pair, pair.b, { localPort: 53 });
+  const [sender] = bind(pair, pair.a, { localPort: 1_000 });
+  const say = (text: string) => {
+    sender.send(pair.payload(text), pair.now, ip("10.0.0.2"), 53);
+    pair.settle();
+  };
+  say("one");
+  const [connected, near] = bind(pair, pair.b, {
+    localAddress: ip("10.0.0.2"),
+    localPort: 53,
+    remoteAddress: ip("10.0.0.1"),
+    remotePort: 1_000,
+  });
+  say("two");
+  connected.close();
+  say("three");
+  deepEqual(any.heard, ["10.0.0.1:1000 one", "10.0.0.1:1000 three"]);
+  deepEqual(near.heard, ["10.0.0.1:1000 two"]);
+});
+
+test("Stack.udpBind() refuses what is taken, not ours, or too much", () => {
+  const pair = new Pair({ stack: { limits: { udpEndpoints: 2 } } });
+  const observer = new Ear();
+  const { stack, nic } = pair.a;
+  bind(pair, pair.a, { localPort: 53 });
+  equal(stack.udpBind({ localPort: 53, observer }, pair.now), "address-in-use");
+  equal(stack.udpBind({ localAddress: ip("10.0.0.1"), localPort: 53, observer }, pair.now), "address-in-use");
+  equal(stack.udpBind({ localAddress: ip("8.8.8.8"), observer, nic }, pair.now), "address-not-available");
+  equal(
+    stack.udpBind({ remoteAddress: ip("8.8.8.8"), remotePort: 1, observer }, pair.now),
+    "network-unreachable",
+  );
+  bind(pair, pair.a, {});
+  equal(stack.udpBind({ observer }, pair.now), "too-many-endpoints");
+  equal(stack.counters.get("udp.too-many-endpoints"), 1);
+});
+
+test("UdpEndpoint hears groups and broadcasts only where it is bound to the port", () => {
+  const pair = new Pair();
+  const [, wanted] = bind(pair, pair.b, { localPort: 5_353 });
+  const [, exact] = bind(pair, pair.b, { localAddress: ip("224.0.0.251"), localPort: 9_999 });
+  const [sender] = bind(pair, pair.a, { localPort: 1_000 });
+  for (const to of ["255.255.255.255", "10.0.0.255", "224.0.0.251", "ff02::fb"]) {
+    ok(sender.send(pair.payload(to), pair.now, ip(to), 5_353), to);
+    pair.settle();
+  }
+  sender.send(pair.payload("x"), pair.now, ip("224.0.0.251"), 9_999);
+  sender.send(pair.payload("y"), pair.now, ip("224.0.0.252"), 9_999);
+  sender.send(pair.payload("z"), pair.now, ip("10.0.0.255"), 9_998);
+  pair.settle();
+  deepEqual(wanted.heard.map((line) => line.split(" ")[1]), [
+    "255.255.255.255",
+    "10.0.0.255",
+    "224.0.0.251",
+    "ff02::fb",
+  ]);
+  deepEqual(exact.heard, ["10.0.0.1:1000 x"]);
+  equal(pair.b.stack.counters.get("icmp.errors-sent"), 0);
+});
+
+test("Stack.udpForwarder answers in the name of the destination, and can refuse later", () => {
+  const pair = new Pair({ b: { promiscuous: true, spoofing: true, learnNeighbours: true } });
+  pair.a.stack.routes.add({
+    destination: ip("0.0.0.0"),
+    prefixLength: 0,
+    gateway: ip("10.0.0.2"),
+    nic: pair.a.nic,
+  });
+  const flows: UdpEndpoint[] = [];
+  pair.b.stack.udpForwarder = (packet, header, udp, nic, now) => {
+    const flow = pair.b.stack.udpBind({
+      localAddress: header.destination.clone(),
+      localPort: udp.destinationPort,
+      remoteAddress: header.source.clone(),
+      remotePort: udp.sourcePort,
+      nic,
+      observer: { onUdpDatagram: (endpoint) => void endpoint.send(pair.payload("again"), now) },
+    }, now);
+    ok(flow instanceof UdpEndpoint);
+    flows.push(flow);
+    flow.send(pair.payload(`echo ${new TextDecoder().decode(packet.toBytes())}`), now);
+  };
+  const [client, ear] = bind(pair, pair.a, { remoteAddress: ip("8.8.8.8"), remotePort: 53 });
+  client.send(pair.payload("hello"), pair.now);
+  pair.settle();
+  client.send(pair.payload("hello"), pair.now);
+  pair.settle();
+  deepEqual(ear.heard, ["8.8.8.8:53 echo hello", "8.8.8.8:53 again"]);
+  equal(flows.length, 1);
+  ok(flows[0]!.sendPortUnreachable(pair.now));
+  pair.settle();
+  deepEqual(ear.errors, ["port-unreachable 8.8.8.8:53"]);
+});
+
+test("UdpEndpoint hears that a neighbour is not there", () => {
+  const pair = new Pair();
+  const [client, ear] = bind(pair, pair.a, {});
+  client.send(pair.payload("hello"), pair.now, ip("10.0.0.77"), 53);
+  pair.run(5_000_000);
+  deepEqual(ear.errors, ["host-unreachable 10.0.0.77:53"]);
+});
