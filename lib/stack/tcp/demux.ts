@@ -14,7 +14,8 @@ import type { Instant } from "../time.ts";
 import type { IpAddress } from "../wire/address.ts";
 import type { IpHeader } from "../wire/ip.ts";
 import { TcpFlag, type TcpHeader } from "../wire/tcp.ts";
-import { type ConnectionSeed, TcpConnection } from "./connection.ts";
+import { TcpConnection } from "./connection.ts";
+import type { ConnectionSeed } from "./connection_seed.ts";
 import type { TcpContext, TcpCounters, TcpEnvironment, TcpPath } from "./context.ts";
 import type { TcpError, TcpIcmpError, TcpObserver } from "./events.ts";
 import { type RequestHost, type TcpForwarder, type TcpRejection, TcpRequest } from "./forwarder.ts";
@@ -128,7 +129,7 @@ export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost 
       // RFC 6191 for the active side: with timestamps, old segments cannot be taken for new ones.
       if (previous.state !== "time-wait" || !previous.timestamps.enabled) return "address-in-use";
       sequence = seqAdd(previous.sender.nxt, 65_537);
-      previous.yieldTuple(now);
+      previous.yieldTuple();
     }
     const seed = this.#seed(local, port, remote, remotePort, request.path, options, sequence);
     const connection = TcpConnection.open(this, seed, now);
@@ -222,7 +223,7 @@ export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost 
     if (connection !== undefined) {
       if (!opening || !connection.isReusableBy(header)) return connection.onSegment(header, packet, ip, now);
       this.counters.bump("tcp.time-wait-reused");
-      connection.yieldTuple(now);
+      connection.yieldTuple();
     }
     if ((header.flags & TcpFlag.rst) !== 0) return this.#onStrayReset(ip, header);
     const listener = this.#findListener(local, header.destinationPort);

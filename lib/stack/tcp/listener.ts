@@ -15,7 +15,8 @@
 import type { Instant } from "../time.ts";
 import { SECOND } from "../time.ts";
 import type { IpAddress } from "../wire/address.ts";
-import type { TcpAcceptor, TcpConnection } from "./connection.ts";
+import type { TcpConnection } from "./connection.ts";
+import type { TcpAcceptor } from "./connection_seed.ts";
 import type { TcpOptions } from "./options.ts";
 
 /** The user of a listener. Called from the stack's poll. */
