@@ -7,6 +7,7 @@
 
 import { Checksum, type PacketBuffer } from "../buffer/packet.ts";
 import type { BufferPool } from "../buffer/pool.ts";
+import { copyOf } from "./copy.ts";
 import { type Link, type LinkCapabilities, NO_OFFLOAD } from "./link.ts";
 
 /** How a wire is made. */
@@ -61,13 +62,10 @@ export class MemoryLink implements Link {
     const peer = this.#peer;
     if (peer.#length === peer.#limit) return false;
     // The only copy on this wire, as a kernel would make it: the receiver must not see the sender's queue.
-    const copy = peer.#pool.take(frame.totalLength);
-    copy.end = copy.start + frame.copyTo(copy.bytes, copy.start);
-    if (frame.checksum === Checksum.partial) {
-      copy.checksum = Checksum.partial;
-      copy.checksumStart = frame.checksumStart - frame.start + copy.start;
-      copy.checksumOffset = frame.checksumOffset;
-    } else if (peer.capabilities.rxChecksum) copy.checksum = Checksum.valid;
+    const copy = copyOf(frame, peer.#pool);
+    if (frame.checksum !== Checksum.partial) {
+      copy.checksum = peer.capabilities.rxChecksum ? Checksum.valid : Checksum.unknown;
+    }
     frame.release();
     peer.#incoming[(peer.#head + peer.#length) % peer.#limit] = copy;
     peer.#length++;

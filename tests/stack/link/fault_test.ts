@@ -1,8 +1,9 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { HEADROOM, PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
+import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
 import { type Fault, type Faults, seededRandom, withFaults } from "../../../lib/stack/link/fault.ts";
-import { memoryPair } from "../../../lib/stack/link/memory.ts";
+import { memoryWire } from "../../../lib/stack/link/memory.ts";
 
 const COUNT = 10_000;
 const SEED = 99;
@@ -21,7 +22,7 @@ interface Outcome {
 
 /** Sends numbered frames one way through the faults, with a turn of the pump after every tenth. */
 function send(direction: "receive" | "transmit", spec: Faults, seed = SEED): Outcome {
-  const [inner, far] = memoryPair({ mtu: 1500, limit: 4 * COUNT });
+  const [inner, far] = memoryWire({ mtu: 1500, limit: 4 * COUNT }, new BufferPool());
   const faults: Record<string, number> = {};
   const onFault = (fault: Fault, way: string) => {
     strictEqual(way, direction);
@@ -83,7 +84,7 @@ for (const direction of ["receive", "transmit"] as const) {
 }
 
 test("withFaults() never damages what the sender still holds", () => {
-  const [inner, far] = memoryPair({ mtu: 1500, limit: 1000 });
+  const [inner, far] = memoryWire({ mtu: 1500, limit: 1000 }, new BufferPool());
   const near = withFaults(inner, { transmit: { corrupt: 1 }, random: seededRandom(SEED) });
   const payload = numbered(7);
   const before = [...payload.bytes];

@@ -5,10 +5,11 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { Checksum, Gso, HEADROOM, PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
+import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
 import { seededRandom, withFaults } from "../../../lib/stack/link/fault.ts";
 import type { Link } from "../../../lib/stack/link/link.ts";
 import { withLog } from "../../../lib/stack/link/log.ts";
-import { memoryPair, type MemoryPairOptions } from "../../../lib/stack/link/memory.ts";
+import { memoryWire, type MemoryWireOptions } from "../../../lib/stack/link/memory.ts";
 import { PcapngWriter, withPcapng } from "../../../lib/stack/link/pcapng.ts";
 import type { Instant } from "../../../lib/stack/time.ts";
 
@@ -28,8 +29,8 @@ const DECORATORS: Record<string, (inner: Link) => Link> = {
 };
 
 for (const [name, decorate] of Object.entries(DECORATORS)) {
-  const pair = (options: MemoryPairOptions = { mtu: 1500 }): [Link, Link] => {
-    const [near, far] = memoryPair(options);
+  const pair = (options: MemoryWireOptions = { mtu: 1500 }): [Link, Link] => {
+    const [near, far] = memoryWire(options, new BufferPool());
     return [decorate(near), far];
   };
 
@@ -90,7 +91,7 @@ for (const [name, decorate] of Object.entries(DECORATORS)) {
 
 test("withLog() writes one line per frame that passed", () => {
   const lines: string[] = [];
-  const [inner, far] = memoryPair({ mtu: 1500, limit: 1 });
+  const [inner, far] = memoryWire({ mtu: 1500, limit: 1 }, new BufferPool());
   const near = withLog(inner, {
     name: "eth0",
     sink: (line) => lines.push(line),
