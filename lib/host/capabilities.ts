@@ -20,7 +20,9 @@ export const CAP = {
 
 const PR_CAPBSET_DROP = 24, PR_CAP_AMBIENT = 47, PR_CAP_AMBIENT_CLEAR_ALL = 4;
 const VERSION_3 = 0x20080522;
-/** Behind the header, two triples of effective, permitted, inheritable: the low and the high 32 capabilities. */
+/**
+ * Behind the header, two triples of effective, permitted, inheritable: the low and the high 32 capabilities.
+ */
 const HEADER = 8;
 const memory = new NativeMemory(HEADER + 24);
 
@@ -36,10 +38,10 @@ export function hasCapability(capability: number): boolean {
 /**
  * Gives up what this thread holds, so that the program it executes holds nothing. Call it just before that.
  *
- * The bounding set keeps all but CAP_SYS_ADMIN, with which a program could undo mounts that hide things from it. An
- * empty one would be stricter than the host is: `ping` and others carry capabilities in their files, and execve
- * refuses such a file with EPERM when the bounding set lacks them (capabilities(7)). In a user namespace of the
- * program's own they give power over nothing else.
+ * The bounding set keeps all but CAP_SYS_ADMIN, with which a program could undo mounts that hide things from
+ * it. An empty one would be stricter than the host is: `ping` and others carry capabilities in their files,
+ * and execve refuses such a file with EPERM when the bounding set lacks them (capabilities(7)). In a user
+ * namespace of the program's own they give power over nothing else.
  */
 export function dropCapabilities(): void {
   const result = prctl(PR_CAPBSET_DROP, CAP.SYS_ADMIN, 0, 0, 0);

@@ -17,8 +17,8 @@ export interface ChildExit {
 }
 
 /**
- * Calls `over` once, when process `pid` has ended, with its status as a shell tells it (128 + n for signal n). A
- * process that is not our child tells nobody its status: 0.
+ * Calls `over` once, when process `pid` has ended, with its status as a shell tells it (128 + n for signal
+ * n). A process that is not our child tells nobody its status: 0.
  *
  * @throws {SystemError} when there is no such process
  */

@@ -1,5 +1,6 @@
 /**
- * Numbers of the Linux interface that are the same on every architecture we know, under the names they have in C.
+ * Numbers of the Linux interface that are the same on every architecture we know, under the names they have
+ * in C.
  *
  * @module
  */

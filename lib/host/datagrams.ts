@@ -95,7 +95,10 @@ export class SendBatch {
     return this.#filled;
   }
 
-  /** Adds a datagram; without a destination it goes where the socket is connected. False when all slots are taken. */
+  /**
+   * Adds a datagram; without a destination it goes where the socket is connected. False when all slots are
+   * taken.
+   */
   add(address: number, length: number, destination?: AddressWords, port = 0, scope = 0): boolean {
     const index = this.#filled;
     if (index === this.count) return false;
@@ -116,8 +119,8 @@ export class SendBatch {
   }
 
   /**
-   * Sends what was added and empties the batch. The number sent, which is smaller when the socket is full or the
-   * next one failed; −errno when the first failed.
+   * Sends what was added and empties the batch. The number sent, which is smaller when the socket is full or
+   * the next one failed; −errno when the first failed.
    */
   flush(fd: number): number {
     const count = this.#filled;
@@ -144,7 +147,8 @@ const NAME = 64, IOV = 96, CONTROL = 112, CONTROL_SIZE = 256;
 const scratch = new NativeMemory(CONTROL + CONTROL_SIZE);
 
 /**
- * Takes one error from the error queue of a socket with `IP_RECVERR`; the first bytes of the datagram it is about go to
+ * Takes one error from the error queue of a socket with `IP_RECVERR`; the first bytes of the datagram it is
+ * about go to
  * `[address, address + length)`. Returns how many there were, or −EAGAIN when the queue is empty.
  */
 export function receiveError(fd: number, address: number, length: number, into: QueuedError): number {

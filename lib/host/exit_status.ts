@@ -17,7 +17,10 @@ const siginfo = new NativeMemory(128);
 /** Not over yet. */
 export const RUNNING = -1;
 
-/** Exit status as a shell tells it: the program's own, or 128 + n for signal n; {@linkcode RUNNING}; or another −errno. */
+/**
+ * Exit status as a shell tells it: the program's own, or 128 + n for signal n; {@linkcode RUNNING}; or
+ * another −errno.
+ */
 function status(idType: number, id: number, options: number): number {
   siginfo.words.fill(0);
   let result: number;

@@ -26,7 +26,8 @@ function header(address: number, length: number, control: number): NativeMemory 
 }
 
 /**
- * Sends `bytes` (at least one) with a duplicate of `fd`; blocks if the socket does. Throws {@linkcode SystemError}.
+ * Sends `bytes` (at least one) with a duplicate of `fd`; blocks if the socket does. Throws {@linkcode
+ * SystemError}.
  */
 export function sendDescriptor(socket: number, fd: number, bytes: Uint8Array): void {
   const data = new NativeMemory(bytes.length);
@@ -53,8 +54,8 @@ export interface ReceivedMessage {
 }
 
 /**
- * Receives one message of at most `limit` bytes; blocks if the socket does. Descriptors above the limit of a message are
- * closed, not leaked. Throws {@linkcode SystemError}, EAGAIN too.
+ * Receives one message of at most `limit` bytes; blocks if the socket does. Descriptors above the limit of a
+ * message are closed, not leaked. Throws {@linkcode SystemError}, EAGAIN too.
  */
 export function receiveMessage(socket: number, limit = 65_536): ReceivedMessage {
   const data = new NativeMemory(limit);

@@ -11,8 +11,8 @@ import { getuid } from "./sys.ts";
 let found: string | undefined;
 
 /**
- * The directory for our sockets and the names of running instances: `$XDG_RUNTIME_DIR/sluice`, or `/tmp/sluice-UID`. It
- * exists on return, with mode 0700.
+ * The directory for our sockets and the names of running instances: `$XDG_RUNTIME_DIR/sluice`, or
+ * `/tmp/sluice-UID`. It exists on return, with mode 0700.
  *
  * @throws {Error} when somebody else owns it or others may write: /tmp is everybody's
  */
@@ -35,7 +35,10 @@ export function runtimeDirectory(): string {
   return found = path;
 }
 
-/** A real directory (no link), owned by us, that nobody else may write. Root owns what a user namespace's root sees. */
+/**
+ * A real directory (no link), owned by us, that nobody else may write. Root owns what a user namespace's root
+ * sees.
+ */
 function isOurs(path: string, uid: number): boolean {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   return stat !== undefined && stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0;

@@ -84,8 +84,8 @@ export function peerAddress(fd: number, into: SocketAddress): boolean {
 }
 
 /**
- * Begins a TCP connection; writable when it is made or has failed (then {@linkcode socketError} says how). The
- * descriptor, or −errno for a failure that is known at once.
+ * Begins a TCP connection; writable when it is made or has failed (then {@linkcode socketError} says how).
+ * The descriptor, or −errno for a failure that is known at once.
  *
  * @param from local address to bind, any port
  */

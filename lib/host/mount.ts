@@ -20,7 +20,9 @@ export function makeMountsPrivate(): void {
   mountAt("make mounts private", "none", "/", "", MS.REC | MS.PRIVATE);
 }
 
-/** Shows the file or directory `source` in the place of `target`, which must exist and be of the same kind. */
+/**
+ * Shows the file or directory `source` in the place of `target`, which must exist and be of the same kind.
+ */
 export function bindMount(source: string, target: string, readOnly = false): void {
   mountAt(`mount ${source} on ${target}`, source, target, "", MS.BIND);
   // The kernel takes MS_RDONLY for a bind mount only in a second step (mount(2)).

@@ -109,7 +109,9 @@ export class MessageReader {
 
   constructor(readonly memory: NativeMemory) {}
 
-  /** Calls `take` for each attribute behind a fixed part of `fixed` bytes; stops at the first malformed one. */
+  /**
+   * Calls `take` for each attribute behind a fixed part of `fixed` bytes; stops at the first malformed one.
+   */
   attributes(fixed: number, take: (type: number, at: number, length: number) => void): void {
     const { view } = this.memory;
     for (let at = this.start + fixed; at + ATTRIBUTE_HEADER <= this.end;) {
@@ -224,7 +226,9 @@ export class NetlinkSocket {
     }
   }
 
-  /** Points the reader at the next message that answers our request, at or behind `at`; −1 when there is none. */
+  /**
+   * Points the reader at the next message that answers our request, at or behind `at`; −1 when there is none.
+   */
   #next(at: number, end: number): number {
     const { view } = this.#buffer;
     for (; at + NLMSG_HEADER <= end; at += (view.getUint32(at, true) + 3) & ~3) {

@@ -38,7 +38,10 @@ export function effectiveGroup(): number {
   return getegid();
 }
 
-/** The namespace a process is in, as the kernel names it: `net:[4026531840]`; undefined when it cannot be told. */
+/**
+ * The namespace a process is in, as the kernel names it: `net:[4026531840]`; undefined when it cannot be
+ * told.
+ */
 export function namespaceOf(pid: number | "self", kind: "user" | "net" | "mnt" | "pid"): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/ns/${kind}`);
@@ -93,15 +96,17 @@ export function noFileLimit(pid = 0): Limit | undefined {
 }
 
 /**
- * The limit on open descriptors that we were started with. Both runtimes raise the soft one before any script runs; what
- * it was is asked of our parent, whom we have it from, and else is what Linux gives everybody.
+ * The limit on open descriptors that we were started with. Both runtimes raise the soft one before any script
+ * runs; what it was is asked of our parent, whom we have it from, and else is what Linux gives everybody.
  */
 export function inheritedNoFile(): Limit {
   const own = noFileLimit() ?? [1_024, 4_096];
   return [Math.min(softNoFileOf(getppid()) ?? 1_024, own[1]), own[1]];
 }
 
-/** From the file that anybody may read; prlimit(2) would refuse for a parent of another user, such as sudo. */
+/**
+ * From the file that anybody may read; prlimit(2) would refuse for a parent of another user, such as sudo.
+ */
 function softNoFileOf(pid: number): number | undefined {
   try {
     const line = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync(`/proc/${pid}/limits`, "utf8"));
@@ -132,8 +137,8 @@ export function withUmask<Result>(mask: number, body: () => Result): Result {
 }
 
 /**
- * Becomes another program; returns only by throwing. All other threads of the runtime die with it, so call it from
- * the main thread. Handlers, the mask and ignored signals are put back to their defaults.
+ * Becomes another program; returns only by throwing. All other threads of the runtime die with it, so call it
+ * from the main thread. Handlers, the mask and ignored signals are put back to their defaults.
  *
  * @param file a path, or a name to be looked up in PATH
  * @throws {SystemError} with the code that `execve` failed with

@@ -7,7 +7,10 @@
 const words = new Uint32Array(1_024);
 let next = words.length;
 
-/** A uniformly distributed unsigned 32-bit number that nobody can foresee. 5 ns, as the generator is asked for 4 KiB at a time. */
+/**
+ * A uniformly distributed unsigned 32-bit number that nobody can foresee. 5 ns, as the generator is asked for
+ * 4 KiB at a time.
+ */
 export function randomWord(): number {
   if (next === words.length) {
     crypto.getRandomValues(words);

@@ -3,14 +3,16 @@
  *
  * Theory of operation
  *
- * One turn is: ask the owner for its next deadline (`beforeWait`), `epoll_wait` until then, call the handler of each ready
- * descriptor, drain the work list, tell the owner (`afterTurn`). Everything is synchronous; nothing awaits. Handlers
- * do a bounded amount of work and `defer()` the rest, so no descriptor starves another: a turn handles at
- * most {@linkcode EVENTS_PER_WAIT} events, and work deferred during the drain belongs to the next turn, which then
- * does not sleep. Level-triggered epoll forgives a handler that stops early; edge-triggered descriptors must defer.
+ * One turn is: ask the owner for its next deadline (`beforeWait`), `epoll_wait` until then, call the handler
+ * of each ready descriptor, drain the work list, tell the owner (`afterTurn`). Everything is synchronous;
+ * nothing awaits. Handlers do a bounded amount of work and `defer()` the rest, so no descriptor starves
+ * another: a turn handles at most {@linkcode EVENTS_PER_WAIT} events, and work deferred during the drain
+ * belongs to the next turn, which then does not sleep. Level-triggered epoll forgives a handler that stops
+ * early; edge-triggered descriptors must defer.
  *
- * Stale events. A handler may close a descriptor, and open another that gets the same number, while an event for the
- * first is still in the batch. Each registration therefore has a generation, which travels through the kernel in the upper half of
+ * Stale events. A handler may close a descriptor, and open another that gets the same number, while an event
+ * for the first is still in the batch. Each registration therefore has a generation, which travels through
+ * the kernel in the upper half of
  * `epoll_event.data`; an event whose generation is not the slot's is dropped.
  *
  * Time. `now()` is read once per turn, after the wait; all work of a turn happens at the same instant.
@@ -47,7 +49,10 @@ export interface Work {
 
 /** The owner of the loop. */
 export interface LoopHooks {
-  /** When the loop must turn even if nothing happens: microseconds on the loop's clock, 0 for at once, Infinity for never. */
+  /**
+   * When the loop must turn even if nothing happens: microseconds on the loop's clock, 0 for at once,
+   * Infinity for never.
+   */
   beforeWait(): number;
   /** All handlers and all deferred work of this turn have run. */
   afterTurn(): void;
@@ -129,8 +134,8 @@ export class Reactor {
   }
 
   /**
-   * Stops watching a descriptor that the caller closes next. Closing takes it out of the set by itself, unless it was
-   * duplicated, so this saves the system call that `remove` makes.
+   * Stops watching a descriptor that the caller closes next. Closing takes it out of the set by itself,
+   * unless it was duplicated, so this saves the system call that `remove` makes.
    */
   forget(fd: number): void {
     if (this.#handlers[fd] === undefined) return;
@@ -138,7 +143,10 @@ export class Reactor {
     this.#generations[fd] = (this.#generations[fd]! + 1) | 0;
   }
 
-  /** Puts work on the list; it runs after this turn's handlers, or in the next turn when called from such work. */
+  /**
+   * Puts work on the list; it runs after this turn's handlers, or in the next turn when called from such
+   * work.
+   */
   defer(work: Work): void {
     this.#work.push(work);
   }

@@ -88,7 +88,10 @@ export interface NewRoute {
   readonly metric?: number;
 }
 
-/** The kernel's network of the namespace this thread is in when it is made. Every method throws `NetlinkError`. */
+/**
+ * The kernel's network of the namespace this thread is in when it is made. Every method throws
+ * `NetlinkError`.
+ */
 export class RouteNetlink {
   readonly #socket = new NetlinkSocket();
   readonly #message = new MessageWriter();

@@ -55,9 +55,9 @@ const FORWARDED: readonly (readonly [SignalName, number])[] = [
 ];
 
 /**
- * Passes the signals that people send to a program on to process `pid`, which is in our process group. What the terminal's
- * keys send goes to the whole group, so it is there already: SIGINT and SIGQUIT are passed on only while we are not the
- * terminal's foreground. For pid 0 nothing changes: signals do to us what they do.
+ * Passes the signals that people send to a program on to process `pid`, which is in our process group. What
+ * the terminal's keys send goes to the whole group, so it is there already: SIGINT and SIGQUIT are passed on
+ * only while we are not the terminal's foreground. For pid 0 nothing changes: signals do to us what they do.
  */
 export function forwardSignals(pid: number): Closable {
   if (pid <= 0) return { close() {} };
@@ -85,7 +85,10 @@ export function killChild(pid: number): void {
   if (pid > 0) kill(pid, SIG.KILL);
 }
 
-/** Dies of `signal` as a program without a handler would, for a parent that looks. Returns if the signal does not kill. */
+/**
+ * Dies of `signal` as a program without a handler would, for a parent that looks. Returns if the signal does
+ * not kill.
+ */
 export function dieOf(signal: number): void {
   // struct sigaction: all zero is SIG_DFL, no flags, an empty mask; 152 bytes in glibc.
   sigaction(signal, new NativeMemory(160).address, 0);

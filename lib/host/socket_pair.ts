@@ -12,8 +12,8 @@ import { setsockopt, socketpair } from "./sys.ts";
 const pair = new NativeMemory(8);
 
 /**
- * Two connected sockets that keep the boundaries of messages and tell of each other's end (`SOCK_SEQPACKET`), both
- * close-on-exec.
+ * Two connected sockets that keep the boundaries of messages and tell of each other's end (`SOCK_SEQPACKET`),
+ * both close-on-exec.
  *
  * @param type another `SOCK_…`, with `SOCK.NONBLOCK` if wanted
  * @throws {SystemError} when there are too many descriptors

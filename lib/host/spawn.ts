@@ -1,5 +1,6 @@
 /**
- * Starting a program as if no script runtime stood between: signals, mask, limits and descriptors as we found them.
+ * Starting a program as if no script runtime stood between: signals, mask, limits and descriptors as we found
+ * them.
  *
  * `posix_spawn` and not the runtimes' own API, because those know neither which descriptors to pass nor that SIGPIPE,
  * which they ignore, must be put back (LAB: a child of a runtime never dies of a broken pipe).
@@ -37,7 +38,10 @@ export interface SpawnOptions {
   /** The whole environment; ours when absent. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
-  /** Our descriptors under the child's numbers. Others are inherited unless they are close-on-exec, as ours all are. */
+  /**
+   * Our descriptors under the child's numbers. Others are inherited unless they are close-on-exec, as ours
+   * all are.
+   */
   readonly descriptors?: readonly { readonly from: number; readonly to: number }[];
   /** Closes every descriptor from this number on in the child. */
   readonly closeFrom?: number;
@@ -49,7 +53,8 @@ export interface SpawnOptions {
 
 const SETPGROUP = 2, SETSIGDEF = 4, SETSIGMASK = 8;
 /**
- * What the runtimes ignore: a broken pipe both, a file too large Bun. The last two belong to glibc's threads, and its
+ * What the runtimes ignore: a broken pipe both, a file too large Bun. The last two belong to glibc's threads,
+ * and its
  * `posix_spawn` leaves them ignored unless they are named.
  */
 export const IGNORED_BY_RUNTIMES: readonly number[] = [SIG.PIPE, SIG.XFSZ, 32, 33];

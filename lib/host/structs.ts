@@ -7,7 +7,10 @@
 import { AF } from "./constants.ts";
 import { type NativeMemory, textAt } from "./memory.ts";
 
-/** An IP address as four 32-bit words in network order; IPv4 is `0, 0, 0xffff, word`. The stack's addresses are this. */
+/**
+ * An IP address as four 32-bit words in network order; IPv4 is `0, 0, 0xffff, word`. The stack's addresses
+ * are this.
+ */
 export interface AddressWords {
   readonly family: 4 | 6;
   readonly a: number;
@@ -84,7 +87,8 @@ export function writeSockaddr(
 }
 
 /**
- * Reads a `sockaddr_in` or `sockaddr_in6`; an IPv4-mapped address becomes IPv4. False for other families, `into` untouched.
+ * Reads a `sockaddr_in` or `sockaddr_in6`; an IPv4-mapped address becomes IPv4. False for other families,
+ * `into` untouched.
  */
 export function readSockaddr(view: DataView, at: number, into: SocketAddress): boolean {
   const family = view.getUint16(at, true);
@@ -128,7 +132,9 @@ export function writeSockaddrUnix(memory: NativeMemory, at: number, path: string
   return 2 + bytes.length;
 }
 
-/** The path in a `sockaddr_un` of `length` bytes, `@` for the abstract namespace, `""` for an unnamed socket. */
+/**
+ * The path in a `sockaddr_un` of `length` bytes, `@` for the abstract namespace, `""` for an unnamed socket.
+ */
 export function readSockaddrUnix(memory: NativeMemory, at: number, length: number): string {
   if (length <= 2) return "";
   if (memory.bytes[at + 2] === 0) return `@${textAt(memory.bytes, at + 3, length - 3)}`;

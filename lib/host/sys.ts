@@ -1,8 +1,8 @@
 /**
  * System calls as plain functions of plain numbers: ≥ 0, or −errno.
  *
- * They are constants of this module, not properties of an object, so that a call site always sees the same function.
- * What each takes is written at {@linkcode Libc}.
+ * They are constants of this module, not properties of an object, so that a call site always sees the same
+ * function. What each takes is written at {@linkcode Libc}.
  *
  * @module
  */

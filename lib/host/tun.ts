@@ -17,17 +17,23 @@ const TUNSETIFF = 0x400454ca,
 const IFF_TAP = 0x0002, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
 
 /** What the reader of the device can do with packets that are not finished (`TUN_F_…`). */
-export const TunOffload = { csum: 1, tso4: 2, tso6: 4, tsoEcn: 8, uso4: 0x20, uso6: 0x40 } as const;
+export const TunOffload = { csum: 1, tso4: 2, tso6: 4, tsoEcn: 8 } as const;
 
 /** Bytes of the `struct virtio_net_hdr` in front of each frame, without the count of merged buffers. */
 export const VNET_HEADER = 10;
 
-/** Frames that the kernel may queue for us before it stops taking more from us; its default is no limit at all. */
+/**
+ * Frames that the kernel may queue for us before it stops taking more from us; its default is no limit at
+ * all.
+ */
 const SEND_BUFFER = 4 << 20;
 
 /** How a device is made. */
 export interface TapOptions {
-  /** Take packets with partial checksums and up to 64 KiB from the kernel; each frame has a vnet header. Default true. */
+  /**
+   * Take packets with partial checksums and up to 64 KiB from the kernel; each frame has a vnet header.
+   * Default true.
+   */
   readonly offload?: boolean;
 }
 
@@ -41,8 +47,9 @@ export interface Tap {
 }
 
 /**
- * Makes a TAP device in the network namespace of this thread, or takes over a persistent one of that name. `%d` in the
- * name is numbered by the kernel. Every frame read or written begins with {@linkcode VNET_HEADER} bytes.
+ * Makes a TAP device in the network namespace of this thread, or takes over a persistent one of that name.
+ * `%d` in the name is numbered by the kernel. Every frame read or written begins with {@linkcode VNET_HEADER}
+ * bytes.
  *
  * @throws {SystemError} that says what to do: no /dev/net/tun, no permission, name in use
  */
@@ -74,7 +81,7 @@ export function openTap(name: string, options: TapOptions = {}): Tap {
   return { fd, name: textAt(request.bytes, 0, 16), offload: options.offload === false ? 0 : setOffload(fd) };
 }
 
-/** Asks for the most first: USO came with Linux 6.2, and the call takes all bits or none. */
+/** Asks for the most first: the call takes all bits or none. */
 function setOffload(fd: number): number {
   const tso = TunOffload.csum | TunOffload.tso4 | TunOffload.tso6;
   for (const bits of [tso | TunOffload.tsoEcn, tso, TunOffload.csum]) {

@@ -11,8 +11,8 @@ export interface WorkerHandle {
   onError: (why: string) => void;
   post(message: unknown): void;
   /**
-   * Ends it, whatever it does. In Deno a thread that sits in a system call is waited for when the event loop runs dry:
-   * end its loop first, or the process by `exit()`.
+   * Ends it, whatever it does. In Deno a thread that sits in a system call is waited for when the event loop
+   * runs dry: end its loop first, or the process by `exit()`.
    */
   terminate(): void;
 }
@@ -23,8 +23,8 @@ const BUN_ROOT = "file:///$bunfs/root/";
 /**
  * Starts the module at `url` in a thread.
  *
- * In a compiled Bun binary all of the program is one file, so a URL relative to `import.meta.url` names nothing: there the
- * worker is the entry point of the same path below the program's root.
+ * In a compiled Bun binary all of the program is one file, so a URL relative to `import.meta.url` names
+ * nothing: there the worker is the entry point of the same path below the program's root.
  *
  * @param path the module's path below the program's root, `lib/engine/worker.ts`
  */

@@ -3,9 +3,10 @@
  *
  * Theory of operation
  *
- * In front of each frame stands a `struct virtio_net_hdr`, in which one side tells the other what it has left undone: a
- * transport checksum to complete (`NEEDS_CSUM`, `csum_start`, `csum_offset`), a packet to cut (`gso_type`, `gso_size`). It means
- * the same as the fields of a PacketBuffer, so 64 KiB cross this link in one system call without a checksum.
+ * In front of each frame stands a `struct virtio_net_hdr`, in which one side tells the other what it has left
+ * undone: a transport checksum to complete (`NEEDS_CSUM`, `csum_start`, `csum_offset`), a packet to cut
+ * (`gso_type`, `gso_size`). It means the same as the fields of a PacketBuffer, so 64 KiB cross this link in
+ * one system call without a checksum.
  *
  * ```text
  *   receive   bytes: |… headroom …|vnet header|Ethernet|IP|TCP|payload …|    one read, straight into a pooled buffer
@@ -13,13 +14,13 @@
  *   transmit  iovec: [vnet header + headers][fragment 0][fragment 1] …       one writev, payload by address
  * ```
  *
- * Buffers. How long the next frame is, nobody knows, so each read goes into a large buffer. A frame that turns out short
- * would keep 64 KiB alive for an acknowledgement, and a guest could pin a lot of memory so: it is copied into a
- * buffer of its size, and the large one is used again.
+ * Buffers. How long the next frame is, nobody knows, so each read goes into a large buffer. A frame that
+ * turns out short would keep 64 KiB alive for an acknowledgement, and a guest could pin a lot of memory so:
+ * it is copied into a buffer of its size, and the large one is used again.
  *
- * Trust. The header comes from the guest's kernel, or from a guest that has its device open. Offsets beyond the frame, kinds
- * of segmentation that were never offered, sizes of zero: such a frame is dropped and counted. That `csum_start` is where
- * the transport header is, is for the stack to check.
+ * Trust. The header comes from the guest's kernel, or from a guest that has its device open. Offsets beyond
+ * the frame, kinds of segmentation that were never offered, sizes of zero: such a frame is dropped and
+ * counted. That `csum_start` is where the transport header is, is for the stack to check.
  *
  * @module
  */
@@ -45,7 +46,10 @@ const COPY_BREAK = MEDIUM - HEADROOM;
 
 /** What the link is made of. */
 export interface TapLinkOptions {
-  /** A TAP device with vnet headers of {@linkcode VNET_HEADER} bytes, non-blocking. Stays the caller's to close. */
+  /**
+   * A TAP device with vnet headers of {@linkcode VNET_HEADER} bytes, non-blocking. Stays the caller's to
+   * close.
+   */
   readonly fd: number;
   readonly mtu: number;
   /** Its buffers must have native addresses. */
@@ -105,8 +109,8 @@ export class TapLink implements Link {
   }
 
   /**
-   * One frame, one system call. Undefined: the wire is dry, or brings so much nonsense that others must have their turn first;
-   * a level-triggered watch of the descriptor tells which.
+   * One frame, one system call. Undefined: the wire is dry, or brings so much nonsense that others must have
+   * their turn first; a level-triggered watch of the descriptor tells which.
    */
   receive(): PacketBuffer | undefined {
     for (let dropped = 0; dropped < DROPS; dropped++) {
@@ -131,7 +135,10 @@ export class TapLink implements Link {
     return undefined;
   }
 
-  /** One frame, one system call. False: the device is full; its descriptor polls writable when it no longer is. */
+  /**
+   * One frame, one system call. False: the device is full; its descriptor polls writable when it no longer
+   * is.
+   */
   transmit(frame: PacketBuffer): boolean {
     const { fragments } = frame;
     const length = frame.totalLength;
@@ -183,7 +190,8 @@ export class TapLink implements Link {
       return true;
     }
     const size = view.getUint16(at + 4, true);
-    // Segments cannot be cut without a checksum to complete in each (linux/virtio_net.h); only TSO was offered.
+    // Segments cannot be cut without a checksum to complete in each (linux/virtio_net.h); only TSO was
+    // offered.
     if (size === 0 || (flags & NEEDS_CSUM) === 0 || (kind !== GSO_TCP4 && kind !== GSO_TCP6)) return false;
     buffer.gso = kind === GSO_TCP4 ? Gso.tcp4 : Gso.tcp6;
     buffer.gsoSize = size;

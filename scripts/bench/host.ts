@@ -1,5 +1,6 @@
 /**
- * What the machine's face costs on this runtime: a system call, a turn of the loop, a frame through a TAP device.
+ * What the machine's face costs on this runtime: a system call, a turn of the loop, a frame through a TAP
+ * device.
  *
  * `deno run -A scripts/bench/host.ts` and `bun scripts/bench/host.ts`; the last part needs root, as it makes a network
  * namespace with two TAP devices and routes between them.

@@ -11,9 +11,9 @@ import { cString } from "../../lib/host/memory.ts";
 import { close, open, setns, unshare } from "../../lib/host/sys.ts";
 
 /**
- * Runs `body` with this thread in a fresh network namespace, and comes back whatever happens. The namespace has no name, so
- * it is gone when the last descriptor into it is closed: nothing to clean up, even after a crash. Synchronous, as
- * a turn of the event loop may run elsewhere.
+ * Runs `body` with this thread in a fresh network namespace, and comes back whatever happens. The namespace
+ * has no name, so it is gone when the last descriptor into it is closed: nothing to clean up, even after a
+ * crash. Synchronous, as a turn of the event loop may run elsewhere.
  */
 export function inNewNetns<Result>(body: () => Result): Result {
   const path = cString("/proc/thread-self/ns/net");

@@ -25,7 +25,9 @@ export type NativeFunction = (...parameters: any[]) => any;
 export interface Backend {
   /** Looks symbols up in libc; those that this libc does not have are left out. */
   load(signatures: Readonly<Record<string, Signature>>): Record<string, NativeFunction>;
-  /** Turns an address into what the runtime wants for an `a` parameter; undefined when it wants the number. */
+  /**
+   * Turns an address into what the runtime wants for an `a` parameter; undefined when it wants the number.
+   */
   readonly toPointer: ((address: number) => unknown) | undefined;
   /** Native address of the first byte. The caller keeps `bytes` alive for as long as C may use it. */
   addressOf(bytes: Uint8Array): number;

@@ -1,13 +1,13 @@
 /**
  * Wraps native functions so that they answer as system calls do: ≥ 0, or −errno.
  *
- * The wrappers are written as source text, one function per symbol. A shared closure would be one call site for all
- * symbols, and V8 makes a fast API call only where a site has always called the same function: measured, 5 ns
- * against 100 ns.
+ * The wrappers are written as source text, one function per symbol. A shared closure would be one call site
+ * for all symbols, and V8 makes a fast API call only where a site has always called the same function:
+ * measured, 5 ns against 100 ns.
  *
- * errno is not asked for by a second call: `__errno_location()` is constant for a thread, so its memory is mapped
- * once, and reading it is an array access. Nothing between the return of a native function and that access
- * allocates or calls into libc.
+ * errno is not asked for by a second call: `__errno_location()` is constant for a thread, so its memory is
+ * mapped once, and reading it is an array access. Nothing between the return of a native function and that
+ * access allocates or calls into libc.
  *
  * @module
  */
@@ -24,8 +24,8 @@ export function mapErrno(backend: Backend): Int32Array {
 }
 
 /**
- * Every function of `signatures`; those that this libc does not have answer −ENOSYS. A symbol is looked up when its function
- * is first called: that costs up to 0.2 ms each, and most programs need few of them.
+ * Every function of `signatures`; those that this libc does not have answer −ENOSYS. A symbol is looked up
+ * when its function is first called: that costs up to 0.2 ms each, and most programs need few of them.
  */
 export function bindAll<Face>(
   backend: Backend,

@@ -1,10 +1,10 @@
 /**
  * The foreign function interface of Deno.
  *
- * A number given for a `usize` parameter takes V8's slow path (100 ns per call), a `pointer` takes the fast one (4 ns) but
- * wants an External object instead of a number. Addresses on the packet path come from pools, so the same few
- * thousand return again and again: a direct-mapped cache of Externals gives the fast call for a number at 2 ns. An
- * External is only a word with a type; it owns nothing, so an entry can never be stale.
+ * A number given for a `usize` parameter takes V8's slow path (100 ns per call), a `pointer` takes the fast
+ * one (4 ns) but wants an External object instead of a number. Addresses on the packet path come from pools,
+ * so the same few thousand return again and again: a direct-mapped cache of Externals gives the fast call for
+ * a number at 2 ns. An External is only a word with a type; it owns nothing, so an entry can never be stale.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
  * The C functions we call, with names for their parameters and the signatures the backends need.
  *
- * Every function answers as a system call does: ≥ 0, or −errno. Addresses and lengths are plain numbers. A path is the
- * address of a NUL-terminated string.
+ * Every function answers as a system call does: ≥ 0, or −errno. Addresses and lengths are plain numbers. A
+ * path is the address of a NUL-terminated string.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
  * Calling C: one small face over the two runtimes' foreign function interfaces.
  *
- * What the rest of the program sees are plain functions of plain numbers ({@linkcode Libc}). Both runtimes load this
- * in every thread that needs it; errno and the caches belong to the thread.
+ * What the rest of the program sees are plain functions of plain numbers ({@linkcode Libc}). Both runtimes
+ * load this in every thread that needs it; errno and the caches belong to the thread.
  *
  * @module
  */
@@ -21,8 +21,8 @@ const backend: Backend = typeof Deno === "undefined" ? openBun() : openDeno();
 export const libc: Libc = bindAll<Libc>(backend, SIGNATURES);
 
 /**
- * Native address of the first byte of `bytes`. Valid as long as `bytes` is reachable: neither runtime moves the
- * storage of an array once its buffer has been asked for. Costs 0.1 µs: call it once per buffer.
+ * Native address of the first byte of `bytes`. Valid as long as `bytes` is reachable: neither runtime moves
+ * the storage of an array once its buffer has been asked for. Costs 0.1 µs: call it once per buffer.
  */
 export const addressOf: (bytes: Uint8Array) => number = backend.addressOf;
 
