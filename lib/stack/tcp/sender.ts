@@ -579,6 +579,7 @@ export class Sender {
   clear(): void {
     this.queue.clear();
     this.recovery.board.clear();
+    this.una = this.nxt;
     this.#setTimer(Timer.none, NEVER);
     this.#probeDue = false;
     this.#tailProbeDue = false;
