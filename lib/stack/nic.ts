@@ -41,7 +41,7 @@ import { ReadyRing } from "./ready_ring.ts";
 import type { TcpConnection } from "./tcp/connection.ts";
 import type { TcpPath } from "./tcp/context.ts";
 import { type Instant, NEVER } from "./time.ts";
-import type { IpAddress, IpFamily } from "./wire/address.ts";
+import { IpAddress, type IpFamily } from "./wire/address.ts";
 import { completeChecksum } from "./wire/checksum.ts";
 import {
   emitEthernet,
@@ -194,7 +194,8 @@ export class Nic implements TcpPath {
   }
 
   /**
-   * Gives the interface an address, and the stack the route to its prefix.
+   * Gives the interface an address, and the stack the route to its prefix. The first IPv6 address brings a link-local
+   * one along, as everywhere: without it neighbours that ask from theirs could not be answered (RFC 4291 section 2.8).
    *
    * @throws {RangeError} when the prefix length does not fit the family, or the address is there already
    */
@@ -211,6 +212,14 @@ export class Nic implements TcpPath {
     });
     this.#addresses.push({ address, prefixLength, scope: options?.scope ?? scopeOf(address) });
     this.#rebuild();
+    if (address.family === 6 && this.kind === "ether" && this.linkLocal === undefined) {
+      this.addAddress(linkLocalOf(this.mac), 64);
+    }
+  }
+
+  /** The first IPv6 address that is good on this link only. */
+  get linkLocal(): IpAddress | undefined {
+    return this.#addresses.find(({ address }) => address.family === 6 && address.isLinkLocal())?.address;
   }
 
   /** Takes an address away, and the route that came with it. False: it was not there. */
@@ -401,7 +410,8 @@ export class Nic implements TcpPath {
   }
 }
 
-/** Bytes of the longest frame that the wire of this interface carries. */
-export function frameSize(mtu: number): number {
-  return mtu + ETHERNET_HEADER;
+/** fe80::/64 with the modified EUI-64 of a hardware address (RFC 4291 appendix A). */
+function linkLocalOf({ high, low }: MacAddress): IpAddress {
+  const upper = (high << 16) ^ 0x02000000 | (low >>> 16) & 0xff00 | 0xff;
+  return new IpAddress(6, 0xfe800000 | 0, 0, upper, 0xfe000000 | low & 0xffffff);
 }

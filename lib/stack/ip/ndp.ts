@@ -130,6 +130,8 @@ export class Ndp {
       return;
     }
     const packet = pool.take(0);
+    // An advertisement with all its options is longer than the usual headroom: begin at the far end of the buffer.
+    packet.start = packet.end = packet.bytes.length;
     emitNdp(packet, repr, path.source, destination);
     output.send(path, packet, IpProtocol.icmpv6, NDP_HOP_LIMIT, 0, true, now);
   }

@@ -28,6 +28,9 @@ const DEFAULT_LIFETIME = 1_800;
 const VALID_LIFETIME = 2_592_000;
 const PREFERRED_LIFETIME = 604_800;
 
+/** So many addresses fit a buffer, and more would not be used by any resolver. */
+const MAX_DNS_SERVERS = 3;
+
 /** The message for an advertisement. */
 export function routerAdvertisementRepr(advertisement: RouterAdvertisement, mac: MacAddress): NdpRepr {
   const { prefix, mtu, rdnss } = advertisement;
@@ -54,7 +57,7 @@ export function routerAdvertisementRepr(advertisement: RouterAdvertisement, mac:
         }],
       }),
       ...(rdnss !== undefined && rdnss.length > 0 && {
-        dns: [{ lifetime: Math.max(lifetime, DEFAULT_LIFETIME), servers: rdnss }],
+        dns: [{ lifetime: Math.max(lifetime, DEFAULT_LIFETIME), servers: rdnss.slice(0, MAX_DNS_SERVERS) }],
       }),
     },
   };
