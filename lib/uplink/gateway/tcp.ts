@@ -144,8 +144,7 @@ export class TcpDialer {
 
   #dial(request: TcpRequest, targets: readonly Target[], now: Instant): void {
     const { limits } = this.relays;
-    if (this.relays.size + this.#dials.length >= limits.tcpFlows) {
-      this.relays.count("gateway.tcp.flow-limit");
+    if (!this.relays.admit(this.#dials.length, now)) {
       request.reject("drop", now);
       return;
     }

@@ -15,8 +15,8 @@
  *
  * **Readiness.** The descriptor is registered once, edge-triggered. `#readable` and `#writable` remember an edge until
  * the kernel says EAGAIN, or until a read came back short: then the queue was empty at that moment, and what arrives
- * later is a new edge. The exception is a FIN or a reset that the last event already announced (`#ending`): no new edge
- * follows it, so reading goes on until it is found.
+ * later is a new edge. The exceptions are a FIN or a reset that the last event already announced, for which no new edge
+ * follows, and urgent data, at whose mark Linux ends a read early: then (`#ending`) reading goes on until EAGAIN.
  *
  * **Fairness.** A turn moves at most {@linkcode TURN_BYTES} each way; the rest goes to the reactor's work list, behind
  * everybody else's.
@@ -41,6 +41,7 @@ import type { FlowFacts } from "../../stack/facts.ts";
 import { type Instant, SECOND } from "../../stack/time.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import { age, endpointText, type Flow } from "./flows.ts";
+import type { LruItem, LruList } from "./lru_list.ts";
 import { setKeepAlive, setNoDelay, setResetOnClose } from "./host_socket.ts";
 import { READ_MAX, wouldBlock } from "./tcp_io.ts";
 import type { TcpRelays } from "./tcp_relays.ts";
@@ -50,8 +51,16 @@ const TURN_BYTES = 256 * 1024;
 /** A flow that was silent for this long is probed. */
 const SILENCE = 60 * SECOND;
 
+/** After these a short read does not mean that the socket is empty. */
+const LASTING = EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err | EpollEvents.pri;
+
 /** A relayed connection. Its descriptor is its own until {@linkcode TcpRelay.closed}. */
-export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow {
+export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<TcpRelay> {
+  newer: TcpRelay | undefined;
+  older: TcpRelay | undefined;
+  list: LruList<TcpRelay> | undefined;
+  usedAt: Instant;
+
   readonly direction: "out" | "in";
   readonly fd: number;
   readonly #relays: TcpRelays;
@@ -90,6 +99,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow {
     this.#hostPort = hostPort;
     this.#since = now;
     this.#activeAt = now;
+    this.usedAt = now;
   }
 
   get closed(): boolean {
@@ -109,17 +119,18 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow {
 
   /** What the reactor reports of the host socket. */
   onReady(events: number): void {
-    if ((events & (EpollEvents.in | EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err)) !== 0) {
-      this.#readable = true;
-    }
-    if ((events & (EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err)) !== 0) this.#ending = true;
+    if ((events & (EpollEvents.in | LASTING)) !== 0) this.#readable = true;
+    if ((events & LASTING) !== 0) this.#ending = true;
     if ((events & EpollEvents.out) !== 0) this.#writable = true;
     this.#pump(this.#relays.now());
   }
 
   onTcpEvent(connection: TcpConnection, events: number, now: Instant): void {
     if (this.#connection !== connection) return;
-    if ((events & TcpEvent.established) !== 0) this.#open = true;
+    if ((events & TcpEvent.established) !== 0) {
+      this.#open = true;
+      this.#relays.established(this);
+    }
     if ((events & TcpEvent.closed) !== 0 && connection.error !== undefined) {
       this.#relays.count(this.#open ? "gateway.tcp.guest-reset" : "gateway.tcp.guest-refused");
       this.#release(true);

@@ -7,16 +7,19 @@
 import { EpollEvents, type Reactor, type ReadyHandler } from "../../host/reactor.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { TcpOptions } from "../../stack/tcp/options.ts";
-import { type Instant, later, NEVER, SECOND } from "../../stack/time.ts";
+import { type Instant, later, MILLISECOND, NEVER, SECOND } from "../../stack/time.ts";
 import type { GatewayLimits } from "./config.ts";
 import type { FlowRegistry } from "./flows.ts";
+import { LruList } from "./lru_list.ts";
 import { StreamIo } from "./tcp_io.ts";
 import type { TcpRelay } from "./tcp_relay.ts";
 
 /** How often silent flows are looked for. */
 const GUARD_INTERVAL = 30 * SECOND;
+/** How long a handshake with the guest, which is near, may take before others come first. */
+const GRACE = 100 * MILLISECOND;
 /** Everything an edge can be about: registered once, never changed. */
-const EDGES = EpollEvents.in | EpollEvents.out | EpollEvents.rdhup | EpollEvents.et;
+const EDGES = EpollEvents.in | EpollEvents.out | EpollEvents.pri | EpollEvents.rdhup | EpollEvents.et;
 
 /** What all relays share. */
 export class TcpRelays {
@@ -25,6 +28,8 @@ export class TcpRelays {
   readonly limits: GatewayLimits;
   readonly #registry: FlowRegistry;
   readonly #relays = new Set<TcpRelay>();
+  /** Those whose handshake with the guest is not over. */
+  readonly #opening = new LruList<TcpRelay>(GRACE);
   #guardAt: Instant = NEVER;
 
   constructor(reactor: Reactor, pool: BufferPool, registry: FlowRegistry, limits: GatewayLimits) {
@@ -60,9 +65,27 @@ export class TcpRelays {
     if (this.#relays.size === 0) this.#guardAt = later(this.now(), GUARD_INTERVAL);
     this.#relays.add(relay);
     this.#registry.add(relay);
+    this.#opening.touch(relay, this.now());
+  }
+
+  /** The guest has completed the handshake. */
+  established(relay: TcpRelay): void {
+    this.#opening.remove(relay);
+  }
+
+  /**
+   * Whether one more connection may begin beside `others` that are no relays yet. At the limit the connection that has
+   * waited longest for the guest's side of its handshake makes room, if that was long: a flood of SYNs pushes out its own, not the others'.
+   */
+  admit(others: number, now: Instant): boolean {
+    if (this.#relays.size + others < this.limits.tcpFlows) return true;
+    this.count("gateway.tcp.flow-limit");
+    this.#opening.expired(now)?.abort(now);
+    return this.#relays.size + others < this.limits.tcpFlows;
   }
 
   closed(relay: TcpRelay): void {
+    this.#opening.remove(relay);
     this.#relays.delete(relay);
     this.#registry.delete(relay);
     if (this.#relays.size === 0) this.#guardAt = NEVER;

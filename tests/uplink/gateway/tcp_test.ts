@@ -15,6 +15,13 @@ function connected(world: World): { guest: GuestPeer; host: HostPeer; server: Ho
   return { guest, host: server.peers[0]!, server };
 }
 
+/** Dials from the guest whose handshakes never end, because what the gateway answers is lost. */
+function guestSyns(world: World, port: number, count: number): void {
+  world.losing = (frame) =>
+    frame.totalLength < 100 && (frame.bytes[frame.start + 14 + 20 + 13]! & 0x12) === 0x12;
+  for (let i = 0; i < count; i++) guestConnect(world, GATEWAY4, port);
+}
+
 test("TcpDialer joins the guest with the host, over IPv4 and IPv6", () =>
   within((world) => {
     for (const [address, loopback] of [[GATEWAY4, undefined], [GATEWAY6, LOOPBACK6]] as const) {
@@ -181,6 +188,22 @@ test("TcpDialer ignores SYNs at the limit of flows", () =>
     deepStrictEqual(peers.map((peer) => peer.established), [true, true, false]);
     server.close();
   }, { limits: { tcpFlows: 2 } }));
+
+test("TcpRelays lets a flood of SYNs push out its own", () =>
+  within((world) => {
+    const { guest, host, server } = connected(world);
+    guestSyns(world, server.port, 3);
+    world.until(() => server.peers.length === 4, "the flood");
+    const patience = later(world.now(), 110_000);
+    world.until(() => world.now() > patience, "the grace of a handshake to pass");
+    guestSyns(world, server.port, 3);
+    world.until(() => server.peers.length === 7, "more of it");
+    strictEqual(world.counted("tcp.flow-limit"), 3);
+    strictEqual(world.gateway.flows().filter((flow) => flow.state === "opening").length, 3);
+    host.write(bytesOf("still here"));
+    world.until(() => guest.total === 10, "the bytes");
+    server.close();
+  }, { limits: { tcpFlows: 4 } }));
 
 test("TcpRelays carries 1000 connections at once", () =>
   within((world) => {
