@@ -5,11 +5,18 @@
  */
 
 import { enterExisting, enterNew, type NamespaceCommand, type Tools } from "../attach/tap/namespaces.ts";
-import { STAGE_FD, type StageConfig, type StageDevice } from "../attach/tap/protocol.ts";
+import {
+  formatStageDescriptors,
+  type StageConfig,
+  type StageDescriptors,
+  stageDescriptors,
+  type StageDevice,
+} from "../attach/tap/protocol.ts";
 import { guestResolvConf, parseResolvConf, type ResolvConf } from "../config/resolv_conf.ts";
 import type { Settings } from "../config/settings.ts";
 import { findInPath, ownCommand, readTextFileSync } from "../host/runtime.ts";
 import { effectiveUser, inheritedNoFile, namespaceOf } from "../host/process.ts";
+import { inheritedDescriptors } from "../host/inherited.ts";
 import { socketPair } from "../host/socket_pair.ts";
 import { runtimeDirectory } from "../host/files.ts";
 import { spawn } from "../host/spawn.ts";
@@ -36,9 +43,10 @@ export interface Launched {
 export function launch(context: CommandContext, guest: Guest): Launched {
   const { settings } = context;
   const resolv = hostResolvConf();
+  const descriptors = stageDescriptors(guest.kind === "program" ? inheritedDescriptors() : []);
   const command = guest.kind === "program" ? guest.argv : ["attach"];
   if (settings.network === "host" && guest.kind === "program") {
-    const child = spawnGuest({ argv: guest.argv, cwd: settings.cwd, stage: undefined });
+    const child = spawnGuest({ argv: guest.argv, cwd: settings.cwd, descriptors });
     return { child, command, mode: modeConfig(settings, resolv, undefined, undefined) };
   }
   if (settings.attach === "sockets") {
@@ -49,7 +57,7 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   if (settings.rootless === false && !root) {
     throw new Failure("Cannot run with --rootless=false: this is an ordinary user", "leave the flag away");
   }
-  const stage = [...ownCommand(), STAGE_COMMAND];
+  const stage = [...ownCommand(), STAGE_COMMAND, ...formatStageDescriptors(descriptors)];
   let namespaces: NamespaceCommand;
   try {
     namespaces = guest.kind === "program"
@@ -72,7 +80,7 @@ export function launch(context: CommandContext, guest: Guest): Launched {
     }
     : device(settings);
   const [ours, theirs] = socketPair();
-  const child = spawnGuest({ argv: namespaces.argv, cwd: settings.cwd, stage: theirs });
+  const child = spawnGuest({ argv: namespaces.argv, cwd: settings.cwd, descriptors, stage: theirs });
   close(theirs);
   return {
     child: guest.kind === "program" ? child : "pid" in guest.target ? guest.target.pid : 0,
@@ -82,14 +90,24 @@ export function launch(context: CommandContext, guest: Guest): Launched {
 }
 
 function spawnGuest(
-  what: { argv: readonly string[]; cwd: string | undefined; stage: number | undefined },
+  what: {
+    argv: readonly string[];
+    cwd: string | undefined;
+    descriptors: StageDescriptors;
+    /** The stage's end of its socketpair. */
+    stage?: number;
+  },
 ): number {
   const [file] = what.argv;
+  const { socket, inherited } = what.descriptors;
   try {
     return spawn({
       file: file!,
       argv: what.argv,
-      descriptors: what.stage === undefined ? [] : [{ from: what.stage, to: STAGE_FD }],
+      descriptors: [
+        ...inherited.map((fd) => ({ from: fd, to: fd })),
+        ...(what.stage === undefined ? [] : [{ from: what.stage, to: socket }]),
+      ],
       ...(what.cwd === undefined ? {} : { cwd: what.cwd }),
     });
   } catch (error) {

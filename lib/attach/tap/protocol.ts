@@ -15,8 +15,29 @@
  * @module
  */
 
-/** The descriptor that the stage finds its end of the socketpair under. */
-export const STAGE_FD = 3;
+/** The stage's arguments: under which number it finds its end of the socketpair, and what else the guest inherits. */
+export interface StageDescriptors {
+  readonly socket: number;
+  readonly inherited: readonly number[];
+}
+
+/** {@linkcode StageDescriptors} with the lowest free number for the socket. */
+export function stageDescriptors(inherited: readonly number[]): StageDescriptors {
+  let socket = 3;
+  while (inherited.includes(socket)) socket++;
+  return { socket, inherited };
+}
+
+/** As words of a command line. */
+export function formatStageDescriptors({ socket, inherited }: StageDescriptors): readonly string[] {
+  return [socket, ...inherited].map(String);
+}
+
+/** The inverse of {@linkcode formatStageDescriptors}. */
+export function parseStageDescriptors(words: readonly string[]): StageDescriptors {
+  const [socket = -1, ...inherited] = words.map(Number);
+  return { socket, inherited };
+}
 
 /** Longest message; a configuration with a thousand-entry environment fits. */
 export const STAGE_MESSAGE_MAX = 1 << 20;

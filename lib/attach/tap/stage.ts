@@ -12,6 +12,7 @@ import { furnishInterface } from "./interface.ts";
 import { SystemError } from "../../host/errno.ts";
 import { receiveMessage, sendDescriptor, sendMessage } from "../../host/fdpass.ts";
 import { dropCapabilities } from "../../host/capabilities.ts";
+import { setCloseOnExec } from "../../host/inherited.ts";
 import { bindMount, mountEmpty } from "../../host/mount.ts";
 import { becomeProgram, dieWithParent, effectiveGroup, setNoFileLimit } from "../../host/process.ts";
 import { exitNow } from "../../host/sys.ts";
@@ -19,7 +20,7 @@ import { openTap } from "../../host/tun.ts";
 import { directoryExists, linkTarget, withTemporaryFile, writeText } from "../../host/files.ts";
 import { findInPath } from "../../host/runtime.ts";
 import {
-  STAGE_FD,
+  parseStageDescriptors,
   STAGE_MESSAGE_MAX,
   type StageConfig,
   type StageProgram,
@@ -28,10 +29,16 @@ import {
 
 const encoder = new TextEncoder();
 
-/** Runs the stage to its end; does not return. */
-export function runStage(): never {
+/** Our end of the socketpair with the engine. */
+let socket = -1;
+
+/** Runs the stage to its end; does not return. `words` are what follows the subcommand's name. */
+export function runStage(words: readonly string[]): never {
+  const descriptors = parseStageDescriptors(words);
+  socket = descriptors.socket;
   let status = 125;
   try {
+    setCloseOnExec(socket, true);
     const config = hear() as StageConfig | undefined;
     if (config === undefined) exitNow(status);
     dieWithParent();
@@ -40,6 +47,7 @@ export function runStage(): never {
     if (program === undefined) exitNow(0);
     // No word: the engine ended, and so does everything it started.
     if (hear() === undefined) exitNow(status);
+    for (const fd of descriptors.inherited) setCloseOnExec(fd, false);
     status = become(program as StageProgram);
   } catch (error) {
     say({ failed: error instanceof Error ? error.message : String(error), status });
@@ -49,14 +57,14 @@ export function runStage(): never {
 }
 
 function hear(): unknown {
-  const { bytes } = receiveMessage(STAGE_FD, STAGE_MESSAGE_MAX);
+  const { bytes } = receiveMessage(socket, STAGE_MESSAGE_MAX);
   return bytes.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(bytes));
 }
 
 function say(reply: StageReply, descriptor?: number): void {
   const bytes = encoder.encode(JSON.stringify(reply));
-  if (descriptor === undefined) sendMessage(STAGE_FD, bytes);
-  else sendDescriptor(STAGE_FD, descriptor, bytes);
+  if (descriptor === undefined) sendMessage(socket, bytes);
+  else sendDescriptor(socket, descriptor, bytes);
 }
 
 function furnish(config: StageConfig): void {
