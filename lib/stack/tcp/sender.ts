@@ -120,6 +120,8 @@ export class Sender {
   /** Since when what is outstanding has made no progress. */
   stalledSince = 0 as Instant;
 
+  /** {@linkcode MAX_RECORDS} held something back; for a counter, which resets it. */
+  recordsFull = false;
   #probeDue = false;
   #forceDue = false;
   #tailProbeDue = false;
@@ -406,7 +408,10 @@ export class Sender {
     const limit = this.recovery.limit(this.congestion);
     const congestionRoom = flight === 0 ? Math.max(limit, this.mss) : limit - flight;
     if (unsent > 0 && congestionRoom <= 0) return false;
-    if (this.recovery.board.records.count >= MAX_RECORDS) return false;
+    if (this.recovery.board.records.count >= MAX_RECORDS) {
+      this.recordsFull = true;
+      return false;
+    }
     let length = Math.min(unsent, windowRoom, congestionRoom, whole);
     if (length < unsent) {
       if (length >= this.mss) {

@@ -93,7 +93,7 @@ export abstract class StateMachine {
   #answeredAt = -1;
   protected softError: TcpError | undefined = undefined;
 
-  /** Use {@linkcode open}, {@linkcode answer} or {@linkcode resume}. */
+  /** Use `TcpConnection.open`, `answer` or `resume`. */
   constructor(context: TcpContext, seed: ConnectionSeed, now: Instant) {
     const { options } = seed;
     this.context = context;
@@ -453,7 +453,12 @@ export abstract class StateMachine {
       const mss = output.mss(path, now);
       if (mss !== sender.mss) sender.setMss(mss);
       if (sender.next(output.capacity(path, mss), timestampClock(now), now)) {
+        if (sender.planRetransmission) this.context.counters.bump("tcp.retransmits");
         return output.planned(sender, now);
+      }
+      if (sender.recordsFull) {
+        sender.recordsFull = false;
+        this.context.counters.bump("tcp.records-full");
       }
     }
     return receiver.ackDue ? output.acknowledgement(sender.nxt, now) : undefined;

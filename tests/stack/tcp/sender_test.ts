@@ -6,6 +6,9 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
+import { MAX_RECORDS, Sender } from "../../../lib/stack/tcp/sender.ts";
+import type { Instant } from "../../../lib/stack/time.ts";
+import { PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
 import { pattern, PLAIN, TcpBench } from "../../support/tcp.ts";
 
 const SACK = { ...PLAIN, sack: true };
@@ -459,4 +462,30 @@ test("TcpConnection refuses a write far beyond its room, and drops one after the
   t.connection.abort(t.now);
   t.connection.write(large(), t.now);
   strictEqual(t.count("write-after-end"), 1);
+});
+
+test("Sender remembers no more segments than its limit, however small the peer's are", () => {
+  const sender = new Sender("reno", 1, 48);
+  sender.establish(1 << 30, 0, 48, true, false);
+  sender.congestion.cwnd = 1 << 30;
+  const size = 48 * (MAX_RECORDS + 100);
+  sender.queue.push(new PacketBuffer(new Uint8Array(size)));
+  let sent = 0;
+  while (sender.next(48, 0, 1 as Instant)) sent++;
+  deepStrictEqual([sent, sender.recovery.board.records.count, sender.recordsFull], [
+    MAX_RECORDS,
+    MAX_RECORDS,
+    true,
+  ]);
+  sender.clear();
+  strictEqual(sender.recovery.board.records.count, 0);
+});
+
+test("TcpConnection counts what it sends again", () => {
+  const t = new TcpBench().establish();
+  t.write(100);
+  t.all();
+  t.advanceToTimer();
+  t.all();
+  strictEqual(t.count("retransmits"), 1);
 });
