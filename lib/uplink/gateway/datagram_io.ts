@@ -12,16 +12,21 @@
  * @module
  */
 
-import { MSG, SOL, UDP } from "../../host/constants.ts";
+import { IP, IPV6, MSG, SOL, UDP } from "../../host/constants.ts";
 import { Errno } from "../../host/errno.ts";
+import { setOption } from "../../host/inet.ts";
 import { alloc, type NativeMemory } from "../../host/memory.ts";
 import {
   CMSGHDR_SIZE,
   cmsgSpace,
+  findCmsg,
   IOVEC_SIZE as IOVEC,
   MMSGHDR_SIZE as MMSGHDR,
   Msghdr as Header,
+  SocketAddress,
   writeCmsg,
+  writeIovec,
+  writeSockaddr,
 } from "../../host/structs.ts";
 import { recvmmsg, send, sendmmsg, sendmsg } from "../../host/sys.ts";
 import { HEADROOM, type PacketBuffer } from "../../stack/buffer/packet.ts";
@@ -38,7 +43,13 @@ const SEGMENT_MAX = 65_000;
 
 /** Bytes of one slot for a `sockaddr_in6`. */
 const NAME = 32;
+// Where things are in the memory of a DatagramReplier, behind its struct msghdr.
+const NAME_AT = 64;
+const IOVEC_AT = 96;
+const CONTROL_AT = 112;
 const CONTROL = cmsgSpace(2);
+/** Bytes of one slot for the control message that says where a datagram was sent to (`in_pktinfo`, `in6_pktinfo`). */
+const WHERE = cmsgSpace(20);
 
 /** Receives in batches. One per gateway: a batch is taken apart before the next. */
 export class DatagramReceiver {
@@ -47,6 +58,7 @@ export class DatagramReceiver {
   readonly #iovecs: NativeMemory = alloc(SLOTS * 2 * IOVEC);
   readonly #rest: NativeMemory = alloc(SLOTS * REST);
   readonly #buffers: (PacketBuffer | undefined)[] = new Array<undefined>(SLOTS).fill(undefined);
+  readonly #controls: NativeMemory = alloc(SLOTS * WHERE);
   /** A `sockaddr` per slot, {@linkcode NAME} bytes apart: where the datagram came from. */
   readonly names: NativeMemory = alloc(SLOTS * NAME);
 
@@ -57,6 +69,7 @@ export class DatagramReceiver {
       this.#headers.setPointer(at + Header.name, this.names.address + i * NAME);
       this.#headers.setPointer(at + Header.iov, this.#iovecs.address + i * 2 * IOVEC);
       this.#headers.setPointer(at + Header.iovLength, 2);
+      this.#headers.setPointer(at + Header.control, this.#controls.address + i * WHERE);
       const iovec = i * 2 * IOVEC;
       this.#iovecs.setPointer(iovec + 8, ORDINARY);
       this.#iovecs.setPointer(iovec + IOVEC, this.#rest.address + i * REST);
@@ -68,6 +81,7 @@ export class DatagramReceiver {
   receive(fd: number): number {
     for (let i = 0; i < SLOTS; i++) {
       this.#headers.view.setUint32(i * MMSGHDR + Header.nameLength, NAME, true);
+      this.#headers.view.setUint32(i * MMSGHDR + Header.controlLength, WHERE, true);
       if (this.#buffers[i] !== undefined) continue;
       const buffer = this.#buffers[i] = this.#pool.take(ORDINARY);
       this.#iovecs.setPointer(i * 2 * IOVEC, buffer.address + buffer.start);
@@ -78,6 +92,34 @@ export class DatagramReceiver {
   /** Where the address of slot `i` begins in {@linkcode names}. */
   nameAt(i: number): number {
     return i * NAME;
+  }
+
+  /**
+   * Which of our addresses the datagram in slot `i` was sent to, with the interface as its scope. False for a socket
+   * that was not asked to tell (see {@linkcode tellDestination}).
+   */
+  destination(i: number, into: SocketAddress): boolean {
+    const { view } = this.#controls;
+    const length = this.#headers.view.getUint32(i * MMSGHDR + Header.controlLength, true);
+    const v4 = findCmsg(view, i * WHERE, length, SOL.IP, IP.PKTINFO);
+    if (v4 >= 0) {
+      into.family = 4;
+      into.a = 0;
+      into.b = 0;
+      into.c = 0xffff;
+      into.d = view.getInt32(v4 + 4);
+      into.scope = view.getInt32(v4, true);
+      return true;
+    }
+    const v6 = findCmsg(view, i * WHERE, length, SOL.IPV6, IPV6.PKTINFO);
+    if (v6 < 0) return false;
+    into.family = 6;
+    into.a = view.getInt32(v6);
+    into.b = view.getInt32(v6 + 4);
+    into.c = view.getInt32(v6 + 8);
+    into.d = view.getInt32(v6 + 12);
+    into.scope = view.getInt32(v6 + 16, true);
+    return true;
   }
 
   /** The payload in slot `i`, with headroom; the caller's from now on. */
@@ -102,6 +144,52 @@ export class DatagramReceiver {
       this.#buffers[i]?.release();
       this.#buffers[i] = undefined;
     }
+  }
+}
+
+/** Has a socket tell, with every datagram, which of our addresses it was sent to. */
+export function tellDestination(fd: number, family: 4 | 6): number {
+  return family === 4 ? setOption(fd, SOL.IP, IP.PKTINFO, 1) : setOption(fd, SOL.IPV6, IPV6.RECVPKTINFO, 1);
+}
+
+/** Sends single datagrams from one of several addresses of ours, over a socket that is not connected. */
+export class DatagramReplier {
+  readonly #memory: NativeMemory = alloc(CONTROL_AT + WHERE);
+
+  constructor() {
+    const { address } = this.#memory;
+    this.#memory.setPointer(Header.name, address + NAME_AT);
+    this.#memory.setPointer(Header.iov, address + IOVEC_AT);
+    this.#memory.setPointer(Header.iovLength, 1);
+    this.#memory.setPointer(Header.control, address + CONTROL_AT);
+  }
+
+  /** Sends `packet` to `to`; from `from` if that is known, else from where the kernel thinks fit. ≥ 0 or −errno. */
+  send(fd: number, packet: PacketBuffer, to: SocketAddress, from: SocketAddress | undefined): number {
+    const { view } = this.#memory;
+    view.setUint32(Header.nameLength, writeSockaddr(view, NAME_AT, to, to.port, to.scope), true);
+    writeIovec(this.#memory, IOVEC_AT, 0, packet.address + packet.start, packet.length);
+    view.setUint32(Header.controlLength, from === undefined ? 0 : this.#writeFrom(from), true);
+    return sendmsg(fd, this.#memory.address, MSG.DONTWAIT | MSG.NOSIGNAL);
+  }
+
+  #writeFrom(from: SocketAddress): number {
+    const { view } = this.#memory;
+    if (from.family === 4) {
+      const at = writeCmsg(view, CONTROL_AT, SOL.IP, IP.PKTINFO, 12);
+      view.setInt32(at, 0);
+      view.setInt32(at + 4, from.d);
+      view.setInt32(at + 8, 0);
+      return cmsgSpace(12);
+    }
+    const at = writeCmsg(view, CONTROL_AT, SOL.IPV6, IPV6.PKTINFO, 20);
+    view.setInt32(at, from.a);
+    view.setInt32(at + 4, from.b);
+    view.setInt32(at + 8, from.c);
+    view.setInt32(at + 12, from.d);
+    // fe80::/10 means something on its own interface only.
+    view.setInt32(at + 16, (from.a >>> 22) === 0x3fa ? from.scope : 0, true);
+    return cmsgSpace(20);
   }
 }
 

@@ -5,26 +5,18 @@
  * @module
  */
 
-import { MSG } from "../../host/constants.ts";
 import { Errno } from "../../host/errno.ts";
 import { udpSocket } from "../../host/inet.ts";
-import { alloc } from "../../host/memory.ts";
 import { EpollEvents, type ReadyHandler } from "../../host/reactor.ts";
-import {
-  type AddressWords,
-  readSockaddr,
-  SOCKADDR_SIZE,
-  SocketAddress,
-  writeSockaddr,
-} from "../../host/structs.ts";
-import { close, sendto } from "../../host/sys.ts";
+import { type AddressWords, readSockaddr, SocketAddress } from "../../host/structs.ts";
+import { close } from "../../host/sys.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { FlowFacts } from "../../stack/facts.ts";
 import { earlier, type Instant, NEVER, SECOND } from "../../stack/time.ts";
 import type { UdpEndpoint, UdpObserver } from "../../stack/udp/endpoint.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import type { Publish } from "./config.ts";
-import { SLOTS } from "./datagram_io.ts";
+import { DatagramReplier, SLOTS, tellDestination } from "./datagram_io.ts";
 import { age, endpointText, type Flow } from "./flows.ts";
 import { type LruItem, LruList } from "./lru_list.ts";
 import { ipAddressOf, spoofOf } from "./spoof.ts";
@@ -36,8 +28,6 @@ const TURN_BATCHES = 4;
 const ONE_WAY_LIFETIME = 30 * SECOND;
 const TWO_WAY_LIFETIME = 180 * SECOND;
 
-const destination = alloc(SOCKADDR_SIZE);
-
 /** A bound socket of the host whose datagrams go to the guest. */
 export class UdpPublisher implements ReadyHandler {
   readonly surroundings: UdpSurroundings;
@@ -48,6 +38,8 @@ export class UdpPublisher implements ReadyHandler {
   readonly #oneWay = new LruList<UdpClient>(ONE_WAY_LIFETIME);
   readonly #twoWay = new LruList<UdpClient>(TWO_WAY_LIFETIME);
   readonly #source = new SocketAddress();
+  readonly #destination = new SocketAddress();
+  readonly replier = new DatagramReplier();
 
   private constructor(surroundings: UdpSurroundings, fd: number, guestPort: number) {
     this.surroundings = surroundings;
@@ -59,6 +51,10 @@ export class UdpPublisher implements ReadyHandler {
   /** Binds, or returns −errno. */
   static open(surroundings: UdpSurroundings, address: AddressWords, publish: Publish): UdpPublisher | number {
     const fd = udpSocket(address.family, address, publish.hostPort);
+    // Bound to every address, the socket must answer each client from the one that the client knows.
+    if (fd >= 0 && publish.hostAddress?.isUnspecified() !== false) {
+      tellDestination(fd, address.family);
+    }
     return fd < 0 ? fd : new UdpPublisher(surroundings, fd, publish.guestPort);
   }
 
@@ -78,10 +74,11 @@ export class UdpPublisher implements ReadyHandler {
       }
       for (let i = 0; i < count; i++) {
         const known = readSockaddr(receiver.names.view, receiver.nameAt(i), this.#source);
+        const told = receiver.destination(i, this.#destination);
         const payload = receiver.take(i);
         const client = known ? this.#client(now) : undefined;
         if (client === undefined) payload.release();
-        else client.toGuest(payload, now);
+        else client.toGuest(payload, told ? this.#destination : undefined, now);
       }
       if (count < SLOTS) return;
     }
@@ -193,8 +190,9 @@ class UdpClient implements UdpObserver, Flow, LruItem<UdpClient> {
   endpoint: UdpEndpoint | undefined;
   readonly #publisher: UdpPublisher;
   readonly #address: IpAddress;
-  readonly #port: number;
-  readonly #scope: number;
+  readonly #name = new SocketAddress();
+  /** The address of the host that the client writes to. */
+  #from: SocketAddress | undefined;
   readonly #guest: IpAddress;
   readonly #since: Instant;
   #answered = false;
@@ -213,18 +211,19 @@ class UdpClient implements UdpObserver, Flow, LruItem<UdpClient> {
     this.#publisher = publisher;
     this.hash = hash;
     this.#address = address;
-    this.#port = port;
-    this.#scope = scope;
+    this.#name.set(address, port, scope);
     this.#guest = guest;
     this.#since = now;
   }
 
   is(source: SocketAddress): boolean {
-    return source.port === this.#port && source.scope === this.#scope && this.#address.equals(source);
+    return source.port === this.#name.port && source.scope === this.#name.scope &&
+      this.#address.equals(source);
   }
 
-  /** Takes ownership. */
-  toGuest(payload: PacketBuffer, now: Instant): void {
+  /** Takes ownership. `from` is where the client sent it to, if known. */
+  toGuest(payload: PacketBuffer, from: SocketAddress | undefined, now: Instant): void {
+    if (from !== undefined) (this.#from ??= new SocketAddress()).set(from, 0, from.scope);
     this.#bytesIn += payload.length;
     if (!this.endpoint!.send(payload, now)) this.#publisher.count("gateway.udp.guest-full");
   }
@@ -243,16 +242,7 @@ class UdpClient implements UdpObserver, Flow, LruItem<UdpClient> {
     const plain = packet.fragments.length === 0 && packet.address !== 0;
     const bytes = plain ? packet.retain() : pool.take(packet.totalLength);
     if (!plain) bytes.end = bytes.start + packet.copyTo(bytes.bytes, bytes.start);
-    const size = writeSockaddr(destination.view, 0, this.#address, this.#port, this.#scope);
-    const flags = MSG.DONTWAIT | MSG.NOSIGNAL;
-    const sent = sendto(
-      this.#publisher.fd,
-      bytes.address + bytes.start,
-      bytes.length,
-      flags,
-      destination.address,
-      size,
-    );
+    const sent = this.#publisher.replier.send(this.#publisher.fd, bytes, this.#name, this.#from);
     if (sent < 0) this.#publisher.count("gateway.publish.host-error");
     bytes.release();
   }
@@ -268,7 +258,7 @@ class UdpClient implements UdpObserver, Flow, LruItem<UdpClient> {
       direction: "in",
       guest: endpointText(this.#guest, this.#publisher.guestPort),
       destination: endpointText(endpoint.localAddress ?? this.#address, endpoint.localPort),
-      host: endpointText(this.#address, this.#port),
+      host: endpointText(this.#address, this.#name.port),
       state: this.#answered ? "two-way" : "one-way",
       bytesOut: this.#bytesOut,
       bytesIn: this.#bytesIn,

@@ -5,6 +5,7 @@ import { RouteNetlink } from "../../../lib/host/rtnetlink.ts";
 import { LOOPBACK4, LOOPBACK6 } from "../../../lib/host/structs.ts";
 import { spoofOf } from "../../../lib/uplink/gateway/spoof.ts";
 import { later, SECOND } from "../../../lib/stack/time.ts";
+import { IpAddress } from "../../../lib/stack/wire/address.ts";
 import { needs } from "../../support/capability.ts";
 import { inNewNetns } from "../../support/netns.ts";
 import { guestListen, GuestUdp } from "./guest_peers.ts";
@@ -111,6 +112,25 @@ test("publish() of a UDP port relays between many clients and the guest", () =>
     world.gateway.poll(later(world.now(), 181 * SECOND));
     strictEqual(world.gateway.flows().length, 0);
     for (const client of clients) client.close();
+  }));
+
+test("publish() of a UDP port on every address answers from the one that the client wrote to", () =>
+  within((world) => {
+    const port = closedPort();
+    world.gateway.publish({ protocol: "udp", hostPort: port, guestPort: 5_000 });
+    const guest = new GuestUdp(world, GUEST4, 5_000);
+    for (const address of ["127.0.0.1", "127.0.0.2", "127.1.2.3"]) {
+      const client = new HostUdp(world.reactor);
+      client.send(bytesOf("hello"), ip(address), port);
+      world.until(() => guest.received.length > 0, "the question");
+      guest.received.pop();
+      const [from, source] = guest.sources.pop()!.split(":");
+      guest.send(bytesOf("answer"), ip(from!), Number(source));
+      world.until(() => client.received.length === 1, "the answer");
+      const { family, a, b, c, d } = client.source;
+      strictEqual(`${new IpAddress(family, a, b, c, d)}:${client.source.port}`, `${address}:${port}`);
+      client.close();
+    }
   }));
 
 /** Runs `body` where the host has another address, so that clients need not come from the loopback. */
