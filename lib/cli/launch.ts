@@ -18,7 +18,7 @@ import { findInPath, ownCommand, readTextFileSync } from "../host/runtime.ts";
 import { effectiveUser, inheritedNoFile, namespaceOf } from "../host/process.ts";
 import { inheritedDescriptors } from "../host/inherited.ts";
 import { socketPair } from "../host/socket_pair.ts";
-import { runtimeDirectory } from "../host/files.ts";
+import { directoryExists, runtimeDirectory } from "../host/files.ts";
 import { spawn } from "../host/spawn.ts";
 import { close } from "../host/sys.ts";
 import type { ModeConfig } from "../modes/mode.ts";
@@ -99,21 +99,28 @@ function spawnGuest(
   },
 ): number {
   const [file] = what.argv;
-  const { socket, inherited } = what.descriptors;
+  const { socket, stderr, inherited } = what.descriptors;
+  if (what.cwd !== undefined && !directoryExists(what.cwd)) {
+    throw new Failure(`Cannot start in ${what.cwd}: no such file or directory`, "--cwd names a directory");
+  }
   try {
     return spawn({
       file: file!,
       argv: what.argv,
       descriptors: [
         ...inherited.map((fd) => ({ from: fd, to: fd })),
-        ...(what.stage === undefined ? [] : [{ from: what.stage, to: socket }]),
+        ...(what.stage === undefined ? [] : [
+          { from: what.stage, to: socket },
+          { from: what.stage, to: 2 },
+          { from: 2, to: stderr },
+        ]),
       ],
       ...(what.cwd === undefined ? {} : { cwd: what.cwd }),
     });
   } catch (error) {
     const code = (error as { code?: string }).code;
     const why = error instanceof Error ? error.message : String(error);
-    throw new Failure(`Cannot run ${file}: ${why}`, undefined, code === "ENOENT" ? 127 : 126);
+    throw new Failure(why, undefined, code === "ENOENT" ? 127 : 126);
   }
 }
 

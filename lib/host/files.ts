@@ -25,8 +25,19 @@ export function runtimeDirectory(): string {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    if ((error as { code?: string }).code !== "EEXIST") {
-      throw new Error(`Cannot make ${path}: ${(error as Error).message}`, { cause: error });
+    const { code, message } = error as { readonly code?: string; readonly message: string };
+    if (code !== "EEXIST") {
+      const why = code === "EACCES"
+        ? "permission denied"
+        : code === "EROFS"
+        ? "read-only file system"
+        : message;
+      throw new Error(
+        `Cannot make ${path}: ${why} (XDG_RUNTIME_DIR must name a directory that you may write)`,
+        {
+          cause: error,
+        },
+      );
     }
   }
   if (!isOurs(path, uid)) {

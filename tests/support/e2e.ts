@@ -15,7 +15,8 @@ import { fileURLToPath } from "node:url";
 import process from "node:process";
 
 export const PROJECT: string = fileURLToPath(new URL("../../", import.meta.url));
-const BUILT = join(PROJECT, "dist", "sluice");
+/** `SLUICE_BINARY` names another one to be tested. */
+const BUILT = process.env["SLUICE_BINARY"] ?? join(PROJECT, "dist", "sluice");
 
 /** What a finished program left behind. */
 export interface Finished {
@@ -171,4 +172,9 @@ export function userExists(name: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The number of a user, who is the only member of the group of that number. */
+export function userId(name: string): number {
+  return Number(execFileSync("id", ["-u", name], { encoding: "utf8" }));
 }

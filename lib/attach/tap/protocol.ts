@@ -3,6 +3,7 @@
  *
  * ```text
  *   engine                              stage
+ *     ◀── any other text ─────────────    what the program that makes the namespaces has to say on stderr
  *     ── StageConfig (JSON) ──────────▶   makes lo and the TAP, addresses, routes, mounts
  *     ◀── {"tap":true} + descriptor ──    (or {"ready":true} where the mode has no device)
  *         builds NIC and uplink
@@ -15,28 +16,35 @@
  * @module
  */
 
-/** The stage's arguments: under which number it finds its end of the socketpair, and what else the guest inherits. */
+/** The stage's arguments: which descriptor is what. */
 export interface StageDescriptors {
+  /** Its end of the socketpair. */
   readonly socket: number;
+  /**
+   * The guest's standard error. Until the stage puts it back in its place, what stands there is the socketpair, so
+   * that the complaints of the program that makes the namespaces reach the engine and become one message.
+   */
+  readonly stderr: number;
+  /** What else the guest inherits. */
   readonly inherited: readonly number[];
 }
 
-/** {@linkcode StageDescriptors} with the lowest free number for the socket. */
+/** {@linkcode StageDescriptors} with the lowest free numbers for ours. */
 export function stageDescriptors(inherited: readonly number[]): StageDescriptors {
-  let socket = 3;
-  while (inherited.includes(socket)) socket++;
-  return { socket, inherited };
+  const free: number[] = [];
+  for (let fd = 3; free.length < 2; fd++) if (!inherited.includes(fd)) free.push(fd);
+  return { socket: free[0]!, stderr: free[1]!, inherited };
 }
 
 /** As words of a command line. */
-export function formatStageDescriptors({ socket, inherited }: StageDescriptors): readonly string[] {
-  return [socket, ...inherited].map(String);
+export function formatStageDescriptors({ socket, stderr, inherited }: StageDescriptors): readonly string[] {
+  return [socket, stderr, ...inherited].map(String);
 }
 
 /** The inverse of {@linkcode formatStageDescriptors}. */
 export function parseStageDescriptors(words: readonly string[]): StageDescriptors {
-  const [socket = -1, ...inherited] = words.map(Number);
-  return { socket, inherited };
+  const [socket = -1, stderr = -1, ...inherited] = words.map(Number);
+  return { socket, stderr, inherited };
 }
 
 /** Longest message; a configuration with a thousand-entry environment fits. */

@@ -12,7 +12,7 @@ import { furnishInterface } from "./interface.ts";
 import { SystemError } from "../../host/errno.ts";
 import { receiveMessage, sendDescriptor, sendMessage } from "../../host/fdpass.ts";
 import { dropCapabilities } from "../../host/capabilities.ts";
-import { setCloseOnExec } from "../../host/inherited.ts";
+import { moveDescriptor, setCloseOnExec } from "../../host/inherited.ts";
 import { bindMount, mountEmpty } from "../../host/mount.ts";
 import { becomeProgram, dieWithParent, effectiveGroup, setNoFileLimit } from "../../host/process.ts";
 import { exitNow } from "../../host/sys.ts";
@@ -39,6 +39,7 @@ export function runStage(words: readonly string[]): never {
   let status = 125;
   try {
     setCloseOnExec(socket, true);
+    moveDescriptor(descriptors.stderr, 2);
     const config = hear() as StageConfig | undefined;
     if (config === undefined) exitNow(status);
     dieWithParent();

@@ -5,6 +5,7 @@
  */
 
 import { receiveMessage, sendMessage } from "../../host/fdpass.ts";
+import { SystemError } from "../../host/errno.ts";
 import { NativeMemory } from "../../host/memory.ts";
 import { EpollEvents, type Reactor } from "../../host/reactor.ts";
 import { close, read } from "../../host/sys.ts";
@@ -13,6 +14,25 @@ import { STAGE_MESSAGE_MAX, type StageReply } from "./protocol.ts";
 
 /** How long the stage may take: it waits for nothing but the kernel. */
 const PREPARE_SECONDS = 20;
+
+/** Characters of somebody else's message that we repeat. */
+const COMPLAINT_MAX = 1_000;
+
+/** What the kernel's words mean when a namespace is refused: user_namespaces(7), and what distributions add. */
+const ADVICE: readonly (readonly [words: RegExp, advice: string])[] = [
+  [/No space left on device/i, "the limit on user namespaces: sysctl user.max_user_namespaces"],
+  [
+    /unshare|bwrap|user namespace/i,
+    "user namespaces must be allowed: sysctl kernel.unprivileged_userns_clone=1, or " +
+    "kernel.apparmor_restrict_unprivileged_userns=0",
+  ],
+];
+
+function namespaceError(complaint: string): Error {
+  const why = complaint === "" ? "the program that makes them ended without a word" : complaint;
+  const advice = ADVICE.find(([words]) => words.test(complaint))?.[1];
+  return new Error(`Cannot make the guest's namespaces: ${why}${advice === undefined ? "" : ` (${advice})`}`);
+}
 
 /** A stage that waits at the other end of `fd`. */
 export class Stage {
@@ -47,15 +67,22 @@ export class Stage {
     if (bytes.length > STAGE_MESSAGE_MAX) {
       throw new RangeError("Cannot start the stage: its configuration is too long");
     }
-    sendMessage(this.#fd, bytes);
+    try {
+      sendMessage(this.#fd, bytes);
+    } catch (error) {
+      // It ended already; what it said is still to be read.
+      if (!(error instanceof SystemError && error.code === "EPIPE")) throw error;
+    }
+    let complaint = "";
     for (;;) {
       const { bytes: answer, descriptors } = receiveMessage(this.#fd, STAGE_MESSAGE_MAX);
-      if (answer.length === 0) {
-        throw new Error(
-          "Cannot make the guest's namespace: the stage ended before it was ready (its reason is above)",
-        );
+      if (answer.length === 0) throw namespaceError(complaint.trim());
+      const text = new TextDecoder().decode(answer);
+      if (!text.startsWith("{")) {
+        complaint = (complaint + text).slice(0, COMPLAINT_MAX);
+        continue;
       }
-      const reply = JSON.parse(new TextDecoder().decode(answer)) as StageReply;
+      const reply = JSON.parse(text) as StageReply;
       if ("failed" in reply) throw new Error(reply.failed);
       if ("warning" in reply) this.#log("warn", reply.warning);
       else if ("tap" in reply) return descriptors[0];
