@@ -89,6 +89,7 @@ test("TCP is not shut out of a token bucket by a flood of datagrams, nor loses t
     localPort: 9,
     remoteAddress: it.server.address,
     remotePort: 9,
+    observer: { onUdpDatagram: () => {} },
   }, it.world.now);
   if (typeof udp === "string") throw new Error(`Cannot bind: ${udp}`);
   let next = it.world.now;
