@@ -1,0 +1,176 @@
+/**
+ * What is measured: each workload runs once behind one peer and returns named numbers.
+ *
+ * @module
+ */
+
+import { readFileSync } from "node:fs";
+import { end, line, output, type Peer, start } from "./peers.ts";
+
+/** How long and how much. */
+export interface Effort {
+  readonly seconds: number;
+  /** Gigabytes of the memory workload. */
+  readonly gigabytes: number;
+}
+
+/** Measurements of one run, by name; see `METRICS` in report.ts. */
+export type Numbers = Record<string, number>;
+
+/** One kind of measurement. */
+export type Workload = (peer: Peer, effort: Effort) => Promise<Numbers>;
+
+const IPERF_PORT = 15_301;
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+interface IperfSum {
+  readonly bits_per_second: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly packets?: number;
+  readonly lost_packets?: number;
+}
+
+/** One iperf3 client behind `peer`, one server in front of it, both gone afterwards. */
+async function iperf(peer: Peer, seconds: number, flags: readonly string[]): Promise<IperfSum> {
+  const server = start(["iperf3", "-s", "-B", "127.0.0.1", "-p", String(IPERF_PORT), "--forceflush"]);
+  try {
+    await line(server, "listening");
+    const client = [
+      "iperf3",
+      "-J",
+      "-c",
+      peer.host,
+      "-p",
+      String(IPERF_PORT),
+      "-O",
+      "1",
+      "-t",
+      String(seconds),
+    ];
+    const report = JSON.parse(await output(peer.command([...client, ...flags]), seconds + 15));
+    // TCP: what the receiver has got. UDP: one sum, which is the receiver's but for its byte count.
+    return report.end.sum_received ?? report.end.sum;
+  } finally {
+    end(server);
+  }
+}
+
+async function stream(peer: Peer, { seconds }: Effort): Promise<Numbers> {
+  const out = await iperf(peer, seconds, []);
+  const back = await iperf(peer, seconds, ["-R"]);
+  return { "stream-out": out.bits_per_second / 1e9, "stream-in": back.bits_per_second / 1e9 };
+}
+
+/** Datagrams that arrived, per second. */
+async function datagrams(
+  peer: Peer,
+  seconds: number,
+  length: number,
+  flags: readonly string[],
+): Promise<number> {
+  const sum = await iperf(peer, seconds, ["-u", "-b", "0", "-l", String(length), ...flags]);
+  return ((sum.packets ?? 0) - (sum.lost_packets ?? 0)) / sum.seconds;
+}
+
+async function udp(peer: Peer, { seconds }: Effort): Promise<Numbers> {
+  const perDatagram = 1_400 * 8 / 1e9;
+  return {
+    "udp-out": await datagrams(peer, seconds, 1_400, []) * perDatagram,
+    "udp-in": await datagrams(peer, seconds, 1_400, ["-R"]) * perDatagram,
+    "udp-small-out": await datagrams(peer, seconds, 64, []) / 1e3,
+    "udp-small-in": await datagrams(peer, seconds, 64, ["-R"]) / 1e3,
+  };
+}
+
+async function latency(mode: "rr" | "crr", peer: Peer, seconds: number): Promise<number> {
+  const server = start([process.execPath, `${ROOT}scripts/bench/server.ts`, "echo"]);
+  try {
+    const port = await line(server, "");
+    const client = [
+      process.execPath,
+      `${ROOT}scripts/bench/client.ts`,
+      mode,
+      peer.host,
+      port,
+      String(seconds),
+    ];
+    return Number(await output(peer.command(client), seconds + 15));
+  } finally {
+    end(server);
+  }
+}
+
+async function startup(peer: Peer): Promise<Numbers> {
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const began = performance.now();
+    await output(peer.command(["true"]), 15);
+    times.push(performance.now() - began);
+  }
+  return { start: times.sort((a, b) => a - b)[2]! };
+}
+
+/** Resident memory of a process, megabytes. */
+function resident(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1_024;
+}
+
+/** Idle, after gigabytes both ways, and per connection that does nothing. */
+async function memory(peer: Peer, { gigabytes }: Effort): Promise<Numbers> {
+  const server = start(["iperf3", "-s", "-B", "127.0.0.1", "-p", String(IPERF_PORT), "--forceflush"]);
+  const half = `iperf3 -c ${peer.host} -p ${IPERF_PORT} -n ${gigabytes / 2}G`;
+  const steps = `echo ready; read _; ${half}; ${half} -R; echo done; read _`;
+  const guest = start(peer.command(["sh", "-c", steps]));
+  try {
+    await line(server, "listening");
+    await line(guest, "ready");
+    const mover = peer.mover(guest.pid!);
+    const idle = resident(mover);
+    guest.stdin!.write("\n");
+    await line(guest, "done");
+    return { "memory-idle": idle, "memory-after": resident(mover), ...await connections(peer) };
+  } finally {
+    end(guest);
+    end(server);
+  }
+}
+
+async function connections(peer: Peer): Promise<Numbers> {
+  const [few, many] = [await held(peer, 1_000), await held(peer, 10_000)];
+  return { "memory-per-connection": (many - few) * 1_024 / 9_000 };
+}
+
+/** Resident memory with `count` idle connections. */
+async function held(peer: Peer, count: number): Promise<number> {
+  const server = start([process.execPath, `${ROOT}scripts/bench/server.ts`, "hold"]);
+  let guest;
+  try {
+    const port = await line(server, "");
+    guest = start(
+      peer.command([
+        process.execPath,
+        `${ROOT}scripts/bench/client.ts`,
+        "idle",
+        peer.host,
+        port,
+        String(count),
+      ]),
+    );
+    await line(guest, "ready");
+    return resident(peer.mover(guest.pid!));
+  } finally {
+    if (guest !== undefined) end(guest);
+    end(server);
+  }
+}
+
+/** Every workload, by the name that `--only` takes. */
+export const WORKLOADS: Readonly<Record<string, Workload>> = {
+  stream,
+  rr: async (peer, { seconds }) => ({ rr: await latency("rr", peer, seconds / 2) }),
+  crr: async (peer, { seconds }) => ({ crr: await latency("crr", peer, seconds / 2) }),
+  udp,
+  start: startup,
+  memory,
+};
