@@ -8,6 +8,7 @@ import { EngineHandle } from "../engine/client.ts";
 import { writeByte } from "../host/process.ts";
 import { forwardSignals, killChild } from "../host/signals.ts";
 import { type CommandContext, Failure } from "./command.ts";
+import { type Log, type LogLevel, openLog } from "./log.ts";
 import type { Launched } from "./launch.ts";
 
 /** Runs a launched session to its end; resolves to the exit status. */
@@ -17,11 +18,9 @@ export async function superviseSession(
   readyFd?: number,
 ): Promise<number> {
   const { settings } = context;
-  const log = (level: string, text: string) => {
-    if (level !== "debug" || settings.debug) context.stderr(`sluice: ${text}\n`);
-  };
+  const log = logOf(context, launched);
   const engine = new EngineHandle({ mode: launched.mode, child: launched.child, debug: settings.debug }, {
-    onLog: log,
+    onLog: (level, text) => log.write(level as LogLevel, text),
   });
   const signals = forwardSignals(launched.child);
   let api: { close(): void } | undefined;
@@ -46,5 +45,15 @@ export async function superviseSession(
     signals.close();
     api?.close();
     engine.dispose();
+    log.close();
+  }
+}
+
+function logOf({ settings, stderr }: CommandContext, launched: Launched): Log {
+  try {
+    return openLog(settings, stderr);
+  } catch (error) {
+    killChild(launched.child);
+    throw error;
   }
 }

@@ -100,9 +100,9 @@ export class Stage {
     const length = read(this.#fd, this.#memory.address, this.#memory.bytes.length);
     // End of file: the descriptor was closed by a successful execve.
     if (length > 0) {
-      const reply = JSON.parse(
-        new TextDecoder().decode(this.#memory.bytes.subarray(0, length)),
-      ) as StageReply;
+      const text = new TextDecoder().decode(this.#memory.bytes.subarray(0, length));
+      if (!text.startsWith("{")) return this.#log("warn", text.trim());
+      const reply = JSON.parse(text) as StageReply;
       if ("failed" in reply) this.#fail(reply.failed, reply.status);
     }
     this.close();
