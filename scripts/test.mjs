@@ -38,7 +38,7 @@ function run(name, command, args, count) {
     const started = Date.now();
     const child = spawn(join(bin, command), args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, NO_COLOR: "1" },
+      env: { ...process.env, NO_COLOR: "1", PATH: `${bin}:${process.env.PATH}` },
     });
     let output = "";
     const keep = (chunk) => {
