@@ -5,8 +5,7 @@
 
 import { test } from "node:test";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import type { Finished, Scope } from "../support/e2e.ts";
-import { withScope } from "../support/e2e.ts";
+import { type Finished, printed, type Scope, withScope } from "../support/e2e.ts";
 import { MACHINE, succeeded, USERS } from "../support/guest.ts";
 import { Lab } from "../support/lab.ts";
 
@@ -100,15 +99,23 @@ for (const { name, as } of USERS) {
   );
 
   test(
-    `a silent resolver costs a client nothing but the next one's time (${name})`,
+    `a dead resolver costs nothing, a silent one a moment (${name})`,
     MACHINE,
     () =>
       withScope(async (scope) => {
-        // The first has no server behind it: refused at once. The second answers.
-        const resolvers = "nameserver 127.0.0.1\nnameserver ::1\n";
-        const { run } = await names(scope, as, ["::1"], resolvers);
-        const { stdout } = succeeded(await run(`${DIG} www.test; ${DIG} +tcp www.test`));
-        strictEqual(stdout, "198.51.100.7\n198.51.100.7\n");
+        // Nobody at 127.0.0.2, nobody who answers at 127.0.0.3, and at ::1 the server.
+        const resolvers = "nameserver 127.0.0.2\nnameserver 127.0.0.3\nnameserver ::1\n";
+        const { lab, run } = await names(scope, as, ["::1"], resolvers);
+        const silent = lab.start(["socat", "-d", "-d", "UDP-RECV:53,bind=127.0.0.3", "STDOUT"]);
+        await printed(silent, /starting data transfer loop/, "stderr");
+        const dig = "dig +tries=1 +timeout=9 www.test";
+        // The one that answered is asked first from then on.
+        const { stdout } = succeeded(await run(`${dig}; ${dig}; ${DIG} +tcp www.test`));
+        const times = [...stdout.matchAll(/Query time: (\d+) msec/g)].map(([, time]) => Number(time));
+        strictEqual(times.length, 2, stdout);
+        ok(times[0]! > 1_000 && times[0]! < 4_000, stdout);
+        ok(times[1]! < 1_000, stdout);
+        match(stdout, /\n198\.51\.100\.7\n$/);
       }),
   );
 

@@ -6,23 +6,11 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { run, type Scope, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
+import { payload } from "../support/payload.ts";
 
 const MACHINE = needs("root", "tun", "userns", "user:tester");
 
 const SIZE = 64 * 1024 * 1024;
-
-/** Bytes that no two offsets share by accident. */
-function payload(size: number): Uint8Array {
-  const words = new Uint32Array(size / 4);
-  let x = 0x2545f491;
-  for (let i = 0; i < words.length; i++) {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    words[i] = x;
-  }
-  return new Uint8Array(words.buffer);
-}
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 

@@ -145,7 +145,10 @@ function text(chunks: readonly Uint8Array[]): string {
   return new TextDecoder().decode(all);
 }
 
-/** Resolves with everything a child has printed as soon as `pattern` is in it; rejects when the child ends first. */
+/**
+ * Resolves with everything a child prints from now on as soon as `pattern` is in it; rejects when the child ends first,
+ * or says nothing of the kind for 30 seconds.
+ */
 export function printed(
   child: ChildProcess,
   pattern: RegExp,
@@ -153,14 +156,24 @@ export function printed(
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     let seen = "";
+    const stop = () => {
+      clearTimeout(limit);
+      child.off("close", onClose);
+    };
+    const fail = (why: string) => {
+      stop();
+      reject(new Error(`The program ${why} before it printed ${pattern}: ${seen}`));
+    };
+    const onClose = (status: number | null) => fail(`ended (${status})`);
+    const limit = setTimeout(() => fail("waited 30 s"), 30_000);
+    // Stays: what nobody reads would stop the program.
     child[stream]!.on("data", (chunk: Uint8Array) => {
       seen += new TextDecoder().decode(chunk);
-      if (pattern.test(seen)) resolve(seen);
+      if (!pattern.test(seen)) return;
+      stop();
+      resolve(seen);
     });
-    child.once(
-      "close",
-      (status) => reject(new Error(`The program ended (${status}) before it printed ${pattern}: ${seen}`)),
-    );
+    child.once("close", onClose);
   });
 }
 

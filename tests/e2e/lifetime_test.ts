@@ -1,0 +1,188 @@
+/** How a guest and sluice end, what of them is left, and how much memory they hold meanwhile. */
+
+import { test } from "node:test";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { chownSync, readdirSync, readFileSync } from "node:fs";
+import process from "node:process";
+import { join } from "node:path";
+import { printed, run, type RunOptions, type Scope, start, userId, withScope } from "../support/e2e.ts";
+import { needs } from "../support/capability.ts";
+import { until } from "../support/tmux.ts";
+
+const MACHINE = needs("root", "tun", "userns", "user:tester");
+
+/** Resident memory of an idle `sluice do`, bytes. */
+const IDLE_LIMIT = 80e6;
+
+/** A runtime directory of the test's own, so that what is left in it is this test's. */
+function ownRuntime(scope: Scope, user: string | undefined): { directory: string; options: RunOptions } {
+  const directory = scope.directory();
+  const id = user === undefined ? 0 : userId(user);
+  chownSync(directory, id, id);
+  const argv = { XDG_RUNTIME_DIR: directory };
+  return { directory: join(directory, "sluice"), options: { ...(user && { user }), env: argv } };
+}
+
+const SIGNALS: [name: NodeJS.Signals, number: number][] = [
+  ["SIGTERM", 15],
+  ["SIGHUP", 1],
+  ["SIGINT", 2],
+  ["SIGQUIT", 3],
+  ["SIGUSR1", 10],
+  ["SIGUSR2", 12],
+];
+
+/** The end of a child, with its status as a shell tells it. */
+function ended(child: ReturnType<typeof start>): Promise<number | null> {
+  return new Promise((resolve) => child.once("close", (status) => resolve(status)));
+}
+
+const alive = (pid: number) => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat[stat.lastIndexOf(")") + 2] !== "Z";
+  } catch {
+    return false;
+  }
+};
+
+for (const user of [undefined, "tester"]) {
+  const who = user ?? "root";
+
+  test(`a signal to sluice alone reaches the program (${who})`, MACHINE, () =>
+    withScope(async (scope) => {
+      const { options } = ownRuntime(scope, user);
+      const sluice = scope.binary();
+      await Promise.all(SIGNALS.map(async ([signal, number]) => {
+        const script = `trap 'echo caught; exit 3' ${number}; echo ready; while :; do sleep 0.05; done`;
+        const handled = start(scope, [sluice, "do", "--", "sh", "-c", script], options);
+        await printed(handled, /ready/);
+        const caught = printed(handled, /caught/);
+        handled.kill(signal);
+        await caught;
+        strictEqual(await ended(handled), 3, signal);
+
+        const fatal = start(scope, [sluice, "do", "--", "sh", "-c", "echo ready; exec sleep 1000"], options);
+        await printed(fatal, /ready/);
+        fatal.kill(signal);
+        strictEqual(await ended(fatal), 128 + number, signal);
+      }));
+    }));
+
+  test(`nothing is left when the program has ended (${who})`, MACHINE, () =>
+    withScope(async (scope) => {
+      const { directory, options } = ownRuntime(scope, user);
+      // A daemon by the book: forked twice, in a session of its own. It outlives the program as it would anywhere.
+      const script =
+        `sh -c 'setsid sh -c "echo \\$\\$; exec sleep 1000 >/dev/null 2>&1" &' | head -1; exit 4`;
+      const result = await run([scope.binary(), "do", "--", "sh", "-c", script], options);
+      strictEqual(result.status, 4, result.stderr);
+      const pid = Number(/^\d+$/m.exec(result.stdout)![0]);
+      scope.defer(() => void process.kill(pid, "SIGKILL"));
+      ok(alive(pid));
+      strictEqual(result.stderr, "");
+      deepStrictEqual(readdirSync(directory), []);
+    }));
+
+  test(
+    `kill -9 takes the program along, and ls clears up (${who})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const { directory, options } = ownRuntime(scope, user);
+        const sluice = scope.binary();
+        const child = start(scope, [sluice, "do", "--", "sh", "-c", "echo $$; exec sleep 1000"], options);
+        const pid = Number(await printed(child, /^\d+\n/));
+        ok(alive(pid));
+        const over = ended(child);
+        child.kill("SIGKILL");
+        await over;
+        await until(() => !alive(pid), () => `process ${pid} lives`);
+        strictEqual(readdirSync(directory).length, 2);
+        const listed = await run([sluice, "ls", "-j"], options);
+        strictEqual(listed.stdout.trim(), "[]", listed.stderr);
+        deepStrictEqual(readdirSync(directory), []);
+      }),
+  );
+
+  const STREAMS: [what: string, redirection: string][] = [
+    ["standard input", "<&-"],
+    ["standard output", ">&-"],
+    ["standard error", "2>&-"],
+    ["all three", "<&- >&- 2>&-"],
+  ];
+  for (const [what, redirection] of STREAMS) {
+    test(`do works without ${what} (${who})`, MACHINE, () =>
+      withScope(async (scope) => {
+        const { options } = ownRuntime(scope, user);
+        const script = `exec "$0" do -- sh -c 'ip addr show eth0 >/dev/null && exit 7' ${redirection}`;
+        const result = await run(["sh", "-c", script, scope.binary()], options);
+        strictEqual(result.status, 7, result.stderr);
+      }));
+  }
+
+  test(
+    `a reader that goes away ends the program as in any pipeline (${who})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const { options } = ownRuntime(scope, user);
+        const script = `"$0" do -- yes | head -1; echo "\${PIPESTATUS[0]}"`;
+        const result = await run(["bash", "-c", script, scope.binary()], options);
+        strictEqual(result.stdout, "y\n141\n", result.stderr);
+        strictEqual(result.stderr, "");
+      }),
+  );
+
+  for (const network of ["sandbox-passthrough", "none", "host"]) {
+    test(`the program inherits descriptors, ${network} (${who})`, MACHINE, () =>
+      withScope(async (scope) => {
+        const { options } = ownRuntime(scope, user);
+        const script = `"$0" --network=${network} do -- sh -c 'cat "$1" /dev/fd/3 <&3; cat <&7' sh ` +
+          `<(echo one) 3< <(echo two) 7< <(echo three)`;
+        const result = await run(["bash", "-c", script, scope.binary()], options);
+        strictEqual(result.stdout, "one\ntwo\nthree\n", result.stderr);
+      }));
+  }
+
+  test(
+    `an idle session holds at most ${IDLE_LIMIT / 1e6} MB (${who})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const { options } = ownRuntime(scope, user);
+        const child = start(
+          scope,
+          [scope.binary(), "do", "--", "sh", "-c", "echo ready; exec sleep 1000"],
+          options,
+        );
+        await printed(child, /ready/);
+        const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
+        match(status, /^Name:\s+sluice$/m);
+        const resident = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+        ok(resident <= IDLE_LIMIT, `${(resident / 1e6).toFixed(1)} MB`);
+        strictEqual(readdirSync(`/proc/${child.pid}/task`).length > 1, true);
+      }),
+  );
+
+  // Without `unshare` in PATH the namespaces are bubblewrap's work.
+  test(
+    `do works with bubblewrap alone (${who})`,
+    needs("root", "tun", "userns", "user:tester", "tool:bwrap"),
+    () =>
+      withScope(async (scope) => {
+        const { options } = ownRuntime(scope, user);
+        const script =
+          `mkdir "$1/bin"; ln -s "$(command -v bwrap)" "$1/bin/bwrap"; PATH=$1/bin exec "$0" do -- ` +
+          `/bin/sh -c 'PATH=/usr/bin:/bin:/usr/sbin:/sbin; id -u; ip -br addr show eth0; ls /proc/self/fd | wc -l; exit 6'`;
+        const place = options.env!["XDG_RUNTIME_DIR"]!;
+        const result = await run(["sh", "-c", script, scope.binary(), place], options);
+        strictEqual(result.stderr, "");
+        strictEqual(result.status, 6);
+        match(
+          result.stdout,
+          new RegExp(`^${user === undefined ? 0 : userId(user)}\neth0.*10\\.0\\.2\\.100/24.*\n4\n$`),
+        );
+      }),
+  );
+}

@@ -1,0 +1,119 @@
+/** ping behind the stack: to the gateway, through it to somebody else's machine, and to where there is none. */
+
+import { test } from "node:test";
+import { match, strictEqual } from "node:assert/strict";
+import { withScope } from "../support/e2e.ts";
+import { IPV4, IPV6, MACHINE, succeeded, USERS } from "../support/guest.ts";
+import { Lab, WORLD4, WORLD6 } from "../support/lab.ts";
+
+/** Where nobody is on the lab's cable, and where it has no route to. */
+const FAMILIES = [
+  { family: IPV4, world: WORLD4, nobody: "198.51.100.99", nowhere: "203.0.113.9" },
+  { family: IPV6, world: WORLD6, nobody: "2001:db8:1::99", nowhere: "2001:db8:9::9" },
+] as const;
+
+for (const { name, as } of USERS) {
+  for (const { family, world, nobody, nowhere } of FAMILIES) {
+    const ping = ["ping", family.flag, "-n", "-i", "0.05"];
+
+    for (const [whom, address] of [["the gateway", family.gateway], ["the world", world]] as const) {
+      test(`ping reaches ${whom} over ${family.name} (${name})`, MACHINE, () =>
+        withScope(async (scope) => {
+          const lab = await Lab.make(scope);
+          // Big enough to be fragments on the cable, whose MTU is 1500.
+          const script = `${ping.join(" ")} -c 5 ${address} && ${ping.join(" ")} -c 5 -s 8000 ${address}`;
+          const argv = [scope.binary(), "do", "--", "sh", "-c", script];
+          const { stdout } = succeeded(await lab.run(argv, { ...as, limit: 20_000 }));
+          strictEqual(stdout.match(/, 5 received, 0% packet loss/g)?.length, 2, stdout);
+          match(stdout, /64 bytes from \S+: icmp_seq=5 /);
+          match(stdout, /8008 bytes from \S+: icmp_seq=5 /);
+          strictEqual(/DUP|different|wrong/.test(stdout), false, stdout);
+        }));
+    }
+
+    test(
+      `ping is told that there is no route over ${family.name} (${name})`,
+      MACHINE,
+      () =>
+        withScope(async (scope) => {
+          const lab = await Lab.make(scope);
+          const argv = [scope.binary(), "do", "--", ...ping, "-c", "1", "-W", "9", nowhere];
+          const result = await lab.run(argv, { ...as, limit: 20_000 });
+          strictEqual(result.status, 1, result.stderr);
+          match(result.stdout, /Destination Net Unreachable|Destination unreachable: No route/);
+        }),
+    );
+
+    test(
+      `curl is told that nobody is there over ${family.name} (${name})`,
+      MACHINE,
+      () =>
+        withScope(async (scope) => {
+          const lab = await Lab.make(scope);
+          const host = family === IPV4 ? nobody : `[${nobody}]`;
+          const argv = [
+            scope.binary(),
+            "do",
+            "--",
+            "curl",
+            "-sS",
+            "-g",
+            "--max-time",
+            "9",
+            `http://${host}/`,
+          ];
+          const result = await lab.run(argv, { ...as, limit: 20_000 });
+          strictEqual(result.status, 7, result.stderr); // CURLE_COULDNT_CONNECT; 28 would be the time limit
+        }),
+    );
+
+    test(
+      `curl is told at once that there is no route over ${family.name} (${name})`,
+      MACHINE,
+      () =>
+        withScope(async (scope) => {
+          const lab = await Lab.make(scope);
+          const host = family === IPV4 ? nowhere : `[${nowhere}]`;
+          const argv = [
+            scope.binary(),
+            "do",
+            "--",
+            "curl",
+            "-sS",
+            "-g",
+            "--max-time",
+            "9",
+            `http://${host}/`,
+          ];
+          const result = await lab.run(argv, { ...as, limit: 20_000 });
+          strictEqual(result.status, 7, result.stderr);
+        }),
+    );
+  }
+
+  test(
+    `ping has its own word for a host that does not let it (${name})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const lab = await Lab.make(scope);
+        // Nobody may have ping sockets; root has raw ones.
+        succeeded(await lab.run(["sh", "-c", "echo 1 0 >/proc/sys/net/ipv4/ping_group_range"]));
+        const argv = [scope.binary(), "do", "--", "ping", "-n", "-c", "1", "-W", "9", WORLD4];
+        const result = await lab.run(argv, { ...as, limit: 20_000 });
+        if (as.user === undefined) match(succeeded(result).stdout, /, 1 received/);
+        else {
+          match(result.stdout, /Packet filtered|Communication/);
+          match(result.stderr, /^sluice: .*ping_group_range/m);
+        }
+      }),
+  );
+
+  test(`ping counts hops through the gateway (${name})`, MACHINE, () =>
+    withScope(async (scope) => {
+      const lab = await Lab.make(scope);
+      const argv = [scope.binary(), "do", "--", "ping", "-n", "-c", "1", "-t", "1", "-W", "9", WORLD4];
+      const { stdout } = await lab.run(argv, { ...as, limit: 20_000 });
+      match(stdout, /From 10\.0\.2\.2 .*Time to live exceeded/);
+    }));
+}
