@@ -8,7 +8,7 @@ import { Errno } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
 import { waitid } from "./sys.ts";
 
-const P_PID = 1, P_PIDFD = 3;
+const P_ALL = 0, P_PID = 1, P_PIDFD = 3;
 const WNOHANG = 1, WEXITED = 4, WNOWAIT = 0x0100_0000;
 const CLD_EXITED = 1;
 
@@ -50,4 +50,21 @@ export function waitStatus(pid: number): number {
 /** Tells whether child `pid` is over without reaping it. */
 export function peekStatus(pid: number): number {
   return status(P_PID, pid, WNOHANG | WNOWAIT);
+}
+
+/** Most orphans buried in one go. */
+const BURIED = 256;
+
+/**
+ * Reaps children that are over, which came to us because we are the reaper of our descendants; `keep` is somebody else's
+ * to reap.
+ */
+export function reapOrphans(keep: number): void {
+  for (let i = 0; i < BURIED; i++) {
+    if (status(P_ALL, 0, WNOHANG | WNOWAIT) < 0) return;
+    const pid = siginfo.words[4]!;
+    // The kernel shows the same one again until it is reaped, which happens in this turn.
+    if (pid === keep) return;
+    reap(pid);
+  }
 }

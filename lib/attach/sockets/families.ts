@@ -1,0 +1,35 @@
+/**
+ * Which part of the attachment answers `socket()`: by family, type and protocol, first match.
+ *
+ * @module
+ */
+
+import type { Call } from "./call.ts";
+import type { SocketsContext } from "./guest_socket.ts";
+
+/** A `socket()` call, taken apart. */
+export interface SocketRequest {
+  /** `AF_…`. */
+  readonly domain: number;
+  /** `SOCK_…` without its flags. */
+  readonly type: number;
+  readonly protocol: number;
+  readonly cloexec: boolean;
+  readonly nonblock: boolean;
+}
+
+/**
+ * Answers `socket()`, usually by {@linkcode SupervisorFace.openPair}.
+ *
+ * @returns false: not my kind, ask the next
+ */
+export type Opener = (context: SocketsContext, call: Call, request: SocketRequest) => boolean;
+
+/** Interface ioctls (`SIOCGIF…`) work on a socket of any family, unix ones too. False: none of mine. */
+export type InterfaceIoctl = (context: SocketsContext, call: Call) => boolean;
+
+/** Asked in order. */
+export const OPENERS: readonly Opener[] = [];
+
+/** For sockets that are not ours. */
+export const INTERFACE_IOCTL: InterfaceIoctl | undefined = undefined;

@@ -1,0 +1,145 @@
+/**
+ * One socket of the guest: an open file description, however many descriptors lead to it.
+ *
+ * The guest holds one end of a unix socket pair, we hold the other (`near`). What the guest does with `read`, `write`,
+ * `poll` and their like goes through the pair without our knowing; the calls below are trapped and come here. Each must
+ * answer the call, or hold it.
+ *
+ * Life. `closed()` is called when the pair hangs up. For a pair of streams or sequenced packets that is the guest's last
+ * close, or both directions shut down. (A `SOCK_DGRAM` pair never hangs up: the kernel tells a datagram socket nothing of
+ * its peer's end. Use `SOCK_SEQPACKET` for datagrams: it keeps boundaries, too, and empty ones.) What the guest wrote
+ * before is still there to be read. When all is done, {@linkcode SupervisorFace.release} takes the socket out of the
+ * table and closes `near`.
+ *
+ * @module
+ */
+
+import { Errno } from "../../host/errno.ts";
+import type { Reactor } from "../../host/reactor.ts";
+import type { BufferPool } from "../../stack/buffer/pool.ts";
+import type { Counters } from "../../stack/counters.ts";
+import type { Nic } from "../../stack/nic.ts";
+import type { Stack } from "../../stack/stack.ts";
+import type { Call } from "./call.ts";
+
+/** What families of sockets ask of the supervisor. */
+export interface SupervisorFace {
+  /**
+   * Makes a pair, registers the guest's new socket under the inode of the guest's end, and answers `call` with a descriptor.
+   * Answers with an errno if that fails; then `closed()` is called on what was made.
+   *
+   * @param type `SOCK.STREAM` or `SOCK.SEQPACKET`
+   * @returns the socket, or undefined
+   */
+  openPair(
+    type: number,
+    make: (near: number, inode: number) => GuestSocket,
+    call: Call,
+    cloexec: boolean,
+    nonblock: boolean,
+  ): GuestSocket | undefined;
+  /**
+   * Gives a socket a fresh pair under the guest's same number: a stream cannot be connected twice. The near end, inode
+   * and table entry change; the old pair is closed. The call is not answered.
+   *
+   * @returns 0 or −errno
+   */
+  replacePair(socket: GuestSocket, call: Call, type: number): number;
+  /** Takes the socket out of the table, stops watching it and closes `near`. Idempotent. */
+  release(socket: GuestSocket): void;
+  /** Sockets of the guest, for answers to `sock_diag` and snapshots. */
+  sockets(): Iterable<GuestSocket>;
+}
+
+/** What a socket of the guest lives in. */
+export interface SocketsContext {
+  /** The guest's stack. */
+  readonly stack: Stack;
+  /** Its one interface beside `lo`; undefined with `--network=none`. */
+  readonly nic: Nic | undefined;
+  readonly reactor: Reactor;
+  readonly pool: BufferPool;
+  /** Those of the stack; ours begin with `sockets.`. */
+  readonly counters: Counters;
+  readonly supervisor: SupervisorFace;
+  log(level: "debug" | "info" | "warn" | "error", text: string): void;
+}
+
+/** A socket of the guest. */
+export abstract class GuestSocket {
+  /** Inode of the guest's end; what the table knows it by. Changes with {@linkcode SupervisorFace.replacePair}. */
+  inode: number;
+  /** Our end of the pair, non-blocking; watched edge-triggered for everything. */
+  near: number;
+  /** `AF_…`, `SOCK_…`, `IPPROTO_…` as the guest asked for them; protocol 0 resolved. */
+  readonly domain: number;
+  readonly type: number;
+  readonly protocol: number;
+
+  constructor(near: number, inode: number, domain: number, type: number, protocol: number) {
+    this.near = near;
+    this.inode = inode;
+    this.domain = domain;
+    this.type = type;
+    this.protocol = protocol;
+  }
+
+  /** `near` is ready: bits of `EpollEvents`, edge-triggered. Followed by `closed()` if the pair has hung up. */
+  abstract onReady(events: number): void;
+
+  /** The pair has hung up; may be told more than once. Release the socket, now or once what is in flight has been read. */
+  abstract closed(): void;
+
+  bind(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  connect(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  listen(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  /** @param flags of `accept4`, validated: `SOCK.CLOEXEC`, `SOCK.NONBLOCK` */
+  accept(call: Call, _flags: number): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  getsockname(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  getpeername(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  getsockopt(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  setsockopt(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  shutdown(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  /** Only with an address: `send` and plain `sendto` go through the pair. */
+  sendto(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  /** Only with room for an address. */
+  recvfrom(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  sendmsg(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  recvmsg(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  sendmmsg(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  recvmmsg(call: Call): void {
+    call.fail(Errno.EOPNOTSUPP);
+  }
+  /** Commands `0x89xx`, those of sockets and interfaces. */
+  ioctl(call: Call): void {
+    call.fail(Errno.ENOTTY);
+  }
+}

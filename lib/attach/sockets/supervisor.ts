@@ -1,0 +1,330 @@
+/**
+ * The supervisor: receives trapped calls, finds the socket that is meant, and has it answer.
+ *
+ * Theory of operation
+ *
+ * The listener is one descriptor in the engine's epoll set. When it is readable, a notification waits, and only then may
+ * it be asked for: the request sleeps if there is none, and a supervisor that sleeps is a guest that hangs. So each
+ * request is preceded by a poll, and after `CALLS_PER_TURN` of them the rest waits for the next turn, behind packets.
+ *
+ * ```text
+ *   socket()            ─▶ families.ts: first opener that takes it ─▶ openPair: table, epoll, descriptor into the guest
+ *   others, on a number ─▶ inode of /proc/TID/fd/N ─▶ table ─┬▶ the socket's own method
+ *                                                            └▶ not ours: unix_policy.ts
+ * ```
+ *
+ * Calls that cannot be answered yet are held. Their threads may be interrupted by a signal and nobody tells us; we find
+ * out when the same thread comes with another call, when the answer is refused, or in the sweep, once a second.
+ *
+ * An exception in a handler is our bug and must not be the end of everybody's network: it is counted and logged, and
+ * the call fails with EIO.
+ *
+ * @module
+ */
+
+import { AF, SOCK } from "../../host/constants.ts";
+import { Errno, errnoName } from "../../host/errno.ts";
+import { GuestFiles } from "../../host/guest_files.ts";
+import { GuestMemory } from "../../host/guest_memory.ts";
+import { NativeMemory } from "../../host/memory.ts";
+import { EpollEvents, type Reactor } from "../../host/reactor.ts";
+import { SeccompListener } from "../../host/seccomp.ts";
+import { SOCKET_CALLS } from "../../host/socket_calls.ts";
+import { setBlocking, tryPair } from "../../host/socket_pair.ts";
+import { reapOrphans } from "../../host/exit_status.ts";
+import { close, poll } from "../../host/sys.ts";
+import type { Counter } from "../../stack/counters.ts";
+import { type Instant, NEVER } from "../../stack/time.ts";
+import { Call, type CallHost } from "./call.ts";
+import { OPENERS } from "./families.ts";
+import type { GuestSocket, SocketsContext, SupervisorFace } from "./guest_socket.ts";
+import { PairWatch } from "./pair_watch.ts";
+import { SocketTable } from "./socket_table.ts";
+import { UnixPolicy, type UnixPolicyOptions } from "./unix_policy.ts";
+
+/** Calls answered in one turn of the loop, before packets have their turn. */
+const CALLS_PER_TURN = 64;
+/** Calls that may be held at the same time: one per thread of the guest. */
+const MAX_HELD = 65_536;
+/** Time between two sweeps for dead threads and orphans, microseconds. */
+const SWEEP_INTERVAL = 1_000_000;
+/** All socket types are below this (`SOCK_MAX`). */
+const SOCK_MAX = 11;
+const TYPE_MASK = 0xf;
+const FLAGS = SOCK.CLOEXEC | SOCK.NONBLOCK;
+const WATCHED = EpollEvents.in | EpollEvents.out | EpollEvents.rdhup | EpollEvents.et;
+
+const C = SOCKET_CALLS;
+
+/** What the supervisor is made from; it completes it to a {@linkcode SocketsContext}. */
+export type SupervisorOptions = Omit<SocketsContext, "supervisor"> & {
+  readonly unix: UnixPolicyOptions;
+  /** The guest's first process, which its owner reaps. */
+  readonly child: number;
+  /** The guest's last process is gone. */
+  onGone(): void;
+};
+
+/** Answers the guest's calls. */
+export class Supervisor implements SupervisorFace, CallHost {
+  readonly memory = new GuestMemory();
+  readonly files = new GuestFiles();
+  readonly context: SocketsContext;
+  readonly #reactor: Reactor;
+  readonly #table = new SocketTable();
+  readonly #watches = new Map<GuestSocket, PairWatch>();
+  readonly #held = new Map<number, Call>();
+  readonly #onGone: () => void;
+  readonly #child: number;
+  readonly #unix: UnixPolicy;
+  readonly #pollfd = new NativeMemory(8);
+  readonly #trapped: Counter;
+  #listener: SeccompListener | undefined;
+  #call: Call;
+  #sweepAt: Instant = NEVER;
+
+  constructor(options: SupervisorOptions) {
+    const { stack, nic, reactor, pool, counters, log, unix, onGone } = options;
+    this.context = { stack, nic, reactor, pool, counters, log, supervisor: this };
+    this.#reactor = reactor;
+    this.#onGone = onGone;
+    this.#child = options.child;
+    this.#unix = new UnixPolicy(unix, this.context);
+    this.#trapped = counters.slot("sockets.calls");
+    this.#call = new Call(this);
+  }
+
+  get listener(): SeccompListener {
+    if (this.#listener === undefined) throw new RangeError("Cannot answer calls: there is no listener yet");
+    return this.#listener;
+  }
+
+  /** Begins to answer what arrives at `fd`, which is ours from now on. */
+  listen(fd: number): void {
+    this.#listener = new SeccompListener(fd);
+    const words = this.#pollfd.words;
+    words[0] = fd;
+    words[1] = EpollEvents.in;
+    this.#reactor.add(fd, EpollEvents.in, this);
+    this.#sweepAt = (this.#reactor.now() + SWEEP_INTERVAL) as Instant;
+  }
+
+  onReady(events: number): void {
+    const listener = this.#listener;
+    if (listener === undefined) return;
+    if ((events & EpollEvents.in) === 0) return this.#gone();
+    for (let i = 0; i < CALLS_PER_TURN; i++) {
+      // ENOENT: the thread has died between the poll and now. What came next shows in the next turn.
+      if (!listener.receive()) return;
+      this.#answer(this.#call.take());
+      if (this.#call.open) this.#call = new Call(this);
+      if (!this.#waiting()) return;
+    }
+  }
+
+  /** When {@linkcode poll} has something to do. */
+  pollAt(): Instant {
+    return this.#sweepAt;
+  }
+
+  /** Forgets held calls of threads that are gone, and buries orphans. */
+  poll(now: Instant): void {
+    if (now < this.#sweepAt) return;
+    this.#sweepAt = (now + SWEEP_INTERVAL) as Instant;
+    for (const call of this.#held.values()) if (!call.isValid()) call.abandon();
+    reapOrphans(this.#child);
+  }
+
+  openPair(
+    type: number,
+    make: (near: number, inode: number) => GuestSocket,
+    call: Call,
+    cloexec: boolean,
+    nonblock: boolean,
+  ): GuestSocket | undefined {
+    const pair = this.#pair(type, !nonblock);
+    if (typeof pair === "number") {
+      call.fail(pair);
+      return undefined;
+    }
+    const [near, far] = pair;
+    const socket = make(near, this.files.ownInode(far));
+    this.#admit(socket);
+    const result = call.replyWithDescriptor(far, cloexec);
+    close(far);
+    if (result >= 0) return socket;
+    this.context.counters.bump(`sockets.undone.${errnoName(-result)}`);
+    socket.closed();
+    this.release(socket);
+    return undefined;
+  }
+
+  replacePair(socket: GuestSocket, call: Call, type: number): number {
+    const pair = this.#pair(type, call.blocking);
+    if (typeof pair === "number") return -pair;
+    const [near, far] = pair;
+    const cloexec = this.files.closesOnExec(call.tid, call.fd);
+    const result = call.replaceDescriptor(far, call.fd, cloexec);
+    if (result < 0) {
+      close(near);
+    } else {
+      this.release(socket);
+      socket.near = near;
+      socket.inode = this.files.ownInode(far);
+      this.#admit(socket);
+    }
+    close(far);
+    return result < 0 ? result : 0;
+  }
+
+  release(socket: GuestSocket): void {
+    const watch = this.#watches.get(socket);
+    if (watch === undefined) return;
+    this.#watches.delete(socket);
+    this.#table.remove(socket);
+    watch.close();
+    close(socket.near);
+  }
+
+  sockets(): Iterable<GuestSocket> {
+    return this.#table;
+  }
+
+  held(call: Call): void {
+    this.#held.set(call.tid, call);
+  }
+
+  settled(call: Call): void {
+    if (this.#held.get(call.tid) === call) this.#held.delete(call.tid);
+  }
+
+  /** Closes everything. Calls of the guest fail with ENOSYS from now on. */
+  close(): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    this.#sweepAt = NEVER;
+    if (listener !== undefined) {
+      this.#reactor.remove(listener.fd);
+      close(listener.fd);
+    }
+    for (const call of [...this.#held.values()]) call.abandon();
+    for (const socket of [...this.#table]) {
+      socket.closed();
+      this.release(socket);
+    }
+    this.#unix.close();
+    this.files.close();
+  }
+
+  #gone(): void {
+    this.#reactor.remove(this.listener.fd);
+    this.#onGone();
+  }
+
+  /** Whether another notification waits, so that asking for it does not sleep. */
+  #waiting(): boolean {
+    this.#pollfd.words[1] = EpollEvents.in;
+    return poll(this.#pollfd.address, 1, 0) > 0 && (this.#pollfd.words[1]! >>> 16 & EpollEvents.in) !== 0;
+  }
+
+  #pair(type: number, blocking: boolean): readonly [near: number, far: number] | number {
+    if (this.#table.full) {
+      this.context.counters.bump("sockets.limit.sockets");
+      return Errno.ENFILE;
+    }
+    const pair = tryPair(type | SOCK.NONBLOCK);
+    // Our own descriptors have run out, not the guest's.
+    if (typeof pair === "number") return Errno.ENFILE;
+    if (blocking) setBlocking(pair[1]);
+    return pair;
+  }
+
+  #admit(socket: GuestSocket): void {
+    this.#table.add(socket);
+    const watch = new PairWatch(this.#reactor, socket);
+    this.#watches.set(socket, watch);
+    this.#reactor.add(socket.near, WATCHED, watch);
+  }
+
+  #answer(call: Call): void {
+    this.#trapped.value++;
+    // A thread has one call at a time: an earlier one of this thread was interrupted.
+    this.#held.get(call.tid)?.abandon();
+    try {
+      this.#dispatch(call);
+    } catch (error) {
+      this.context.counters.bump("sockets.failed-handler");
+      this.context.log("error", `call ${call.nr} failed: ${error instanceof Error ? error.stack : error}`);
+      call.fail(Errno.EIO);
+      return;
+    }
+    if (this.#held.size > MAX_HELD) {
+      this.context.counters.bump("sockets.limit.held");
+      call.fail(Errno.ENOMEM);
+    }
+  }
+
+  #dispatch(call: Call): void {
+    if (call.nr === C.socket) return this.#socket(call);
+    const inode = this.files.socketInode(call.tid, call.fd);
+    const socket = inode > 0 ? this.#table.get(inode) : undefined;
+    if (socket === undefined) return this.#unix.answer(call, inode);
+    call.inode = inode;
+    switch (call.nr) {
+      case C.bind:
+        return socket.bind(call);
+      case C.connect:
+        return socket.connect(call);
+      case C.listen:
+        return socket.listen(call);
+      case C.accept:
+        return socket.accept(call, 0);
+      case C.accept4:
+        if ((call.int(3) & ~FLAGS) !== 0) return void call.fail(Errno.EINVAL);
+        return socket.accept(call, call.int(3));
+      case C.getsockname:
+        return socket.getsockname(call);
+      case C.getpeername:
+        return socket.getpeername(call);
+      case C.getsockopt:
+        return socket.getsockopt(call);
+      case C.setsockopt:
+        return socket.setsockopt(call);
+      case C.shutdown:
+        return socket.shutdown(call);
+      case C.sendto:
+        return socket.sendto(call);
+      case C.recvfrom:
+        return socket.recvfrom(call);
+      case C.sendmsg:
+        return socket.sendmsg(call);
+      case C.recvmsg:
+        return socket.recvmsg(call);
+      case C.sendmmsg:
+        return socket.sendmmsg(call);
+      case C.recvmmsg:
+        return socket.recvmmsg(call);
+      case C.ioctl:
+        return socket.ioctl(call);
+      default:
+        call.fail(Errno.ENOSYS);
+    }
+  }
+
+  #socket(call: Call): void {
+    const flags = call.int(1) & ~TYPE_MASK;
+    const type = call.int(1) & TYPE_MASK;
+    if ((flags & ~FLAGS) !== 0 || type >= SOCK_MAX) return void call.fail(Errno.EINVAL);
+    const request = {
+      domain: call.int(0),
+      type,
+      protocol: call.int(2),
+      cloexec: (flags & SOCK.CLOEXEC) !== 0,
+      nonblock: (flags & SOCK.NONBLOCK) !== 0,
+    };
+    for (let i = 0; i < OPENERS.length; i++) if (OPENERS[i]!(this.context, call, request)) return;
+    call.fail(
+      request.domain === AF.INET || request.domain === AF.INET6 ? Errno.EPROTONOSUPPORT : Errno.EAFNOSUPPORT,
+    );
+  }
+}

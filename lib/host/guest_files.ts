@@ -1,0 +1,151 @@
+/**
+ * Descriptors of another process, by the id of one of its threads: what they are, and a duplicate for a moment.
+ *
+ * @module
+ */
+
+import { readFileSync } from "node:fs";
+import { O } from "./arch.ts";
+import { Errno } from "./errno.ts";
+import { NativeMemory } from "./memory.ts";
+import { close, pidfd_getfd, pidfd_open, readlink } from "./sys.ts";
+
+/** `pidfd_open`: the thread itself, whose table of descriptors may differ from its group's (Linux ≥ 6.9). */
+const PIDFD_THREAD = 0o200;
+/** Most pidfds kept for later. */
+const KEPT = 256;
+
+const ZERO = 0x30, BRACKET = 0x5b;
+const ascii = (text: string): readonly number[] => [...text].map((letter) => letter.charCodeAt(0));
+const PROC = ascii("/proc/"), FD = ascii("/fd/"), SELF = ascii("/proc/self/fd/"), SOCKET = ascii("socket:");
+
+/** Looks into other processes' tables of descriptors. Allocates nothing once warm. */
+export class GuestFiles {
+  readonly #path = new NativeMemory(64);
+  readonly #link = new NativeMemory(64);
+  readonly #pidfds = new Map<number, number>();
+  #threads = true;
+
+  /**
+   * The inode of the socket behind descriptor `fd` of thread `thread`.
+   *
+   * @returns > 0; 0 when it is no socket; −errno: ENOENT when there is no such descriptor, EACCES when we may not look
+   */
+  socketInode(thread: number, fd: number): number {
+    if (fd < 0) return -Errno.ENOENT;
+    let at = this.#text(0, PROC);
+    at = this.#number(at, thread);
+    at = this.#text(at, FD);
+    return this.#readInode(this.#number(at, fd));
+  }
+
+  /** The inode of our own socket `fd`. */
+  ownInode(fd: number): number {
+    return this.#readInode(this.#number(this.#text(0, SELF), fd));
+  }
+
+  /** Whether descriptor `fd` of thread `thread` is close-on-exec. A file is read: not for every call. */
+  closesOnExec(thread: number, fd: number): boolean {
+    try {
+      const flags = /^flags:\s*([0-7]+)/m.exec(readFileSync(`/proc/${thread}/fdinfo/${fd}`, "utf8"))?.[1];
+      return flags !== undefined && (Number.parseInt(flags, 8) & O.CLOEXEC) !== 0;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * Our duplicate of descriptor `fd` of thread `thread`, close-on-exec; the caller closes it within the same turn, or the
+   * guest's last close goes unnoticed.
+   *
+   * @returns a descriptor, or −errno
+   */
+  borrow(thread: number, fd: number): number {
+    const kept = this.#pidfds.get(thread);
+    if (kept !== undefined) {
+      const result = pidfd_getfd(kept, fd);
+      // The thread that this pidfd stands for is gone for ever; another may have its number.
+      if (result !== -Errno.ESRCH) return result;
+      this.#forget(thread, kept);
+    }
+    const pidfd = this.#open(thread);
+    if (pidfd < 0) return pidfd;
+    this.#keep(thread, pidfd);
+    return pidfd_getfd(pidfd, fd);
+  }
+
+  /** Closes every pidfd that was kept. */
+  close(): void {
+    for (const pidfd of this.#pidfds.values()) close(pidfd);
+    this.#pidfds.clear();
+  }
+
+  #open(thread: number): number {
+    if (this.#threads) {
+      const pidfd = pidfd_open(thread, PIDFD_THREAD);
+      if (pidfd !== -Errno.EINVAL) return pidfd;
+      this.#threads = false;
+    }
+    const pidfd = pidfd_open(thread);
+    if (pidfd >= 0) return pidfd;
+    // Before Linux 6.9 only a group's leader has one; threads share its table, but for very few programs.
+    const leader = leaderOf(thread);
+    return leader === undefined ? -Errno.ESRCH : pidfd_open(leader);
+  }
+
+  #keep(thread: number, pidfd: number): void {
+    if (this.#pidfds.size >= KEPT) {
+      for (const [oldest, old] of this.#pidfds) {
+        this.#forget(oldest, old);
+        break;
+      }
+    }
+    this.#pidfds.set(thread, pidfd);
+  }
+
+  #forget(thread: number, pidfd: number): void {
+    close(pidfd);
+    this.#pidfds.delete(thread);
+  }
+
+  #text(at: number, text: readonly number[]): number {
+    const { bytes } = this.#path;
+    for (let i = 0; i < text.length; i++) bytes[at + i] = text[i]!;
+    return at + text.length;
+  }
+
+  /** Writes `value` in decimal, and a NUL that the next text overwrites. */
+  #number(at: number, value: number): number {
+    const { bytes } = this.#path;
+    let digits = 1;
+    for (let rest = value; rest >= 10; rest = Math.trunc(rest / 10)) digits++;
+    let rest = value;
+    for (let i = digits - 1; i >= 0; i--) {
+      bytes[at + i] = ZERO + rest % 10;
+      rest = Math.trunc(rest / 10);
+    }
+    bytes[at + digits] = 0;
+    return at + digits;
+  }
+
+  #readInode(_end: number): number {
+    const { bytes } = this.#link;
+    const length = readlink(this.#path.address, this.#link.address, bytes.length);
+    if (length < 0) return length;
+    for (let i = 0; i < SOCKET.length; i++) if (bytes[i] !== SOCKET[i]) return 0;
+    if (bytes[SOCKET.length] !== BRACKET) return 0;
+    let inode = 0;
+    for (let i = SOCKET.length + 1; i < length - 1; i++) inode = inode * 10 + (bytes[i]! - ZERO);
+    return inode;
+  }
+}
+
+/** The process that `thread` belongs to. */
+export function leaderOf(thread: number): number | undefined {
+  try {
+    const found = /^Tgid:\s*(\d+)/m.exec(readFileSync(`/proc/${thread}/status`, "utf8"));
+    return found === null ? undefined : Number(found[1]);
+  } catch {
+    return undefined;
+  }
+}
