@@ -85,10 +85,10 @@ function commandLine(argv: readonly string[], options: RunOptions): [string, str
 }
 
 function environment(options: RunOptions): Record<string, string | undefined> {
-  const base: Record<string, string | undefined> = { ...process.env, ...options.env };
+  const base: Record<string, string | undefined> = { ...process.env };
   // An ordinary user has a runtime directory of their own, or none.
   if (options.user !== undefined) delete base["XDG_RUNTIME_DIR"];
-  return base;
+  return { ...base, ...options.env };
 }
 
 /** Starts a program and leaves it running until the scope ends. */
@@ -99,12 +99,14 @@ export function start(scope: Scope, argv: readonly string[], options: RunOptions
     env: environment(options) as Record<string, string>,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
-  const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  // Not "close", which waits for everybody who inherited a pipe.
+  const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   scope.defer(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
     const limit = setTimeout(() => child.kill("SIGKILL"), 5_000);
     await gone;
     clearTimeout(limit);
+    for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe!.destroy();
   });
   return child;
 }
