@@ -34,6 +34,8 @@ export type Guest =
 export interface Launched {
   /** Process id, or 0 if nobody's end ends the session. */
   readonly child: number;
+  /** Whether `child` only waits for the program, which is its own child. */
+  readonly isMonitored: boolean;
   readonly mode: ModeConfig;
   /** For `sluice ls`. */
   readonly command: readonly string[];
@@ -47,7 +49,12 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   const command = guest.kind === "program" ? guest.argv : ["attach"];
   if (settings.network === "host" && guest.kind === "program") {
     const child = spawnGuest({ argv: guest.argv, cwd: settings.cwd, descriptors });
-    return { child, command, mode: modeConfig(settings, resolv, undefined, undefined) };
+    return {
+      child,
+      isMonitored: false,
+      command,
+      mode: modeConfig(settings, resolv, undefined, undefined),
+    };
   }
   if (settings.attach === "sockets") {
     throw new Failure("Cannot use --attach=sockets: this version has the attachment tap", "use --attach=tap");
@@ -84,6 +91,7 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   close(theirs);
   return {
     child: guest.kind === "program" ? child : "pid" in guest.target ? guest.target.pid : 0,
+    isMonitored: namespaces.isMonitored,
     command,
     mode: modeConfig(settings, resolv, ours, JSON.stringify(stageConfig)),
   };

@@ -5,7 +5,7 @@
  */
 
 import { EngineHandle } from "../engine/client.ts";
-import { writeByte } from "../host/process.ts";
+import { childOf, writeByte } from "../host/process.ts";
 import { forwardSignals, killChild } from "../host/signals.ts";
 import { type CommandContext, Failure } from "./command.ts";
 import { type Log, type LogLevel, openLog } from "./log.ts";
@@ -22,7 +22,7 @@ export async function superviseSession(
   const engine = new EngineHandle({ mode: launched.mode, child: launched.child, debug: settings.debug }, {
     onLog: (level, text) => log.write(level as LogLevel, text),
   });
-  const signals = forwardSignals(launched.child);
+  const signals = forwardSignals(launched.child, () => programOf(launched));
   let api: { close(): void } | undefined;
   try {
     const serving = settings.api.kind === "off"
@@ -47,6 +47,10 @@ export async function superviseSession(
     engine.dispose();
     log.close();
   }
+}
+
+function programOf({ child, isMonitored }: Launched): number {
+  return (isMonitored ? childOf(child) : undefined) ?? child;
 }
 
 function logOf({ settings, stderr }: CommandContext, launched: Launched): Log {

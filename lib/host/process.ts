@@ -50,6 +50,16 @@ export function namespaceOf(pid: number | "self", kind: "user" | "net" | "mnt" |
   }
 }
 
+/** The first child of process `pid`; undefined when it has none. */
+export function childOf(pid: number): number | undefined {
+  try {
+    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ");
+    return first ? Number(first) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Writes one byte, for who waits to read it; a reader that has gone away is no error. */
 export function writeByte(fd: number, value = 10): void {
   const memory = new NativeMemory(8);

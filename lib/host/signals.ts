@@ -58,8 +58,10 @@ const FORWARDED: readonly (readonly [SignalName, number])[] = [
  * Passes the signals that people send to a program on to process `pid`, which is in our process group. What
  * the terminal's keys send goes to the whole group, so it is there already: SIGINT and SIGQUIT are passed on
  * only while we are not the terminal's foreground. For pid 0 nothing changes: signals do to us what they do.
+ *
+ * @param target asked at each signal for whom it is, when that is not `pid` itself but what it has started
  */
-export function forwardSignals(pid: number): Closable {
+export function forwardSignals(pid: number, target: () => number = () => pid): Closable {
   if (pid <= 0) return { close() {} };
   const ignored = ignoredSignals();
   // What nohup(1) made us ignore stays ignored, by us and by the program: a handler would undo that for both.
@@ -67,7 +69,7 @@ export function forwardSignals(pid: number): Closable {
   const listeners = forwarded.map(([name, number]) =>
     onSignal(name, () => {
       const fromKeys = (number === SIG.INT || number === SIG.QUIT) && inForeground();
-      if (!fromKeys) kill(pid, number);
+      if (!fromKeys) kill(target(), number);
     })
   );
   return { close: () => listeners.forEach((listener) => listener.close()) };

@@ -2,7 +2,7 @@
 
 import { test } from "node:test";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { chownSync, readdirSync, readFileSync } from "node:fs";
+import { chownSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import process from "node:process";
 import { join } from "node:path";
 import { printed, run, type RunOptions, type Scope, start, userId, withScope } from "../support/e2e.ts";
@@ -10,6 +10,7 @@ import { needs } from "../support/capability.ts";
 import { until } from "../support/tmux.ts";
 
 const MACHINE = needs("root", "tun", "userns", "user:tester");
+const BWRAP = needs("root", "tun", "userns", "user:tester", "tool:bwrap");
 
 /** Resident memory of an idle `sluice do`, bytes. */
 const IDLE_LIMIT = 80e6;
@@ -32,9 +33,12 @@ const SIGNALS: [name: NodeJS.Signals, number: number][] = [
   ["SIGUSR2", 12],
 ];
 
-/** The end of a child, with its status as a shell tells it. */
-function ended(child: ReturnType<typeof start>): Promise<number | null> {
-  return new Promise((resolve) => child.once("close", (status) => resolve(status)));
+/**
+ * The exit status of a child, or the signal that ended it. Signal it by `process.kill`: in Deno a child that has been
+ * signalled by `child.kill` counts as ended by that, whatever its status.
+ */
+function ended(child: ReturnType<typeof start>): Promise<number | string | null> {
+  return new Promise((resolve) => child.once("close", (status, signal) => resolve(status ?? signal)));
 }
 
 const alive = (pid: number) => {
@@ -58,13 +62,13 @@ for (const user of [undefined, "tester"]) {
         const handled = start(scope, [sluice, "do", "--", "sh", "-c", script], options);
         await printed(handled, /ready/);
         const caught = printed(handled, /caught/);
-        handled.kill(signal);
+        process.kill(handled.pid!, signal);
         await caught;
         strictEqual(await ended(handled), 3, signal);
 
         const fatal = start(scope, [sluice, "do", "--", "sh", "-c", "echo ready; exec sleep 1000"], options);
         await printed(fatal, /ready/);
-        fatal.kill(signal);
+        process.kill(fatal.pid!, signal);
         strictEqual(await ended(fatal), 128 + number, signal);
       }));
     }));
@@ -95,7 +99,7 @@ for (const user of [undefined, "tester"]) {
         const pid = Number(await printed(child, /^\d+\n/));
         ok(alive(pid));
         const over = ended(child);
-        child.kill("SIGKILL");
+        process.kill(child.pid!, "SIGKILL");
         await over;
         await until(() => !alive(pid), () => `process ${pid} lives`);
         strictEqual(readdirSync(directory).length, 2);
@@ -166,23 +170,32 @@ for (const user of [undefined, "tester"]) {
   );
 
   // Without `unshare` in PATH the namespaces are bubblewrap's work.
-  test(
-    `do works with bubblewrap alone (${who})`,
-    needs("root", "tun", "userns", "user:tester", "tool:bwrap"),
-    () =>
-      withScope(async (scope) => {
-        const { options } = ownRuntime(scope, user);
-        const script =
-          `mkdir "$1/bin"; ln -s "$(command -v bwrap)" "$1/bin/bwrap"; PATH=$1/bin exec "$0" do -- ` +
-          `/bin/sh -c 'PATH=/usr/bin:/bin:/usr/sbin:/sbin; id -u; ip -br addr show eth0; ls /proc/self/fd | wc -l; exit 6'`;
-        const place = options.env!["XDG_RUNTIME_DIR"]!;
-        const result = await run(["sh", "-c", script, scope.binary(), place], options);
-        strictEqual(result.stderr, "");
-        strictEqual(result.status, 6);
-        match(
-          result.stdout,
-          new RegExp(`^${user === undefined ? 0 : userId(user)}\neth0.*10\\.0\\.2\\.100/24.*\n4\n$`),
-        );
-      }),
-  );
+  test(`do works with bubblewrap alone (${who})`, BWRAP, () =>
+    withScope(async (scope) => {
+      const { options } = ownRuntime(scope, user);
+      const path = scope.directory();
+      symlinkSync("/usr/bin/bwrap", join(path, "bwrap"));
+      const inside = `PATH=${
+        process.env["PATH"]
+      }; id -u; ip -br addr show eth0; ls /proc/self/fd | wc -l; exit 6`;
+      const native = await run(["/bin/sh", "-c", inside], options);
+      const argv = ["env", `PATH=${path}`, scope.binary(), "do", "--", "/bin/sh", "-c", inside];
+      const result = await run(argv, options);
+      strictEqual(result.stderr, "");
+      strictEqual(result.status, 6);
+      match(result.stdout, /^eth0.*10\.0\.2\.100\/24/m);
+      strictEqual(result.stdout.replace(/^eth0.*\n/m, ""), native.stdout.replace(/^eth0.*\n/m, ""));
+
+      const child = start(
+        scope,
+        [
+          ...argv.slice(0, -1),
+          "trap 'echo caught; exit 3' TERM; echo ready; while :; do /bin/sleep 0.05; done",
+        ],
+        options,
+      );
+      await printed(child, /ready/);
+      process.kill(child.pid!, "SIGTERM");
+      strictEqual(await ended(child), 3);
+    }));
 }

@@ -40,7 +40,7 @@ for (const user of [undefined, "tester"]) {
     () =>
       withScope(async (scope) => {
         const terminal = await Terminal.open(scope, user);
-        const before = await terminal.ask("stty -a");
+        const before = await terminal.ask("stty -g");
         terminal.type(`PS1='guest$ ' ${scope.binary()} do -- bash --norc --noprofile -i`);
         await terminal.shows(/^guest\$ *$/m);
         match(await terminal.ask("ip -br addr show eth0"), /10\.0\.2\.100/);
@@ -72,7 +72,7 @@ for (const user of [undefined, "tester"]) {
         terminal.type("exit 5");
         await terminal.shows(/^host\$ *$(?![^]*guest)/m);
         strictEqual(await terminal.ask("echo $?"), "5");
-        strictEqual(await terminal.ask("stty -a"), before);
+        strictEqual(await terminal.ask("stty -g"), before);
       }),
   );
 
@@ -115,12 +115,12 @@ for (const user of [undefined, "tester"]) {
     () =>
       withScope(async (scope) => {
         const terminal = await Terminal.open(scope, user);
-        const before = await terminal.ask("stty -a");
+        const before = await terminal.ask("stty -g");
         terminal.type(`${scope.binary()} do -- less -X /etc/services`);
         await terminal.shows(/^\/etc\/services/m);
         terminal.press("q");
         strictEqual(await terminal.ask("echo $?"), "0");
-        strictEqual(await terminal.ask("stty -a"), before);
+        strictEqual(await terminal.ask("stty -g"), before);
       }),
   );
 }

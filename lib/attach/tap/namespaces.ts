@@ -20,6 +20,8 @@ export interface NamespaceCommand {
   readonly argv: readonly string[];
   /** Whether a user namespace is made, and the stage therefore holds capabilities that the guest must not have. */
   readonly ownsUserNamespace: boolean;
+  /** Whether the process that is started stays, and the program is its only child. */
+  readonly isMonitored: boolean;
 }
 
 /**
@@ -32,14 +34,29 @@ export interface NamespaceCommand {
 export function enterNew(stage: readonly string[], root: boolean, tools: Tools): NamespaceCommand {
   if (tools.unshare !== undefined) {
     const user = root ? [] : ["--user", "--map-current-user", "--keep-caps"];
-    return { argv: [tools.unshare, ...user, "--net", "--mount", "--", ...stage], ownsUserNamespace: !root };
+    return {
+      argv: [tools.unshare, ...user, "--net", "--mount", "--", ...stage],
+      ownsUserNamespace: !root,
+      isMonitored: false,
+    };
   }
   if (tools.bwrap !== undefined) {
     const capabilities = ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"].flatMap((name) => ["--cap-add", name]);
     const user = root ? [] : ["--unshare-user", ...capabilities];
     return {
-      argv: [tools.bwrap, "--dev-bind", "/", "/", "--unshare-net", ...user, "--", ...stage],
+      argv: [
+        tools.bwrap,
+        "--die-with-parent",
+        "--dev-bind",
+        "/",
+        "/",
+        "--unshare-net",
+        ...user,
+        "--",
+        ...stage,
+      ],
       ownsUserNamespace: !root,
+      isMonitored: true,
     };
   }
   throw new RangeError(
@@ -62,12 +79,17 @@ export function enterExisting(stage: readonly string[], target: Target, tools: T
     throw new RangeError("Cannot enter a network namespace: nsenter is not in PATH (install util-linux)");
   }
   if ("path" in target) {
-    return { argv: [tools.nsenter, `--net=${target.path}`, "--", ...stage], ownsUserNamespace: false };
+    return {
+      argv: [tools.nsenter, `--net=${target.path}`, "--", ...stage],
+      ownsUserNamespace: false,
+      isMonitored: false,
+    };
   }
   // The capabilities that let us make a device there come with the user namespace that owns it.
   const user = target.ownUserNamespace ? ["--user", "--preserve-credentials"] : [];
   return {
     argv: [tools.nsenter, "-t", String(target.pid), ...user, "--net", "--", ...stage],
     ownsUserNamespace: target.ownUserNamespace,
+    isMonitored: false,
   };
 }
