@@ -16,11 +16,18 @@
 
 import { Errno } from "../../host/errno.ts";
 import type { Reactor } from "../../host/reactor.ts";
+import type { TimerItem } from "../../stack/buffer/timer_queue.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Counters } from "../../stack/counters.ts";
 import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
+import type { Instant } from "../../stack/time.ts";
 import type { Call } from "./call.ts";
+
+/** Something that ends at an instant: a call with a time-out. */
+export interface Deadline extends TimerItem {
+  onDeadline(now: Instant): void;
+}
 
 /** What families of sockets ask of the supervisor. */
 export interface SupervisorFace {
@@ -29,11 +36,12 @@ export interface SupervisorFace {
    * Answers with an errno if that fails; then `closed()` is called on what was made.
    *
    * @param type `SOCK.STREAM` or `SOCK.SEQPACKET`
+   * @param make gets our end, the guest's inode and, for as long as it runs, the guest's end
    * @returns the socket, or undefined
    */
   openPair(
     type: number,
-    make: (near: number, inode: number) => GuestSocket,
+    make: (near: number, inode: number, far: number) => GuestSocket,
     call: Call,
     cloexec: boolean,
     nonblock: boolean,
@@ -42,11 +50,32 @@ export interface SupervisorFace {
    * Gives a socket a fresh pair under the guest's same number: a stream cannot be connected twice. The near end, inode
    * and table entry change; the old pair is closed. The call is not answered.
    *
+   * @param prepare gets both ends before the guest does
    * @returns 0 or −errno
    */
-  replacePair(socket: GuestSocket, call: Call, type: number): number;
+  replacePair(
+    socket: GuestSocket,
+    call: Call,
+    type: number,
+    prepare?: (near: number, far: number) => void,
+  ): number;
   /** Takes the socket out of the table, stops watching it and closes `near`. Idempotent. */
   release(socket: GuestSocket): void;
+  /**
+   * Closes `near` but keeps the socket in the table: its stream is over, or has failed, and the guest may still ask why. The
+   * guest's last close is not noticed any more; `closed()` is called when the inode has another owner, or when there
+   * are too many such sockets.
+   */
+  detach(socket: GuestSocket): void;
+  /**
+   * Our duplicate of the guest's end at a time when the guest has not called: of the descriptor that was last used in a call,
+   * or of any that a search finds. For the length of this turn; close it.
+   *
+   * @returns a descriptor or −errno
+   */
+  reach(socket: GuestSocket): number;
+  /** Calls `item.onDeadline` at `at`; NEVER: not any more. */
+  setDeadline(item: Deadline, at: Instant): void;
   /** Sockets of the guest, for answers to `sock_diag` and snapshots. */
   sockets(): Iterable<GuestSocket>;
 }
@@ -71,6 +100,9 @@ export abstract class GuestSocket {
   inode: number;
   /** Our end of the pair, non-blocking; watched edge-triggered for everything. */
   near: number;
+  /** Who made the last call on it, and by which number; see {@linkcode SupervisorFace.reach}. */
+  thread = 0;
+  number = -1;
   /** `AF_…`, `SOCK_…`, `IPPROTO_…` as the guest asked for them; protocol 0 resolved. */
   readonly domain: number;
   readonly type: number;

@@ -33,11 +33,13 @@ import { SOCKET_CALLS } from "../../host/socket_calls.ts";
 import { setBlocking, tryPair } from "../../host/socket_pair.ts";
 import { reapOrphans } from "../../host/exit_status.ts";
 import { close, poll } from "../../host/sys.ts";
+import { findSocket } from "../../host/socket_search.ts";
+import { TimerQueue } from "../../stack/buffer/timer_queue.ts";
 import type { Counter } from "../../stack/counters.ts";
-import { type Instant, NEVER } from "../../stack/time.ts";
+import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import { Call, type CallHost } from "./call.ts";
 import { OPENERS } from "./families.ts";
-import type { GuestSocket, SocketsContext, SupervisorFace } from "./guest_socket.ts";
+import type { Deadline, GuestSocket, SocketsContext, SupervisorFace } from "./guest_socket.ts";
 import { PairWatch } from "./pair_watch.ts";
 import { SocketTable } from "./socket_table.ts";
 import { UnixPolicy, type UnixPolicyOptions } from "./unix_policy.ts";
@@ -48,6 +50,10 @@ const CALLS_PER_TURN = 64;
 const MAX_HELD = 65_536;
 /** Time between two sweeps for dead threads and orphans, microseconds. */
 const SWEEP_INTERVAL = 1_000_000;
+/** Sockets without a pair that are remembered, so that their last calls can be answered. */
+const MAX_DETACHED = 8_192;
+/** Searches of all processes for the holder of a socket, per sweep interval. */
+const SEARCHES_PER_SWEEP = 32;
 /** All socket types are below this (`SOCK_MAX`). */
 const SOCK_MAX = 11;
 const TYPE_MASK = 0xf;
@@ -74,6 +80,9 @@ export class Supervisor implements SupervisorFace, CallHost {
   readonly #table = new SocketTable();
   readonly #watches = new Map<GuestSocket, PairWatch>();
   readonly #held = new Map<number, Call>();
+  readonly #detached = new Set<GuestSocket>();
+  readonly #timers = new TimerQueue<Deadline>();
+  #searches = 0;
   readonly #onGone: () => void;
   readonly #child: number;
   readonly #unix: UnixPolicy;
@@ -124,12 +133,16 @@ export class Supervisor implements SupervisorFace, CallHost {
 
   /** When {@linkcode poll} has something to do. */
   pollAt(): Instant {
-    return this.#sweepAt;
+    return earlier(this.#sweepAt, this.#timers.next());
   }
 
-  /** Forgets held calls of threads that are gone, and buries orphans. */
+  /** Serves deadlines; forgets held calls of threads that are gone, and buries orphans. */
   poll(now: Instant): void {
+    for (let item = this.#timers.popDue(now); item !== undefined; item = this.#timers.popDue(now)) {
+      item.onDeadline(now);
+    }
     if (now < this.#sweepAt) return;
+    this.#searches = 0;
     this.#sweepAt = (now + SWEEP_INTERVAL) as Instant;
     for (const call of this.#held.values()) if (!call.isValid()) call.abandon();
     reapOrphans(this.#child);
@@ -137,7 +150,7 @@ export class Supervisor implements SupervisorFace, CallHost {
 
   openPair(
     type: number,
-    make: (near: number, inode: number) => GuestSocket,
+    make: (near: number, inode: number, far: number) => GuestSocket,
     call: Call,
     cloexec: boolean,
     nonblock: boolean,
@@ -148,7 +161,7 @@ export class Supervisor implements SupervisorFace, CallHost {
       return undefined;
     }
     const [near, far] = pair;
-    const socket = make(near, this.files.ownInode(far));
+    const socket = make(near, this.files.ownInode(far), far);
     this.#admit(socket);
     const result = call.replyWithDescriptor(far, cloexec);
     close(far);
@@ -159,10 +172,16 @@ export class Supervisor implements SupervisorFace, CallHost {
     return undefined;
   }
 
-  replacePair(socket: GuestSocket, call: Call, type: number): number {
+  replacePair(
+    socket: GuestSocket,
+    call: Call,
+    type: number,
+    prepare?: (near: number, far: number) => void,
+  ): number {
     const pair = this.#pair(type, call.blocking);
     if (typeof pair === "number") return -pair;
     const [near, far] = pair;
+    prepare?.(near, far);
     const cloexec = this.files.closesOnExec(call.tid, call.fd);
     const result = call.replaceDescriptor(far, call.fd, cloexec);
     if (result < 0) {
@@ -178,12 +197,35 @@ export class Supervisor implements SupervisorFace, CallHost {
   }
 
   release(socket: GuestSocket): void {
-    const watch = this.#watches.get(socket);
-    if (watch === undefined) return;
-    this.#watches.delete(socket);
     this.#table.remove(socket);
-    watch.close();
-    close(socket.near);
+    if (this.#detached.delete(socket)) return;
+    this.#closeNear(socket);
+  }
+
+  detach(socket: GuestSocket): void {
+    if (!this.#closeNear(socket)) return;
+    this.#detached.add(socket);
+    if (this.#detached.size <= MAX_DETACHED) return;
+    for (const oldest of this.#detached) {
+      this.context.counters.bump("sockets.limit.detached");
+      return this.#forget(oldest);
+    }
+  }
+
+  reach(socket: GuestSocket): number {
+    const fd = this.files.borrow(socket.thread, socket.number);
+    if (fd >= 0) {
+      if (this.files.ownInode(fd) === socket.inode) return fd;
+      close(fd);
+    }
+    if (this.#searches++ >= SEARCHES_PER_SWEEP) return -Errno.EAGAIN;
+    this.context.counters.bump("sockets.searches");
+    const found = findSocket(socket.inode);
+    return found === undefined ? -Errno.ENOENT : this.files.borrow(found.process, found.descriptor);
+  }
+
+  setDeadline(item: Deadline, at: Instant): void {
+    this.#timers.set(item, at);
   }
 
   sockets(): Iterable<GuestSocket> {
@@ -239,7 +281,26 @@ export class Supervisor implements SupervisorFace, CallHost {
     return pair;
   }
 
+  /** False: it had none. */
+  #closeNear(socket: GuestSocket): boolean {
+    const watch = this.#watches.get(socket);
+    if (watch === undefined) return false;
+    this.#watches.delete(socket);
+    watch.close();
+    close(socket.near);
+    return true;
+  }
+
+  /** A detached socket is not heard of any more. */
+  #forget(socket: GuestSocket): void {
+    socket.closed();
+    this.release(socket);
+  }
+
   #admit(socket: GuestSocket): void {
+    // The number of an inode is given out again once nobody has it.
+    const stale = this.#table.get(socket.inode);
+    if (stale !== undefined) this.#forget(stale);
     this.#table.add(socket);
     const watch = new PairWatch(this.#reactor, socket);
     this.#watches.set(socket, watch);
@@ -270,6 +331,8 @@ export class Supervisor implements SupervisorFace, CallHost {
     const socket = inode > 0 ? this.#table.get(inode) : undefined;
     if (socket === undefined) return this.#unix.answer(call, inode);
     call.inode = inode;
+    socket.thread = call.tid;
+    socket.number = call.fd;
     switch (call.nr) {
       case C.bind:
         return socket.bind(call);
