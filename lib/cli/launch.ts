@@ -32,8 +32,12 @@ export type Guest =
 
 /** A guest that waits, and what the engine must know of it. */
 export interface Launched {
-  /** Process id, or 0 if nobody's end ends the session. */
+  /** Process id of what we have started: the program, or the stage of an attachment. */
   readonly child: number;
+  /** Process whose end ends the session, or 0. */
+  readonly watched: number;
+  /** Whether `child` is a program whose signals and exit status are ours, and not just a stage. */
+  readonly isProgram: boolean;
   /** Whether `child` only waits for the program, which is its own child. */
   readonly isMonitored: boolean;
   readonly mode: ModeConfig;
@@ -51,6 +55,8 @@ export function launch(context: CommandContext, guest: Guest): Launched {
     const child = spawnGuest({ argv: guest.argv, cwd: settings.cwd, descriptors });
     return {
       child,
+      watched: child,
+      isProgram: true,
       isMonitored: false,
       command,
       mode: modeConfig(settings, resolv, undefined, undefined),
@@ -90,7 +96,9 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   const child = spawnGuest({ argv: namespaces.argv, cwd: settings.cwd, descriptors, stage: theirs });
   close(theirs);
   return {
-    child: guest.kind === "program" ? child : "pid" in guest.target ? guest.target.pid : 0,
+    child,
+    watched: guest.kind === "program" ? child : "pid" in guest.target ? guest.target.pid : 0,
+    isProgram: guest.kind === "program",
     isMonitored: namespaces.isMonitored,
     command,
     mode: modeConfig(settings, resolv, ours, JSON.stringify(stageConfig)),

@@ -5,8 +5,9 @@
  */
 
 import { EngineHandle } from "../engine/client.ts";
+import { waitStatus } from "../host/exit_status.ts";
 import { childOf, writeByte } from "../host/process.ts";
-import { forwardSignals, killChild } from "../host/signals.ts";
+import { type Closable, forwardSignals, killChild, onSignal } from "../host/signals.ts";
 import { type CommandContext, Failure } from "./command.ts";
 import { type Log, type LogLevel, openLog } from "./log.ts";
 import type { Launched } from "./launch.ts";
@@ -19,10 +20,12 @@ export async function superviseSession(
 ): Promise<number> {
   const { settings } = context;
   const log = logOf(context, launched);
-  const engine = new EngineHandle({ mode: launched.mode, child: launched.child, debug: settings.debug }, {
+  const engine = new EngineHandle({ mode: launched.mode, child: launched.watched, debug: settings.debug }, {
     onLog: (level, text) => log.write(level as LogLevel, text),
   });
-  const signals = forwardSignals(launched.child, () => programOf(launched));
+  const signals = launched.isProgram
+    ? forwardSignals(launched.child, () => programOf(launched))
+    : stopOnSignals(engine);
   let api: { close(): void } | undefined;
   try {
     const serving = settings.api.kind === "off"
@@ -33,6 +36,8 @@ export async function superviseSession(
     await engine.ready;
     api = await serving;
     await engine.ask("go");
+    // The stage of an attachment has done its work and ends; nobody else reaps it.
+    if (!launched.isProgram) waitStatus(launched.child);
     if (readyFd !== undefined) writeByte(readyFd);
     const { status, message } = await engine.over;
     if (message !== undefined) throw new Failure(message, undefined, status);
@@ -47,6 +52,15 @@ export async function superviseSession(
     engine.dispose();
     log.close();
   }
+}
+
+/** What ends an attachment ends it in good order: the device goes, the entry goes, and the status is 0. */
+function stopOnSignals(engine: EngineHandle): Closable {
+  const listeners = (["SIGTERM", "SIGINT", "SIGHUP"] as const).map((name) =>
+    // One that comes before the engine listens is answered when it does.
+    onSignal(name, () => void engine.ready.then(() => engine.ask("stop")).catch(() => {}))
+  );
+  return { close: () => listeners.forEach((listener) => listener.close()) };
 }
 
 function programOf({ child, isMonitored }: Launched): number {

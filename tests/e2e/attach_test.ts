@@ -64,7 +64,7 @@ for (const [user, flags, enter] of NAMESPACES) {
         strictEqual(children, "", "a stage is left");
 
         strictEqual(await endedBy(sluice, "SIGTERM"), 0);
-        const links = await inside(target, ["ls", "/sys/class/net"], options);
+        const links = await inside(target, ["ip", "-br", "link"], options);
         strictEqual(
           (await inside(target, ["ip", "-br", "link"], options)).stdout.match(/eth0/),
           null,

@@ -8,6 +8,9 @@
  *     ◀── {"tap":true} + descriptor ──    (or {"ready":true} where the mode has no device)
  *         builds NIC and uplink
  *     ── {"go":true} ─────────────────▶   restores signals and limits, drops capabilities, execs
+ *                                         with attachment `sockets`, before that:
+ *     ◀── {"listener":n,"pid":p} ──────   its filter is installed
+ *     ── {"exec":true} ───────────────▶
  *     ◀── end of file ────────────────    the program runs   (or {"failed": …}: it does not)
  * ```
  *
@@ -67,8 +70,16 @@ export interface StageDevice {
   readonly gateways: readonly string[];
 }
 
+/** For attachment `sockets`. */
+export interface StageSockets {
+  /** Whether the stage is in network and mount namespaces of its own. */
+  readonly ownNamespaces: boolean;
+}
+
 /** What the stage is to do. */
 export interface StageConfig {
+  /** The program's socket calls are trapped; there is no device then. */
+  readonly sockets?: StageSockets;
   /** Absent: only `lo` is brought up. */
   readonly device?: StageDevice;
   /** Contents to show as /etc/resolv.conf, by a bind mount. Needs a mount namespace of our own. */
@@ -77,7 +88,7 @@ export interface StageConfig {
   readonly scratch?: string;
   /** A directory that the guest must find empty: the one with the control sockets. */
   readonly hide?: string;
-  /** The program to execute. Absent: the stage ends once the device is made (`sluice attach`). */
+  /** The program to execute. Absent: the stage ends at the engine's word (`sluice attach`). */
   readonly program?: StageProgram;
 }
 
@@ -94,5 +105,7 @@ export interface StageProgram {
 export type StageReply =
   | { readonly tap: true }
   | { readonly ready: true }
+  /** Number of the seccomp listener in the process of that id. */
+  | { readonly listener: number; readonly pid: number }
   | { readonly warning: string }
   | { readonly failed: string; readonly status: number };

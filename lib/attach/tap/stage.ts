@@ -33,7 +33,7 @@ const encoder = new TextEncoder();
 let socket = -1;
 
 /** Runs the stage to its end; does not return. `words` are what follows the subcommand's name. */
-export function runStage(words: readonly string[]): never {
+export async function runStage(words: readonly string[]): Promise<never> {
   const descriptors = parseStageDescriptors(words);
   socket = descriptors.socket;
   let status = 125;
@@ -44,12 +44,13 @@ export function runStage(words: readonly string[]): never {
     if (config === undefined) exitNow(status);
     dieWithParent();
     furnish(config as StageConfig);
-    const { program } = config as StageConfig;
-    if (program === undefined) exitNow(0);
+    const { program, sockets } = config as StageConfig;
     // No word: the engine ended, and so does everything it started.
     if (hear() === undefined) exitNow(status);
+    if (program === undefined) exitNow(0);
     for (const fd of descriptors.inherited) setCloseOnExec(fd, false);
-    status = become(program as StageProgram);
+    const trap = sockets === undefined ? undefined : (await import("../sockets/stage_filter.ts")).trapSockets;
+    status = become(program as StageProgram, trap === undefined ? () => {} : () => trap(socket));
   } catch (error) {
     say({ failed: error instanceof Error ? error.message : String(error), status });
   }
@@ -69,7 +70,12 @@ function say(reply: StageReply, descriptor?: number): void {
 }
 
 function furnish(config: StageConfig): void {
-  const { device } = config;
+  const { device, sockets } = config;
+  if (sockets !== undefined) {
+    // Nobody will ever use the kernel's network in there.
+    if (sockets.ownNamespaces) mounts(config);
+    return say({ ready: true });
+  }
   allowPing();
   const tap = device === undefined ? undefined : openTap(device.name);
   furnishInterface(device);
@@ -104,8 +110,12 @@ function showResolvConf(text: string, scratch: string): void {
   withTemporaryFile(scratch, text, (path) => bindMount(path, target));
 }
 
-/** Becomes the program; returns the status to exit with if that fails. */
-function become(program: StageProgram): number {
+/**
+ * Becomes the program; returns the status to exit with if that fails.
+ *
+ * @param trap the last thing to do: from then on our own socket calls are trapped, too
+ */
+function become(program: StageProgram, trap: () => void): number {
   setNoFileLimit(program.noFile);
   if (program.dropCapabilities) dropCapabilities();
   const name = program.argv[0]!;
@@ -115,6 +125,7 @@ function become(program: StageProgram): number {
     return 127;
   }
   try {
+    trap();
     becomeProgram(file, program.argv);
   } catch (error) {
     const notFound = error instanceof SystemError && error.code === "ENOENT";
