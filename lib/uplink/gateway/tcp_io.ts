@@ -14,14 +14,13 @@ import { IOVEC_SIZE, writeIovec } from "../../host/structs.ts";
 import { read, write, writev } from "../../host/sys.ts";
 import type { ChunkQueue } from "../../stack/buffer/chunk_queue.ts";
 import { HEADROOM, type PacketBuffer } from "../../stack/buffer/packet.ts";
-import { type BufferPool, LARGE, MEDIUM } from "../../stack/buffer/pool.ts";
+import { type BufferPool, LARGE } from "../../stack/buffer/pool.ts";
 import type { Instant } from "../../stack/time.ts";
 import type { TcpConnection } from "../../stack/tcp/connection.ts";
+import type { TcpPath } from "../../stack/tcp/context.ts";
 
-/** Most bytes of one read. */
-export const READ_MAX = 65_536;
-/** Reads up to this long are copied into buffers of their own size. */
-const COPY_MAX = 16_384;
+/** Most bytes of one read: TCP takes a chunk that reaches this far beyond its send buffer. */
+const READ_MAX = 65_536;
 /** Chunks of one `writev`. */
 const CHUNKS = 64;
 
@@ -41,13 +40,9 @@ export class StreamIo {
     const buffer = this.#buffer();
     const n = read(fd, buffer.address + buffer.start, want);
     if (n <= 0) return n;
-    if (n > COPY_MAX) {
-      buffer.end = buffer.start + n;
-      this.#spare = undefined;
-      connection.write(buffer, now);
-    } else {
-      this.#queueCopy(buffer, n, connection, now);
-    }
+    this.#spare = undefined;
+    buffer.end = buffer.start + n;
+    connection.write(buffer, now);
     return n;
   }
 
@@ -78,18 +73,17 @@ export class StreamIo {
     const length = queue.copyTo(buffer.bytes.subarray(buffer.start));
     return write(fd, buffer.address + buffer.start, length);
   }
+}
 
-  #queueCopy(from: PacketBuffer, length: number, connection: TcpConnection, now: Instant): void {
-    const piece = MEDIUM - HEADROOM;
-    for (let at = 0; at < length; at += piece) {
-      const n = Math.min(piece, length - at);
-      const chunk = this.#pool.take(n);
-      const start = from.start + at;
-      chunk.bytes.set(from.bytes.subarray(start, start + n), chunk.start);
-      chunk.end = chunk.start + n;
-      connection.write(chunk, now);
-    }
-  }
+/**
+ * How much to read at once for a guest behind `path`: as many whole segments as a super-packet carries, so that a chunk is a packet
+ * and none is left with a short tail. Segments are taken to carry timestamps, as Linux' do.
+ */
+export function readSize(path: TcpPath, family: 4 | 6): number {
+  const headers = family === 4 ? 20 + 32 : 40 + 32;
+  const segment = path.mtu - headers;
+  const most = Math.min(READ_MAX, Math.max(path.gsoMaxSize, path.mtu) - headers);
+  return Math.max(1, Math.floor(most / segment)) * segment;
 }
 
 /** Whether to try again when the descriptor is ready. */

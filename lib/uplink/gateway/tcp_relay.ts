@@ -43,7 +43,7 @@ import type { IpAddress } from "../../stack/wire/address.ts";
 import { age, endpointText, type Flow } from "./flows.ts";
 import type { LruItem, LruList } from "./lru_list.ts";
 import { setKeepAlive, setNoDelay, setResetOnClose } from "./host_socket.ts";
-import { READ_MAX, wouldBlock } from "./tcp_io.ts";
+import { readSize, wouldBlock } from "./tcp_io.ts";
 import type { TcpRelays } from "./tcp_relays.ts";
 
 /** Bytes that one flow moves in one direction before it lets others go first. */
@@ -69,6 +69,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   readonly #since: Instant;
   #connection: TcpConnection | undefined;
 
+  #readSize = 0;
   #open = false;
   #readable = false;
   #writable = true;
@@ -114,6 +115,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   /** Joins the guest's connection, whose observer this is. Call once. */
   join(connection: TcpConnection): void {
     this.#connection = connection;
+    this.#readSize = readSize(connection.path, connection.remoteAddress.family);
     this.#relays.opened(this);
   }
 
@@ -207,10 +209,10 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   #toGuest(connection: TcpConnection, now: Instant): boolean {
     let budget = TURN_BYTES;
     while (this.#readable && !this.#hostFinished) {
-      const space = connection.sendSpace;
-      if (space <= 0) return false;
+      // With any room at all a whole chunk is read: a piece that just fits would leave as a short packet.
+      if (connection.sendSpace <= 0) return false;
       if (budget <= 0) return true;
-      const want = Math.min(space, READ_MAX);
+      const want = this.#readSize;
       const n = this.#relays.io.toGuest(this.fd, connection, want, now);
       if (n > 0) {
         budget -= n;

@@ -113,7 +113,8 @@ export class TcpRelays {
  * so does the far end's, so ours must not hold anything back.
  *
  * What a guest does not read, and what a host does not take, lies in our queues. The few may have more of it than the
- * many, so that all together stay below a gigabyte at the limit of flows.
+ * many, so that all together stay below two
+ * gigabytes each way at the limit of flows.
  */
 export function optionsAmong(flows: number): Partial<TcpOptions> {
   return (TIERS.find((tier) => flows < tier.below) ?? TIERS[TIERS.length - 1]!).options;

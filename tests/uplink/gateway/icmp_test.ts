@@ -1,27 +1,17 @@
 import { writeFileSync } from "node:fs";
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { RouteNetlink } from "../../../lib/host/rtnetlink.ts";
 import type { PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
 import type { EchoEndpoint, EchoObserver } from "../../../lib/stack/icmp/echo.ts";
 import { later, SECOND } from "../../../lib/stack/time.ts";
 import type { IpAddress } from "../../../lib/stack/wire/address.ts";
 import { needs } from "../../support/capability.ts";
-import { inNewNetns } from "../../support/netns.ts";
+import { HOST4, HOST6, inHostNamespace } from "./host_namespace.ts";
 import { GATEWAY4, ip, within, type World } from "./world.ts";
-
-const HOST4 = ip("192.0.2.1");
-const HOST6 = ip("2001:db8::1");
 
 /** Runs `body` where the host has two addresses and pings are allowed to `groups`. */
 function withHost(groups: string, body: (world: World) => void, limits = {}): void {
-  inNewNetns(() => {
-    const netlink = new RouteNetlink();
-    const { index } = netlink.link("lo");
-    netlink.setLinkUp(index);
-    netlink.addAddress(index, HOST4, 32);
-    netlink.addAddress(index, HOST6, 128);
-    netlink.close();
+  inHostNamespace(() => {
     writeFileSync("/proc/sys/net/ipv4/ping_group_range", groups);
     within(body, { limits });
   });

@@ -1,16 +1,15 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { Errno } from "../../../lib/host/errno.ts";
-import { RouteNetlink } from "../../../lib/host/rtnetlink.ts";
 import { LOOPBACK4, LOOPBACK6 } from "../../../lib/host/structs.ts";
 import { spoofOf } from "../../../lib/uplink/gateway/spoof.ts";
 import { later, SECOND } from "../../../lib/stack/time.ts";
 import { IpAddress } from "../../../lib/stack/wire/address.ts";
 import { needs } from "../../support/capability.ts";
-import { inNewNetns } from "../../support/netns.ts";
 import { guestListen, GuestUdp } from "./guest_peers.ts";
 import { bytesOf, closedPort, hostConnect, HostServer, HostUdp } from "./host_peers.ts";
-import { GATEWAY4, GATEWAY6, GUEST4, GUEST6, ip, within, type World } from "./world.ts";
+import { HOST4, HOST6, inHostNamespace } from "./host_namespace.ts";
+import { GATEWAY4, GATEWAY6, GUEST4, GUEST6, ip, within } from "./world.ts";
 
 const LOCALHOST = ip("127.0.0.1");
 
@@ -133,49 +132,38 @@ test("publish() of a UDP port on every address answers from the one that the cli
     }
   }));
 
-/** Runs `body` where the host has another address, so that clients need not come from the loopback. */
-function withHost(body: (world: World) => void): void {
-  inNewNetns(() => {
-    const netlink = new RouteNetlink();
-    const { index } = netlink.link("lo");
-    netlink.setLinkUp(index);
-    netlink.addAddress(index, ip("192.0.2.1"), 32);
-    netlink.addAddress(index, ip("2001:db8::1"), 128);
-    netlink.close();
-    within(body);
-  });
-}
-
 test(
   "publish() shows the guest the client's own address and port",
   needs("root", "netns"),
   () =>
-    withHost((world) => {
-      for (const protocol of ["tcp", "udp"] as const) {
-        world.gateway.publish({ protocol, hostPort: 8_080, guestPort: 80 });
-      }
-      for (
-        const [address, guestAddress] of [[ip("192.0.2.1"), GUEST4], [ip("2001:db8::1"), GUEST6]] as const
-      ) {
-        const accepted = guestListen(world, guestAddress, 80);
-        const client = hostConnect(world.reactor, 8_080, address, address);
-        world.until(() => accepted.length === 1, "a connection");
-        const { remoteAddress } = accepted[0]!.connection;
-        strictEqual(`${remoteAddress}`, `${address}`);
-        client.write(bytesOf("hello"));
-        world.until(() => accepted[0]!.total === 5, "bytes");
-        client.close();
+    inHostNamespace(() =>
+      within((world) => {
+        for (const protocol of ["tcp", "udp"] as const) {
+          world.gateway.publish({ protocol, hostPort: 8_080, guestPort: 80 });
+        }
+        for (
+          const [address, guestAddress] of [[HOST4, GUEST4], [HOST6, GUEST6]] as const
+        ) {
+          const accepted = guestListen(world, guestAddress, 80);
+          const client = hostConnect(world.reactor, 8_080, address, address);
+          world.until(() => accepted.length === 1, "a connection");
+          const { remoteAddress } = accepted[0]!.connection;
+          strictEqual(`${remoteAddress}`, `${address}`);
+          client.write(bytesOf("hello"));
+          world.until(() => accepted[0]!.total === 5, "bytes");
+          client.close();
 
-        const guest = new GuestUdp(world, guestAddress, 80);
-        const sender = new HostUdp(world.reactor, () => {}, address);
-        sender.send(bytesOf("datagram"), address, 8_080);
-        world.until(() => guest.received.length === 1, "a datagram");
-        strictEqual(guest.sources[0], `${address}:${sender.port}`);
-        guest.send(bytesOf("answer"), address, sender.port);
-        world.until(() => sender.received.length === 1, "the answer");
-        sender.close();
-      }
-    }),
+          const guest = new GuestUdp(world, guestAddress, 80);
+          const sender = new HostUdp(world.reactor, () => {}, address);
+          sender.send(bytesOf("datagram"), address, 8_080);
+          world.until(() => guest.received.length === 1, "a datagram");
+          strictEqual(guest.sources[0], `${address}:${sender.port}`);
+          guest.send(bytesOf("answer"), address, sender.port);
+          world.until(() => sender.received.length === 1, "the answer");
+          sender.close();
+        }
+      })
+    ),
 );
 
 const SPOOFS: readonly [client: string, want: string][] = [

@@ -1,0 +1,33 @@
+import { ok, strictEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { readSize } from "../../../lib/uplink/gateway/tcp_io.ts";
+import { optionsAmong } from "../../../lib/uplink/gateway/tcp_relays.ts";
+
+/** MTU, largest super-packet, family, what one read takes. */
+const SIZES: readonly [mtu: number, gsoMaxSize: number, family: 4 | 6, want: number][] = [
+  [65_520, 65_535, 4, 65_468],
+  [65_520, 0, 4, 65_468],
+  [65_520, 65_535, 6, 65_448],
+  [1_500, 65_535, 4, 45 * 1_448],
+  [1_500, 65_535, 6, 45 * 1_428],
+  [1_500, 0, 4, 1_448],
+  [9_000, 65_535, 4, 7 * 8_948],
+  [576, 65_535, 4, 124 * 524],
+];
+for (const [mtu, gsoMaxSize, family, want] of SIZES) {
+  test(`readSize() is ${want} for IPv${family} and an MTU of ${mtu} with super-packets of ${gsoMaxSize}`, () => {
+    strictEqual(readSize({ mtu, gsoMaxSize }, family), want);
+  });
+}
+
+test("optionsAmong() gives the many less than the few, and all together less than two gigabytes", () => {
+  let total = 0;
+  let before = Infinity;
+  for (let flows = 0; flows < 16_384; flows++) {
+    const { sendBufferMax } = optionsAmong(flows);
+    ok(sendBufferMax !== undefined && sendBufferMax <= before);
+    before = sendBufferMax;
+    total += sendBufferMax;
+  }
+  ok(total < 2 ** 31, `${total} bytes`);
+});
