@@ -1,0 +1,172 @@
+/**
+ * One message of a guest: where its name, its pieces of data and its control messages are, and the ways to read and write
+ * them.
+ *
+ * `sendto` and `recvfrom` describe a message by their arguments, the others by a `struct msghdr`, and `sendmmsg` and
+ * `recvmmsg` by an array of them; here all look alike. A header is read once. A message that waits with its call must be
+ * one of its own: the usual one is scratch.
+ *
+ * @module
+ */
+
+import { Errno } from "../../../host/errno.ts";
+import { SCRATCH_SIZE } from "../../../host/guest_memory.ts";
+import { NativeMemory } from "../../../host/memory.ts";
+import { IOVEC_SIZE, Msghdr, MSGHDR_SIZE } from "../../../host/structs.ts";
+import type { Call } from "../call.ts";
+import { MAX_IOVECS } from "./flags.ts";
+
+/** Most bytes that one call may move (`MAX_RW_COUNT`). */
+const MAX_BYTES = 0x7ffff000;
+
+/** A message in the guest's memory. */
+export class Message {
+  /** Guest address of the `struct msghdr`; 0 for `sendto` and `recvfrom`. */
+  header = 0;
+  /** Guest address of the socket address; 0: none wanted or given. */
+  name = 0;
+  /** Bytes of the socket address given, or room for one; see {@linkcode nameLengthAt}. */
+  nameLength = 0;
+  /** Where the length of the name goes. */
+  nameLengthAt = 0;
+  /** Guest address of the control messages; meaningless when `controlLength` is 0. */
+  control = 0;
+  controlLength = 0;
+  /** `MSG_…` of the call. */
+  flags = 0;
+  /** Bytes of data, or room for them. */
+  length = 0;
+  /** Pieces of data: address and length by turns. */
+  readonly #pieces: number[] = [];
+  #count = 0;
+
+  /** Takes over a message with one piece of data, as `sendto` and `recvfrom` have. */
+  single(data: number, length: number, flags: number, name: number, nameLength: number, at: number): this {
+    this.header = 0;
+    this.name = name;
+    this.nameLength = nameLength;
+    this.nameLengthAt = at;
+    this.control = this.controlLength = 0;
+    this.flags = flags;
+    this.length = Math.min(length, MAX_BYTES);
+    this.#count = 1;
+    this.#pieces[0] = data;
+    this.#pieces[1] = this.length;
+    return this;
+  }
+
+  /**
+   * Reads the `struct msghdr` at `from` and the array it points to.
+   *
+   * @returns 0, or a positive errno with which the call has been answered: EFAULT, EINVAL, EMSGSIZE
+   */
+  read(call: Call, from: number, flags: number): number {
+    this.header = from;
+    this.flags = flags;
+    if (call.readBytes(from, MSGHDR_SIZE) === undefined) return Errno.EFAULT;
+    const { scratch } = call;
+    this.name = scratch.getPointer(Msghdr.name);
+    const nameLength = scratch.view.getInt32(Msghdr.nameLength, true);
+    this.nameLengthAt = from + Msghdr.nameLength;
+    const pieces = scratch.getPointer(Msghdr.iov);
+    const count = scratch.getPointer(Msghdr.iovLength);
+    this.control = scratch.getPointer(Msghdr.control);
+    this.controlLength = scratch.getPointer(Msghdr.controlLength);
+    if (this.name === 0) this.nameLength = 0;
+    else if (nameLength < 0) return this.#refuse(call, Errno.EINVAL);
+    else this.nameLength = nameLength;
+    if (this.nameLength === 0) this.name = 0;
+    if (this.control === 0) this.controlLength = 0;
+    if (count > MAX_IOVECS) return this.#refuse(call, Errno.EMSGSIZE);
+    this.#count = count;
+    this.length = 0;
+    if (count === 0) return 0;
+    if (call.readBytes(pieces, count * IOVEC_SIZE) === undefined) return Errno.EFAULT;
+    for (let i = 0; i < count; i++) {
+      const data = scratch.getPointer(i * IOVEC_SIZE);
+      const length = scratch.getPointer(i * IOVEC_SIZE + 8);
+      if (length > Number.MAX_SAFE_INTEGER) return this.#refuse(call, Errno.EINVAL);
+      this.#pieces[2 * i] = data;
+      this.#pieces[2 * i + 1] = Math.min(length, MAX_BYTES - this.length);
+      this.length += this.#pieces[2 * i + 1]!;
+    }
+    return 0;
+  }
+
+  /**
+   * Reads the data, all of it, to a native address of ours.
+   *
+   * @returns false: answered with EFAULT
+   */
+  gather(call: Call, to: number): boolean {
+    let done = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const length = this.#pieces[2 * i + 1]!;
+      if (length === 0) continue;
+      if (!call.readInto(this.#pieces[2 * i]!, length, to + done)) return false;
+      done += length;
+    }
+    return true;
+  }
+
+  /**
+   * Writes `length` bytes from a native address of ours to where the guest wants the data.
+   *
+   * @param from native address
+   * @param length no more than the guest has room for
+   * @returns false: answered with EFAULT
+   */
+  scatter(call: Call, from: number, length: number): boolean {
+    let done = 0;
+    for (let i = 0; i < this.#count && done < length; i++) {
+      const part = Math.min(this.#pieces[2 * i + 1]!, length - done);
+      if (part === 0) continue;
+      if (!call.writeFrom(this.#pieces[2 * i]!, part, from + done)) return false;
+      done += part;
+    }
+    return true;
+  }
+
+  /**
+   * The control messages, as a view of scratch memory that is valid until the next read; empty if there are none.
+   *
+   * @returns undefined: answered with EFAULT or ENOBUFS
+   */
+  readControl(call: Call): Uint8Array<ArrayBuffer> | undefined {
+    if (this.controlLength > SCRATCH_SIZE) {
+      call.fail(Errno.ENOBUFS);
+      return undefined;
+    }
+    return call.readBytes(this.control, this.controlLength);
+  }
+
+  /**
+   * Writes what a receive tells beside the data: control messages, and the flags. Nothing for `recvfrom`. The name is
+   * written by {@linkcode Call.writeSockaddr}, or {@linkcode noName}.
+   *
+   * @param control native memory that begins with the control messages
+   * @param controlLength bytes of them that are to be written; no more than the guest has room for
+   * @param flags `MSG_TRUNC`, `MSG_CTRUNC`, …
+   * @returns false: answered with EFAULT
+   */
+  finish(call: Call, control: NativeMemory, controlLength: number, flags: number): boolean {
+    if (this.header === 0) return true;
+    if (controlLength > 0 && !call.writeFrom(this.control, controlLength, control.address)) return false;
+    output.setPointer(0, controlLength);
+    output.view.setInt32(8, flags, true);
+    // msg_controllen and msg_flags are neighbours.
+    return call.writeFrom(this.header + Msghdr.controlLength, 12, output.address);
+  }
+
+  /** The message has no sender to name: says so. False: answered with EFAULT. */
+  noName(call: Call): boolean {
+    return this.name === 0 || call.writeInt(this.nameLengthAt, 0);
+  }
+
+  #refuse(call: Call, errno: number): number {
+    call.fail(errno);
+    return errno;
+  }
+}
+
+const output = new NativeMemory(16);
