@@ -15,7 +15,13 @@ import {
 import { guestResolvConf, parseResolvConf, type ResolvConf } from "../config/resolv_conf.ts";
 import type { Settings } from "../config/settings.ts";
 import { findInPath, ownCommand, readTextFileSync } from "../host/runtime.ts";
-import { effectiveUser, inheritedNoFile, namespaceOf } from "../host/process.ts";
+import {
+  becomeSubreaper,
+  effectiveUser,
+  inheritedNoFile,
+  namespaceOf,
+  setDumpable,
+} from "../host/process.ts";
 import { inheritedDescriptors } from "../host/inherited.ts";
 import { socketPair } from "../host/socket_pair.ts";
 import { directoryExists, runtimeDirectory } from "../host/files.ts";
@@ -23,6 +29,7 @@ import { spawn } from "../host/spawn.ts";
 import { close } from "../host/sys.ts";
 import type { ModeConfig } from "../modes/mode.ts";
 import { type CommandContext, Failure } from "./command.ts";
+import { enterIfPossible } from "./socket_namespaces.ts";
 import { STAGE_COMMAND } from "./stage.ts";
 
 /** What is to be behind the stack. */
@@ -62,26 +69,28 @@ export function launch(context: CommandContext, guest: Guest): Launched {
       mode: modeConfig(settings, resolv, undefined, undefined),
     };
   }
-  if (settings.attach === "sockets") {
-    throw new Failure("Cannot use --attach=sockets: this version has the attachment tap", "use --attach=tap");
-  }
   const tools = findTools();
   const root = effectiveUser() === 0;
   if (settings.rootless === false && !root) {
     throw new Failure("Cannot run with --rootless=false: this is an ordinary user", "leave the flag away");
   }
   const stage = [...ownCommand(), STAGE_COMMAND, ...formatStageDescriptors(descriptors)];
-  let namespaces: NamespaceCommand;
+  const traps = settings.attach === "sockets" && guest.kind === "program";
+  let namespaces: NamespaceCommand & { readonly ownNamespaces?: boolean };
   try {
-    namespaces = guest.kind === "program"
+    namespaces = traps
+      ? enterIfPossible(stage, root && settings.rootless !== true, tools)
+      : guest.kind === "program"
       ? enterNew(stage, root && settings.rootless !== true, tools)
       : enterExisting(stage, targetOf(guest.target, root), tools);
   } catch (error) {
     throw new Failure(error instanceof Error ? error.message : String(error));
   }
+  const ownNetwork = namespaces.ownNamespaces ?? true;
+  if (traps) becomeSubreaper();
   const stageConfig: StageConfig = guest.kind === "program"
     ? {
-      ...device(settings),
+      ...(traps ? { sockets: { ownNamespaces: ownNetwork } } : device(settings)),
       ...(settings.network === "none" ? {} : { resolvConf: guestResolvConf(settings.dns, resolv) }),
       scratch: runtimeDirectory(),
       hide: runtimeDirectory(),
@@ -95,13 +104,22 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   const [ours, theirs] = socketPair();
   const child = spawnGuest({ argv: namespaces.argv, cwd: settings.cwd, descriptors, stage: theirs });
   close(theirs);
+  // The guest is of our user, and perhaps in our own user namespace: it must not trace us, nor take our descriptors.
+  if (traps) setDumpable(false);
   return {
     child,
     watched: guest.kind === "program" ? child : "pid" in guest.target ? guest.target.pid : 0,
     isProgram: guest.kind === "program",
     isMonitored: namespaces.isMonitored,
     command,
-    mode: modeConfig(settings, resolv, ours, JSON.stringify(stageConfig)),
+    mode: modeConfig(
+      settings,
+      resolv,
+      ours,
+      JSON.stringify(stageConfig),
+      traps ? "sockets" : "tap",
+      ownNetwork,
+    ),
   };
 }
 
@@ -188,6 +206,8 @@ function modeConfig(
   resolv: ResolvConf,
   stage: number | undefined,
   stageConfig: string | undefined,
+  attach: ModeConfig["attach"] = "tap",
+  ownNetwork = true,
 ): ModeConfig {
   const cidr = ({ address, prefixLength }: Settings["address"]) => ({
     address: String(address),
@@ -195,7 +215,10 @@ function modeConfig(
   });
   return {
     network: settings.network as ModeConfig["network"],
-    attach: "tap",
+    attach,
+    ...(settings.mac === undefined ? {} : { mac: settings.mac }),
+    hostUds: settings.hostUds,
+    ownNetwork,
     ...(stage === undefined ? {} : { stage }),
     ...(stageConfig === undefined ? {} : { stageConfig }),
     address: cidr(settings.address),

@@ -52,6 +52,7 @@ export class Engine {
       reactor: this.reactor,
       pool,
       stack: this.stack,
+      child: config.child,
       log: (level, text) => {
         if (level !== "debug" || config.debug) post({ type: "log", level, text });
       },

@@ -35,7 +35,7 @@ export interface QdiscConfig {
 /** What a mode is told. */
 export interface ModeConfig {
   readonly network: "none" | "host" | "sandbox-passthrough";
-  readonly attach: "tap";
+  readonly attach: "tap" | "sockets";
   /** The engine's end of the stage's socketpair; absent for `host`. */
   readonly stage?: number;
   /** What the stage is to do, as JSON; see lib/attach/tap/protocol.ts. */
@@ -46,6 +46,12 @@ export interface ModeConfig {
   readonly gateway6: string;
   readonly dns: string;
   readonly mtu: number;
+  /** Hardware address of the guest's interface; absent: one of ours. */
+  readonly mac?: string;
+  /** Unix sockets of the host: with attachment `sockets` only. */
+  readonly hostUds: "none" | "open" | "create" | "all";
+  /** Whether the guest has a network namespace of its own. */
+  readonly ownNetwork: boolean;
   readonly resolvers: readonly { readonly address: string; readonly port: number }[];
   readonly hostLoopback: boolean;
   readonly publish: readonly PublishText[];
@@ -66,6 +72,8 @@ export interface ModeContext {
   readonly reactor: Reactor;
   readonly pool: BufferPool;
   readonly stack: Stack;
+  /** The guest's first process, or 0. */
+  readonly child: number;
   readonly log: Log;
   /** The guest cannot start, or has lost its network; the session is over. */
   fail(message: string, status: number): void;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { attachSockets } from "../attach/sockets/attach.ts";
 import { Stage } from "../attach/tap/stage_peer.ts";
 import { NEVER } from "../stack/time.ts";
 import type { ModeContext, ModeSession } from "./mode.ts";
@@ -12,23 +13,37 @@ import type { ModeContext, ModeSession } from "./mode.ts";
 /** Starts `none` (with a stage that brings up `lo`) or `host` (without one). */
 export function startNone(context: ModeContext): ModeSession {
   const { config, reactor } = context;
+  if (config.network === "none" && config.attach === "sockets") return startLoopback(context);
   const stage = config.stage === undefined
     ? undefined
     : new Stage(reactor, config.stage, context.log, (message, status) => context.fail(message, status));
   stage?.prepare(config.stageConfig ?? "{}");
-  const refuse = () => {
-    throw new RangeError(`Cannot publish a port: network mode ${config.network} has no uplink`);
-  };
   return {
+    ...noUplink(config.network),
     pollAt: () => NEVER,
     poll: () => {},
     flush: () => {},
     go: () => stage?.go(),
-    flows: () => [],
-    forwards: () => [],
-    counters: () => ({}),
-    publish: refuse,
-    unpublish: refuse,
     stop: () => stage?.close(),
   };
+}
+
+/** `none` on attachment `sockets`: the guest has the loopback of our stack. */
+function startLoopback(context: ModeContext): ModeSession {
+  const attachment = attachSockets({ ...context, nic: undefined });
+  return {
+    ...noUplink(context.config.network),
+    pollAt: () => attachment.pollAt(),
+    poll: (now) => attachment.poll(now),
+    flush: () => {},
+    go: () => attachment.go(),
+    stop: () => attachment.close(),
+  };
+}
+
+function noUplink(network: string) {
+  const refuse = () => {
+    throw new RangeError(`Cannot publish a port: network mode ${network} has no uplink`);
+  };
+  return { flows: () => [], forwards: () => [], counters: () => ({}), publish: refuse, unpublish: refuse };
 }

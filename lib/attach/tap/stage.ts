@@ -43,14 +43,16 @@ export async function runStage(words: readonly string[]): Promise<never> {
     const config = hear() as StageConfig | undefined;
     if (config === undefined) exitNow(status);
     dieWithParent();
+    const trap = (config as StageConfig).sockets === undefined
+      ? undefined
+      : (await import("../sockets/stage_filter.ts")).trapSockets;
     furnish(config as StageConfig);
-    const { program, sockets } = config as StageConfig;
+    const { program } = config as StageConfig;
     // No word: the engine ended, and so does everything it started.
     if (hear() === undefined) exitNow(status);
     if (program === undefined) exitNow(0);
     for (const fd of descriptors.inherited) setCloseOnExec(fd, false);
-    const trap = sockets === undefined ? undefined : (await import("../sockets/stage_filter.ts")).trapSockets;
-    status = become(program as StageProgram, trap === undefined ? () => {} : () => trap(socket));
+    status = become(program as StageProgram, () => trap?.(socket));
   } catch (error) {
     say({ failed: error instanceof Error ? error.message : String(error), status });
   }

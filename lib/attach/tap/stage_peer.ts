@@ -40,6 +40,7 @@ export class Stage {
   readonly #fd: number;
   readonly #log: (level: "warn", text: string) => void;
   readonly #fail: (message: string, status: number) => void;
+  readonly #onListener: ((listener: number, pid: number) => void) | undefined;
   readonly #memory = new NativeMemory(4_096);
   #open = true;
 
@@ -48,11 +49,14 @@ export class Stage {
     fd: number,
     log: (level: "warn", text: string) => void,
     fail: (message: string, status: number) => void,
+    /** Takes over the listener of attachment `sockets`; throws if it cannot. */
+    onListener?: (listener: number, pid: number) => void,
   ) {
     this.#reactor = reactor;
     this.#fd = fd;
     this.#log = log;
     this.#fail = fail;
+    this.#onListener = onListener;
     setReceiveTimeout(fd, PREPARE_SECONDS);
   }
 
@@ -103,9 +107,20 @@ export class Stage {
       const text = new TextDecoder().decode(this.#memory.bytes.subarray(0, length));
       if (!text.startsWith("{")) return this.#log("warn", text.trim());
       const reply = JSON.parse(text) as StageReply;
+      if ("listener" in reply) return this.#takeListener(reply.listener, reply.pid);
       if ("failed" in reply) this.#fail(reply.failed, reply.status);
     }
     this.close();
+  }
+
+  #takeListener(listener: number, pid: number): void {
+    try {
+      this.#onListener?.(listener, pid);
+      sendMessage(this.#fd, new TextEncoder().encode('{"exec":true}'));
+    } catch (error) {
+      this.#fail(error instanceof Error ? error.message : String(error), 125);
+      this.close();
+    }
   }
 
   close(): void {

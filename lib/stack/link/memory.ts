@@ -15,6 +15,11 @@ export interface MemoryWireOptions {
   readonly mtu: number;
   /** Default: none, so that checksums are computed and frames cut as for a real wire. */
   readonly capabilities?: LinkCapabilities;
+  /**
+   * Frames are handed over as they are, payload by reference and all: nothing is copied. For stacks of one program,
+   * which keep the rule that bytes once queued for sending never change. Default: frames are copied.
+   */
+  readonly share?: boolean;
   /** Frames that each direction holds before `transmit` refuses. Default 256. */
   readonly limit?: number;
 }
@@ -25,6 +30,7 @@ export class MemoryLink implements Link {
   readonly capabilities: LinkCapabilities;
   readonly #pool: BufferPool;
   readonly #limit: number;
+  readonly #share: boolean;
   readonly #incoming: (PacketBuffer | undefined)[];
   #head = 0;
   #length = 0;
@@ -34,6 +40,7 @@ export class MemoryLink implements Link {
     this.mtu = options.mtu;
     this.capabilities = options.capabilities ?? NO_OFFLOAD;
     this.#limit = options.limit ?? 256;
+    this.#share = options.share ?? false;
     this.#incoming = new Array<PacketBuffer | undefined>(this.#limit).fill(undefined);
     this.#pool = pool;
   }
@@ -62,12 +69,12 @@ export class MemoryLink implements Link {
     const peer = this.#peer;
     if (peer.#length === peer.#limit) return false;
     // The only copy on this wire, as a kernel would make it: the receiver must not see the sender's queue.
-    const copy = copyOf(frame, peer.#pool);
+    const arrived = this.#share ? frame : copyOf(frame, peer.#pool);
     if (frame.checksum !== Checksum.partial) {
-      copy.checksum = peer.capabilities.rxChecksum ? Checksum.valid : Checksum.unknown;
+      arrived.checksum = peer.capabilities.rxChecksum ? Checksum.valid : Checksum.unknown;
     }
-    frame.release();
-    peer.#incoming[(peer.#head + peer.#length) % peer.#limit] = copy;
+    if (!this.#share) frame.release();
+    peer.#incoming[(peer.#head + peer.#length) % peer.#limit] = arrived;
     peer.#length++;
     return true;
   }

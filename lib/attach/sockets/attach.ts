@@ -1,0 +1,94 @@
+/**
+ * Attachment `sockets`: the guest has no interface; its socket calls are answered by our stack.
+ *
+ * @module
+ */
+
+import { check } from "../../host/errno.ts";
+import type { Reactor } from "../../host/reactor.ts";
+import { close, pidfd_getfd, pidfd_open } from "../../host/sys.ts";
+import type { BufferPool } from "../../stack/buffer/pool.ts";
+import type { Nic } from "../../stack/nic.ts";
+import type { Stack } from "../../stack/stack.ts";
+import type { Instant } from "../../stack/time.ts";
+import { Stage } from "../tap/stage_peer.ts";
+import { Supervisor } from "./supervisor.ts";
+
+/** What the attachment needs of the one who composes it. */
+export interface SocketsAttachContext {
+  readonly config: {
+    readonly stage?: number;
+    readonly stageConfig?: string;
+    readonly hostUds: "none" | "open" | "create" | "all";
+    /** Whether the guest has a network namespace of its own beside. */
+    readonly ownNetwork: boolean;
+  };
+  readonly reactor: Reactor;
+  readonly pool: BufferPool;
+  /** The guest's stack, furnished with what it shall see. */
+  readonly stack: Stack;
+  readonly nic: Nic | undefined;
+  readonly child: number;
+  log(level: "debug" | "info" | "warn" | "error", text: string): void;
+  fail(message: string, status: number): void;
+}
+
+/** A supervised guest. */
+export interface SocketsAttachment {
+  pollAt(): Instant;
+  poll(now: Instant): void;
+  /** Lets the program start. */
+  go(): void;
+  /** Ends supervision: calls of who is left fail with ENOSYS. */
+  close(): void;
+}
+
+/**
+ * Has the stage made ready; its filter is taken over when it starts.
+ *
+ * @throws {Error} with the stage's own words if it cannot
+ */
+export function attachSockets(context: SocketsAttachContext): SocketsAttachment {
+  const { config, reactor, pool, stack, nic, log, child } = context;
+  if (config.stage === undefined) {
+    throw new RangeError("Cannot trap socket calls: there is no stage to do it");
+  }
+  const supervisor = new Supervisor({
+    stack,
+    nic,
+    reactor,
+    pool,
+    counters: stack.counters,
+    log,
+    child,
+    unix: { hostUds: config.hostUds, ownNetwork: config.ownNetwork },
+    onGone: () => log("debug", "the last process whose socket calls are trapped is gone"),
+  });
+  const stage = new Stage(
+    reactor,
+    config.stage,
+    log,
+    (message, status) => context.fail(message, status),
+    (listener, pid) => supervisor.listen(fetchListener(listener, pid)),
+  );
+  stage.prepare(config.stageConfig ?? "{}");
+  return {
+    pollAt: () => supervisor.pollAt(),
+    poll: (now) => supervisor.poll(now),
+    go: () => stage.go(),
+    close: () => {
+      stage.close();
+      supervisor.close();
+    },
+  };
+}
+
+/** Descriptor `fd` of process `pid`, which cannot send it: its `sendmsg` is trapped already. */
+function fetchListener(fd: number, pid: number): number {
+  const pidfd = check(pidfd_open(pid), "watch the guest");
+  try {
+    return check(pidfd_getfd(pidfd, fd), "take over the guest's system calls (pidfd_getfd)");
+  } finally {
+    close(pidfd);
+  }
+}

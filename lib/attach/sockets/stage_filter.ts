@@ -1,0 +1,41 @@
+/**
+ * The stage's part: installs the filter, and waits until somebody answers what it traps.
+ *
+ * From the filter on, `sendmsg` and `recvmsg` of this very process would wait for a supervisor that does not listen yet;
+ * so the last words go by `write` and `read`. For the same reason the listener cannot be sent: the engine fetches it.
+ *
+ * @module
+ */
+
+import { Errno, SystemError } from "../../host/errno.ts";
+import { NativeMemory } from "../../host/memory.ts";
+import { installFilter } from "../../host/seccomp.ts";
+import { close, exitNow, getpid, read, write } from "../../host/sys.ts";
+import { assembleFilter } from "./filter.ts";
+
+/**
+ * Installs the filter for this thread, the one that becomes the program, and returns when it is supervised.
+ *
+ * @param socket our end of the socketpair with the engine
+ * @throws {SystemError} when the kernel refuses: no seccomp, or somebody's listener is there already
+ */
+export function trapSockets(socket: number): void {
+  const filter = assembleFilter();
+  let listener: number;
+  try {
+    listener = installFilter(filter.address);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.errno !== Errno.EBUSY) throw error;
+    throw new Error(
+      "Cannot answer the program's socket calls: a seccomp supervisor watches us already (use --attach=tap)",
+      { cause: error },
+    );
+  }
+  const text = new TextEncoder().encode(JSON.stringify({ listener, pid: getpid() }));
+  const memory = new NativeMemory(256);
+  memory.bytes.set(text);
+  write(socket, memory.address, text.length);
+  // End of file: the engine is gone, and nobody would answer.
+  if (read(socket, memory.address, 256) <= 0) exitNow(125);
+  close(listener);
+}

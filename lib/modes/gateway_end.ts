@@ -1,0 +1,99 @@
+/**
+ * The gateway's end of the guest's wire: an interface of a stack, and the uplink behind it.
+ *
+ * The interface is promiscuous (whatever the guest sends to anywhere is ours to answer) and spoofing (we answer as
+ * whoever it was sent to): what gVisor calls a gateway.
+ *
+ * @module
+ */
+
+import type { LinkCapabilities } from "../stack/link/link.ts";
+import type { Nic } from "../stack/nic.ts";
+import { createQdisc, type Qdisc } from "../stack/qdisc/qdisc.ts";
+import type { Stack } from "../stack/stack.ts";
+import { IpAddress } from "../stack/wire/address.ts";
+import { MacAddress } from "../stack/wire/ethernet.ts";
+import type { Publish } from "../uplink/gateway/config.ts";
+import { Gateway } from "../uplink/gateway/gateway.ts";
+import type { ModeContext, ModeSession, PublishText } from "./mode.ts";
+
+/** The gateway's hardware address: locally administered, and the same in every sandbox, as nobody else is on the wire. */
+const GATEWAY_MAC = "5a:94:ef:e4:0c:dd";
+
+/** An address that the configuration has validated already. */
+export function address(text: string): IpAddress {
+  const parsed = IpAddress.parse(text);
+  if (parsed === undefined) throw new RangeError(`Cannot use address "${text}": it is not an IP address`);
+  return parsed;
+}
+
+function publishOf(text: PublishText): Publish {
+  const { protocol, hostPort, guestPort, hostAddress } = text;
+  const base = { protocol, hostPort, guestPort };
+  return hostAddress === undefined ? base : { ...base, hostAddress: address(hostAddress) };
+}
+
+/** The queueing discipline that the configuration asks for. */
+export function configuredQdisc(context: ModeContext, capabilities: LinkCapabilities): Qdisc {
+  const { qdisc, mtu } = context.config;
+  return createQdisc({ ...qdisc, mtu, gsoMaxSize: capabilities.gsoMaxSize });
+}
+
+/** Adds the gateway's interface to `stack`. */
+export function addGatewayNic(
+  { config }: ModeContext,
+  stack: Stack,
+  capabilities: LinkCapabilities,
+  qdisc: Qdisc | undefined,
+): Nic {
+  const nic = stack.addNic({
+    name: "eth0",
+    mac: MacAddress.parse(GATEWAY_MAC)!,
+    mtu: config.mtu,
+    capabilities,
+    ...(qdisc === undefined ? {} : { qdisc }),
+    promiscuous: true,
+    spoofing: true,
+    learnNeighbours: true,
+  });
+  nic.addAddress(address(config.gateway), config.address.prefixLength);
+  nic.addAddress(address(config.gateway6), config.address6.prefixLength);
+  if (config.dns !== config.gateway) nic.addAddress(address(config.dns), config.address.prefixLength);
+  return nic;
+}
+
+/** The uplink, started. Throws for a port that cannot be published. */
+export function startGateway({ config, reactor, pool, log }: ModeContext, stack: Stack, nic: Nic): Gateway {
+  const gateway = new Gateway({
+    stack,
+    nic,
+    reactor,
+    pool,
+    log,
+    config: {
+      gateway4: address(config.gateway),
+      gateway6: address(config.gateway6),
+      dns4: address(config.dns),
+      guest4: address(config.address.address),
+      guest6: address(config.address6.address),
+      resolvers: config.resolvers.map(({ address: text, port }) => ({ address: address(text), port })),
+      hostLoopback: config.hostLoopback,
+      publish: config.publish.map(publishOf),
+    },
+  });
+  gateway.start();
+  return gateway;
+}
+
+/** What every session with a gateway answers alike. */
+export function gatewayAnswers(
+  gateway: Gateway,
+): Pick<ModeSession, "flows" | "forwards" | "counters" | "publish" | "unpublish"> {
+  return {
+    flows: () => gateway.flows(),
+    forwards: () => gateway.forwards(),
+    counters: () => gateway.counters(),
+    publish: (forward) => gateway.publish(publishOf(forward)),
+    unpublish: (forward) => gateway.unpublish(publishOf(forward)),
+  };
+}
