@@ -26,29 +26,30 @@ export async function superviseSession(
   const signals = launched.isProgram
     ? forwardSignals(launched.child, () => programOf(launched))
     : stopOnSignals(engine);
-  let api: { close(): void } | undefined;
+  let started = launched.child;
+  const serving = import("./serve_api.ts").then(({ serveApi }) => serveApi(context, launched, engine));
+  // Either may fail first; the other must not then be an unhandled rejection.
+  const served = serving.catch(() => undefined);
   try {
-    const serving = settings.api.kind === "off"
-      ? Promise.resolve(undefined)
-      : import("./serve_api.ts").then(({ serveApi }) => serveApi(context, launched, engine));
-    // Either may fail first; the other must not then be an unhandled rejection.
-    serving.catch(() => {});
     await engine.ready;
-    api = await serving;
+    await serving;
     await engine.ask("go");
     // The stage of an attachment has done its work and ends; nobody else reaps it.
-    if (!launched.isProgram) waitStatus(launched.child);
+    if (!launched.isProgram) {
+      waitStatus(started);
+      started = 0;
+    }
     if (readyFd !== undefined) writeByte(readyFd);
     const { status, message } = await engine.over;
     if (message !== undefined) throw new Failure(message, undefined, status);
     return status;
   } catch (error) {
-    killChild(launched.child);
+    killChild(started);
     if (error instanceof Failure) throw error;
     throw new Failure(error instanceof Error ? error.message : String(error));
   } finally {
     signals.close();
-    api?.close();
+    (await served)?.close();
     engine.dispose();
     log.close();
   }
