@@ -405,6 +405,15 @@ export class Stack {
     } else if (protocol === 17 && packet.length >= 4) {
       const [from, to] = [view.getUint16(start), view.getUint16(start + 2)];
       this.udp.error("host-unreachable", source, from, destination, to, 0, nic, now);
+    } else if (isEchoRequest(quoted, packet)) {
+      const { view, start } = packet;
+      this.echo.failed(
+        "host-unreachable",
+        destination,
+        view.getUint16(start + 4),
+        view.getUint16(start + 6),
+        now,
+      );
     }
   }
 
@@ -425,6 +434,13 @@ export class Stack {
   #spoofingNic(destination: IpAddress): Nic | undefined {
     return this.#nics.find((nic) => nic.spoofing && nic.onLink(destination));
   }
+}
+
+/** Whether a packet, at its transport header, is a question that we asked. */
+function isEchoRequest(ip: IpHeader, packet: PacketBuffer): boolean {
+  if (packet.length < 8) return false;
+  const type = packet.view.getUint8(packet.start);
+  return ip.family === 4 ? ip.protocol === 1 && type === 8 : ip.protocol === 58 && type === 128;
 }
 
 export type { NoPath };

@@ -7,7 +7,7 @@
 import type { PacketBuffer } from "../buffer/packet.ts";
 import type { BufferPool } from "../buffer/pool.ts";
 import type { Counters } from "../counters.ts";
-import type { IcmpErrorKind } from "../ip/icmp_kind.ts";
+import type { IcmpErrorKind, IcmpReport } from "../ip/icmp_kind.ts";
 import type { Delivery } from "../ip/input.ts";
 import { DEFAULT_HOP_LIMIT, type IpOutput } from "../ip/output.ts";
 import type { NoPath, PathResolver } from "../ip/path.ts";
@@ -68,6 +68,8 @@ export interface EchoObserver {
     destination: IpAddress,
     sequence: number,
     now: Instant,
+    /** The message itself; absent when it was this stack that gave up. */
+    report?: IcmpReport,
   ): void;
 }
 
@@ -236,9 +238,10 @@ export class Echo {
     identifier: number,
     sequence: number,
     now: Instant,
+    report?: IcmpReport,
   ): boolean {
     const endpoint = this.#endpoints.get(identifier);
-    endpoint?.observer?.onEchoError?.(endpoint, kind, destination, sequence, now);
+    endpoint?.observer?.onEchoError?.(endpoint, kind, destination, sequence, now, report);
     return endpoint !== undefined;
   }
 

@@ -10,7 +10,7 @@
 import type { PacketBuffer } from "../buffer/packet.ts";
 import { Checksum } from "../buffer/packet.ts";
 import type { Counters } from "../counters.ts";
-import { fromIcmpv4, fromIcmpv6, type IcmpErrorKind } from "../ip/icmp_kind.ts";
+import { fromIcmpv4, fromIcmpv6, type IcmpErrorKind, type IcmpReport } from "../ip/icmp_kind.ts";
 import type { Delivery } from "../ip/input.ts";
 import type { Ndp } from "../ip/ndp.ts";
 import type { PathMtuCache } from "../ip/path_mtu.ts";
@@ -59,6 +59,7 @@ export class IcmpInput {
 
   #inputV4(nic: Nic, packet: PacketBuffer, ip: IpHeader, delivery: Delivery, now: Instant): void {
     const { counters, echo } = this.#context;
+    const at = packet.start;
     const repr = parseIcmpv4(packet, packet.checksum === Checksum.unknown);
     if (typeof repr === "string") {
       counters.bump(`icmp.${repr}`);
@@ -77,7 +78,7 @@ export class IcmpInput {
     }
     const kind = fromIcmpv4(repr);
     const mtu = repr.kind === "destination-unreachable" ? repr.mtu : 0;
-    if (kind !== undefined && delivery !== "group") this.#error(kind, mtu, nic, packet, now);
+    if (kind !== undefined && delivery !== "group") this.#error(kind, mtu, nic, packet, ip, at, now);
   }
 
   #inputV6(
@@ -94,6 +95,7 @@ export class IcmpInput {
       return;
     }
     if (isNdp(packet)) return ndp.input(nic, packet, ip, ethernet?.source, now);
+    const at = packet.start;
     const repr = parseIcmpv6(packet);
     if (typeof repr === "string") {
       counters.bump(`icmpv6.${repr}`);
@@ -108,10 +110,19 @@ export class IcmpInput {
     }
     const kind = fromIcmpv6(repr);
     const mtu = repr.kind === "packet-too-big" ? repr.mtu : 0;
-    if (kind !== undefined && delivery !== "group") this.#error(kind, mtu, nic, packet, now);
+    if (kind !== undefined && delivery !== "group") this.#error(kind, mtu, nic, packet, ip, at, now);
   }
 
-  #error(kind: IcmpErrorKind, mtu: number, nic: Nic, packet: PacketBuffer, now: Instant): void {
+  /** @param at index of the message's type; the cursor of `packet` is behind its header */
+  #error(
+    kind: IcmpErrorKind,
+    mtu: number,
+    nic: Nic,
+    packet: PacketBuffer,
+    { source: reporter }: IpHeader,
+    at: number,
+    now: Instant,
+  ): void {
     const { counters, echo, udp, tcp } = this.#context;
     const quote = this.#quote;
     const reason = parseQuote(packet, quote);
@@ -120,6 +131,8 @@ export class IcmpInput {
       return;
     }
     counters.bump("icmp.errors-received");
+    const type = packet.view.getUint8(at), code = packet.view.getUint8(at + 1);
+    const report: IcmpReport = { source: reporter, type, code, quoted: packet };
     const { ip, sourcePort, destinationPort } = quote;
     const { source, destination } = ip;
     let known = false;
@@ -137,11 +150,11 @@ export class IcmpInput {
         known = udp.demux.lookup(source, sourcePort, destination, destinationPort, nic, false) !== undefined;
         if (!known) break;
         if (kind === "packet-too-big") mtu = this.#tooBig(mtu, quote, nic, now);
-        udp.error(kind, source, sourcePort, destination, destinationPort, mtu, nic, now);
+        udp.error(kind, source, sourcePort, destination, destinationPort, mtu, nic, now, report);
         break;
       case IpProtocol.icmp:
       case IpProtocol.icmpv6:
-        known = echo.failed(kind, destination, sourcePort, destinationPort, now);
+        known = echo.failed(kind, destination, sourcePort, destinationPort, now, report);
         if (known && kind === "packet-too-big") this.#tooBig(mtu, quote, nic, now);
         break;
     }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { PacketBuffer } from "../buffer/packet.ts";
+import type { IpAddress } from "../wire/address.ts";
 import { type Icmpv4Repr, Icmpv4Unreachable } from "../wire/icmpv4.ts";
 import { type Icmpv6Repr, Icmpv6Unreachable } from "../wire/icmpv6.ts";
 
@@ -19,6 +21,16 @@ export type IcmpErrorKind =
   | "time-exceeded"
   | "reassembly-time-exceeded"
   | "parameter-problem";
+
+/** A received error in full, for who shows it to programs (`IP_RECVERR`). Scratch: valid during the call. */
+export interface IcmpReport {
+  /** Who sent it. */
+  readonly source: IpAddress;
+  readonly type: number;
+  readonly code: number;
+  /** What it quotes, cursor at the transport header of the packet that it is about. */
+  readonly quoted: PacketBuffer;
+}
 
 /** The error as an ICMP message. `value` is an MTU or a pointer, `code` that of a parameter problem. */
 export function toIcmpv4(kind: IcmpErrorKind, value: number, code: number): Icmpv4Repr {

@@ -6,7 +6,7 @@
 
 import type { PacketBuffer } from "../buffer/packet.ts";
 import type { SocketFacts } from "../facts.ts";
-import type { IcmpErrorKind } from "../ip/icmp_kind.ts";
+import type { IcmpErrorKind, IcmpReport } from "../ip/icmp_kind.ts";
 import type { IpPath, NoPath } from "../ip/path.ts";
 import type { OutputError } from "../ip/output.ts";
 import { DEFAULT_HOP_LIMIT } from "../ip/output.ts";
@@ -38,6 +38,8 @@ export interface UdpObserver {
     now: Instant,
     /** MTU of `packet-too-big`; else 0. */
     mtu: number,
+    /** The message itself; absent when it was this stack that gave up. */
+    report?: IcmpReport,
   ): void;
 }
 
@@ -53,6 +55,8 @@ export interface UdpBindRequest {
   /** Only this interface; needed to bind an address that is not ours. */
   readonly nic?: Nic;
   readonly observer: UdpObserver;
+  /** Others may be bound to the same: who binds decides (SO_REUSEADDR). The latest hears what only one may hear. */
+  readonly share?: boolean;
 }
 
 /** Why a datagram was not sent. */
@@ -60,7 +64,13 @@ export type UdpSendError = OutputError | NoPath | "not-connected" | "closed";
 
 /** What an endpoint needs from the table that made it. */
 export interface UdpContext {
-  resolve(endpoint: UdpEndpoint, destination: IpAddress, now: Instant): IpPath | NoPath;
+  resolve(
+    endpoint: UdpEndpoint,
+    destination: IpAddress,
+    now: Instant,
+    source?: IpAddress,
+    nic?: Nic,
+  ): IpPath | NoPath;
   output(
     endpoint: UdpEndpoint,
     path: IpPath,
@@ -143,19 +153,30 @@ export class UdpEndpoint {
   /**
    * Sends a datagram. Takes ownership of `payload`, which needs `HEADROOM` in front, whatever it returns.
    *
+   * @param source another address of ours to send from (IP_PKTINFO)
+   * @param nic the only interface to use, for this datagram
    * @returns true when it is on its way; {@linkcode sendError} tells why it is not
    */
-  send(payload: PacketBuffer, now: Instant, remoteAddress?: IpAddress, remotePort?: number): boolean {
+  send(
+    payload: PacketBuffer,
+    now: Instant,
+    remoteAddress?: IpAddress,
+    remotePort?: number,
+    source?: IpAddress,
+    nic?: Nic,
+  ): boolean {
     const destination = remoteAddress ?? this.remoteAddress;
     const port = remotePort ?? this.remotePort;
     if (this.closed) return this.#refuse(payload, "closed");
     if (destination === undefined || port === 0) return this.#refuse(payload, "not-connected");
-    let path = this.#path;
+    const special = source !== undefined || nic !== undefined;
+    let path = special ? undefined : this.#path;
     if (path === undefined || !path.destination.equals(destination)) {
-      const fresh = this.#context.resolve(this, destination, now);
+      const fresh = this.#context.resolve(this, destination, now, source, nic);
       if (typeof fresh === "string") return this.#refuse(payload, fresh);
       // One path is remembered: a relay that answers many peers in turn resolves for each.
-      path = this.#path = fresh;
+      path = fresh;
+      if (!special) this.#path = fresh;
     }
     this.sendError = this.#context.output(this, path, payload, port, now);
     if (this.sendError !== undefined) return false;

@@ -7,7 +7,7 @@
 import type { PacketBuffer } from "../buffer/packet.ts";
 import type { BufferPool } from "../buffer/pool.ts";
 import type { Counter, Counters } from "../counters.ts";
-import type { IcmpErrorKind } from "../ip/icmp_kind.ts";
+import type { IcmpErrorKind, IcmpReport } from "../ip/icmp_kind.ts";
 import type { Delivery } from "../ip/input.ts";
 import type { IpOutput } from "../ip/output.ts";
 import type { IpPath, NoPath, PathResolver } from "../ip/path.ts";
@@ -100,7 +100,9 @@ export class Udp implements UdpContext {
     const named = localAddress === undefined || localAddress.isUnspecified() ? undefined : localAddress;
     const localPort = request.localPort || this.#ephemeral(named, remoteAddress, remotePort, nic);
     if (localPort === undefined) return "no-ports";
-    if (this.demux.taken(named, localPort, remoteAddress, remotePort, nic)) return "address-in-use";
+    if (request.share !== true && this.demux.taken(named, localPort, remoteAddress, remotePort, nic)) {
+      return "address-in-use";
+    }
     const endpoint = new UdpEndpoint({ ...request, ...(localAddress && { localAddress }), localPort }, this);
     this.demux.add(endpoint);
     return endpoint;
@@ -147,21 +149,30 @@ export class Udp implements UdpContext {
     mtu: number,
     nic: Nic,
     now: Instant,
+    report?: IcmpReport,
   ): boolean {
     const endpoint = this.demux.lookup(local, localPort, remote, remotePort, nic, false);
     if (endpoint === undefined) return false;
-    endpoint.observer?.onUdpError?.(endpoint, kind, remote, remotePort, now, mtu);
+    endpoint.observer?.onUdpError?.(endpoint, kind, remote, remotePort, now, mtu, report);
     return true;
   }
 
-  resolve(endpoint: UdpEndpoint, destination: IpAddress, now: Instant): IpPath | NoPath {
+  resolve(
+    endpoint: UdpEndpoint,
+    destination: IpAddress,
+    now: Instant,
+    from?: IpAddress,
+    nic: Nic | undefined = endpoint.nic,
+  ): IpPath | NoPath {
     // A kept path keeps its destination: copy what may be a header's scratch.
     const { localAddress } = endpoint;
     // Nobody sends from the group that it listens to.
-    const source = localAddress?.isMulticast() === true || localAddress?.isLimitedBroadcast() === true
+    const source = from !== undefined
+      ? from
+      : localAddress?.isMulticast() === true || localAddress?.isLimitedBroadcast() === true
       ? undefined
       : localAddress;
-    return this.#surroundings.paths.resolve(destination.clone(), now, source, endpoint.nic);
+    return this.#surroundings.paths.resolve(destination.clone(), now, source, nic);
   }
 
   output(
