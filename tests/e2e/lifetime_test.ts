@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { chownSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import process from "node:process";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { printed, run, type RunOptions, type Scope, start, userId, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
@@ -85,6 +86,18 @@ for (const user of [undefined, "tester"]) {
       scope.defer(() => void process.kill(pid, "SIGKILL"));
       ok(alive(pid));
       strictEqual(result.stderr, "");
+      deepStrictEqual(readdirSync(directory), []);
+    }));
+
+  test(`nothing is left of a start that fails (${who})`, MACHINE, () =>
+    withScope(async (scope) => {
+      const { directory, options } = ownRuntime(scope, user);
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      scope.defer(() => void server.close());
+      const publish = `127.0.0.1:${(server.address() as { port: number }).port}:80`;
+      const result = await run([scope.binary(), "-p", publish, "do", "--", "true"], options);
+      strictEqual(result.status, 125, result.stderr);
       deepStrictEqual(readdirSync(directory), []);
     }));
 
