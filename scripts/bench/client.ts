@@ -12,7 +12,6 @@ import { AF, IPPROTO, SOCK, SOL, TCP } from "../../lib/host/constants.ts";
 import { check } from "../../lib/host/errno.ts";
 import { connectTo, setOption } from "../../lib/host/inet.ts";
 import { NativeMemory } from "../../lib/host/memory.ts";
-import { setNoFileLimit } from "../../lib/host/process.ts";
 import { close, read, socket, write } from "../../lib/host/sys.ts";
 import { IpAddress } from "../../lib/stack/wire/address.ts";
 
@@ -67,7 +66,6 @@ switch (mode) {
     });
     break;
   case "idle": {
-    setNoFileLimit([65_536, 65_536]);
     for (let i = 0; i < Number(amount); i++) dial();
     console.log("ready");
     while (read(0, byte.address, 1) > 0);

@@ -11,13 +11,11 @@ import { AF, IPPROTO, SOCK, SOL, TCP } from "../../lib/host/constants.ts";
 import { check } from "../../lib/host/errno.ts";
 import { bindTo, localAddress, setOption } from "../../lib/host/inet.ts";
 import { NativeMemory } from "../../lib/host/memory.ts";
-import { setNoFileLimit } from "../../lib/host/process.ts";
 import { SocketAddress } from "../../lib/host/structs.ts";
 import { accept4, close, listen, read, socket, write } from "../../lib/host/sys.ts";
 import { IpAddress } from "../../lib/stack/wire/address.ts";
 
 const hold = process.argv[2] === "hold";
-if (hold) setNoFileLimit([65_536, 65_536]);
 const byte = new NativeMemory(8);
 const listener = check(socket(AF.INET, SOCK.STREAM | SOCK.CLOEXEC, IPPROTO.TCP), "open a socket");
 check(bindTo(listener, IpAddress.v4(0x7f000001), 0), "bind");

@@ -20,8 +20,12 @@ export type Numbers = Record<string, number>;
 /** One kind of measurement. */
 export type Workload = (peer: Peer, effort: Effort) => Promise<Numbers>;
 
-const IPERF_PORT = 15_301;
+/** A port of its own for every iperf3 server: the one before may not have let go yet. */
+let iperfPort = 15_300;
 const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** A second that does not count. Not for UDP: iperf3 would count what was lost in it all the same. */
+const WARM_UP = ["-O", "1"];
 
 interface IperfSum {
   readonly bits_per_second: number;
@@ -31,24 +35,21 @@ interface IperfSum {
   readonly lost_packets?: number;
 }
 
+function iperfServer(): [server: ReturnType<typeof start>, port: string] {
+  const port = String(++iperfPort);
+  return [
+    start(["iperf3", "-s", "-B", "127.0.0.1", "-p", port, "--forceflush"], ["ignore", "pipe", "ignore"]),
+    port,
+  ];
+}
+
 /** One iperf3 client behind `peer`, one server in front of it, both gone afterwards. */
 async function iperf(peer: Peer, seconds: number, flags: readonly string[]): Promise<IperfSum> {
-  const server = start(["iperf3", "-s", "-B", "127.0.0.1", "-p", String(IPERF_PORT), "--forceflush"]);
+  const [server, port] = iperfServer();
   try {
     await line(server, "listening");
-    const client = [
-      "iperf3",
-      "-J",
-      "-c",
-      peer.host,
-      "-p",
-      String(IPERF_PORT),
-      "-O",
-      "1",
-      "-t",
-      String(seconds),
-    ];
-    const report = JSON.parse(await output(peer.command([...client, ...flags]), seconds + 15));
+    const client = ["iperf3", "-J", "-c", peer.host, "-p", port, "-t", String(seconds), ...flags];
+    const report = JSON.parse(await output(peer.command(client), seconds + 15));
     // TCP: what the receiver has got. UDP: one sum, which is the receiver's but for its byte count.
     return report.end.sum_received ?? report.end.sum;
   } finally {
@@ -57,8 +58,8 @@ async function iperf(peer: Peer, seconds: number, flags: readonly string[]): Pro
 }
 
 async function stream(peer: Peer, { seconds }: Effort): Promise<Numbers> {
-  const out = await iperf(peer, seconds, []);
-  const back = await iperf(peer, seconds, ["-R"]);
+  const out = await iperf(peer, seconds, WARM_UP);
+  const back = await iperf(peer, seconds, [...WARM_UP, "-R"]);
   return { "stream-out": out.bits_per_second / 1e9, "stream-in": back.bits_per_second / 1e9 };
 }
 
@@ -118,8 +119,8 @@ function resident(pid: number): number {
 
 /** Idle, after gigabytes both ways, and per connection that does nothing. */
 async function memory(peer: Peer, { gigabytes }: Effort): Promise<Numbers> {
-  const server = start(["iperf3", "-s", "-B", "127.0.0.1", "-p", String(IPERF_PORT), "--forceflush"]);
-  const half = `iperf3 -c ${peer.host} -p ${IPERF_PORT} -n ${gigabytes / 2}G`;
+  const [server, port] = iperfServer();
+  const half = `iperf3 -c ${peer.host} -p ${port} -n ${gigabytes / 2}G`;
   const steps = `echo ready; read _; ${half}; ${half} -R; echo done; read _`;
   const guest = start(peer.command(["sh", "-c", steps]));
   try {
