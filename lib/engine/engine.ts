@@ -24,6 +24,7 @@ import { BufferPool } from "../stack/buffer/pool.ts";
 import { Stack } from "../stack/stack.ts";
 import { earlier, type Instant, NEVER } from "../stack/time.ts";
 import type { EngineConfig } from "./config.ts";
+import { Drain } from "./drain.ts";
 import type { EngineMessage } from "./messages.ts";
 import { RequestPort } from "./requests.ts";
 
@@ -38,6 +39,8 @@ export class Engine {
   readonly stack: Stack;
   readonly #session: ModeSession;
   readonly #child: ChildExit | undefined;
+  /** Once the child has ended. */
+  #drain: Drain | undefined;
   readonly #began: number;
 
   /** Sets everything up. Throws an `Error` with a clear message if the mode cannot start. */
@@ -60,18 +63,29 @@ export class Engine {
     });
     new RequestPort(this.reactor, config.requests, (request) => this.answer(request), post);
     if (config.child !== 0) {
-      this.#child = childExit(this.reactor, config.child, (status) => this.#post({ type: "exited", status }));
+      this.#child = childExit(this.reactor, config.child, (status) => {
+        this.#drain = new Drain(status, this.reactor.now() as Instant);
+      });
     }
   }
 
   /** The loop. Drains until {@linkcode stop}. */
   run(): void {
     this.reactor.run({
-      beforeWait: () => earlier(this.stack.pollAt(), this.#session.pollAt()),
-      afterTurn: () => this.settle(this.reactor.now() as Instant),
+      beforeWait: () => {
+        const at = earlier(this.stack.pollAt(), this.#session.pollAt());
+        return this.#drain === undefined ? at : earlier(at, this.#drain.pollAt());
+      },
+      afterTurn: () => {
+        const now = this.reactor.now() as Instant;
+        this.settle(now);
+        if (this.#drain?.over(this.#session.unfinished(), now) === true) this.reactor.stop();
+      },
     });
     this.#session.stop();
     this.#child?.close();
+    // Only now: who hears it ends the process, and what has not been closed then would end like something whole.
+    if (this.#drain !== undefined) this.#post({ type: "exited", status: this.#drain.status });
   }
 
   /** Timers, events, egress, until nothing is due or the rounds are used up. */

@@ -88,8 +88,9 @@ export function startGateway({ config, reactor, pool, log }: ModeContext, stack:
 /** What every session with a gateway answers alike. */
 export function gatewayAnswers(
   gateway: Gateway,
-): Pick<ModeSession, "flows" | "forwards" | "counters" | "publish" | "unpublish"> {
+): Pick<ModeSession, "unfinished" | "flows" | "forwards" | "counters" | "publish" | "unpublish"> {
   return {
+    unfinished: () => gateway.unfinished(),
     flows: () => gateway.flows(),
     forwards: () => gateway.forwards(),
     counters: () => gateway.counters(),

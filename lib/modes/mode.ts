@@ -87,6 +87,8 @@ export interface ModeSession {
   poll(now: Instant): void;
   /** Sends what the interfaces have; called at the end of every turn. */
   flush(now: Instant): void;
+  /** Connections on which the guest may have bytes on the way, and how many bytes it got out on those so far. */
+  unfinished(): { flows: number; bytes: number };
   /** Lets the program start: everything it could ask for is in place. */
   go(): void;
   flows(): readonly FlowFacts[];

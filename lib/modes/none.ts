@@ -23,6 +23,7 @@ export function startNone(context: ModeContext): ModeSession {
     pollAt: () => NEVER,
     poll: () => {},
     flush: () => {},
+    unfinished: () => ({ flows: 0, bytes: 0 }),
     go: () => stage?.go(),
     stop: () => stage?.close(),
   };
@@ -36,6 +37,7 @@ function startLoopback(context: ModeContext): ModeSession {
     pollAt: () => attachment.pollAt(),
     poll: (now) => attachment.poll(now),
     flush: () => {},
+    unfinished: () => ({ flows: 0, bytes: 0 }),
     go: () => attachment.go(),
     stop: () => attachment.close(),
   };

@@ -166,6 +166,11 @@ export class Gateway {
     this.#resolvers.replace(resolvers);
   }
 
+  /** TCP connections on which the guest may have bytes on the way to the host, and how many got there so far. */
+  unfinished(): { flows: number; bytes: number } {
+    return this.#relays.unfinished();
+  }
+
   /** Everything that is relayed at the moment. */
   flows(): FlowFacts[] {
     return this.#registry.facts(this.#now());

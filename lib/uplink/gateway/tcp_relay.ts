@@ -164,6 +164,27 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
     connection.setKeepAlive(true, now);
   }
 
+  /** Whether the guest has not ended its direction, and so may have bytes on the way. */
+  get unfinished(): boolean {
+    return this.#connection !== undefined && this.#open && !this.#guestFinished;
+  }
+
+  /** Bytes that the host's kernel has taken from the guest. */
+  get bytesOut(): number {
+    return this.#bytesOut;
+  }
+
+  /**
+   * Ends both sides because the gateway does. What the guest has ended stays delivered: a reset would discard it in the
+   * host's send buffer. Everything else is reset, as nobody may take it for whole.
+   */
+  leave(now: Instant): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#release(!this.#guestFinished);
+    connection.abort(now);
+  }
+
   /** Ends both sides at once, as if each had been reset. */
   abort(now: Instant): void {
     const connection = this.#connection;

@@ -101,9 +101,20 @@ export class TcpRelays {
     for (const relay of this.#relays) relay.guard(now);
   }
 
-  /** Resets every connection, on both sides. */
+  /** Connections on which the guest may have bytes on the way, and how many bytes it got out on those so far. */
+  unfinished(): { flows: number; bytes: number } {
+    const left = { flows: 0, bytes: 0 };
+    for (const relay of this.#relays) {
+      if (!relay.unfinished) continue;
+      left.flows++;
+      left.bytes += relay.bytesOut;
+    }
+    return left;
+  }
+
+  /** Ends every connection, on both sides. */
   stop(now: Instant): void {
-    for (const relay of [...this.#relays]) relay.abort(now);
+    for (const relay of [...this.#relays]) relay.leave(now);
     this.io.close();
   }
 }
