@@ -72,7 +72,7 @@ print('got', sum(map(len, iter(lambda: c.recv(65536), b''))), flush=True)`,
         const body =
           "assert b''.join(iter(lambda: c.recv(9), b'')) == b'hello'; c.sendall(b'x' * 3000000); c.close()";
         const at = await port(server);
-        const said = printed(server, /got \d+/);
+        const said = printed(server, /got \d+\n/);
         succeeded(await behind(scope, situation, client(family, at, body)));
         match(await said, /got 3000000/);
       }),
@@ -121,6 +121,30 @@ except ConnectionResetError: print('reset', flush=True)`,
         const result = await behind(scope, situation, client(family, at, body));
         strictEqual(result.status, 128 + 9, result.stderr);
         match(await said, /^(reset|end)/);
+      }),
+  );
+
+  test(
+    `what a program sends last arrives after its end (${situation.name})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        // More than the buffers between hold, so that most of it is still on the way when the program has gone; the server
+        // reads only when the other connection says that it has.
+        const server = serveOnce(
+          scope,
+          family,
+          `b, _ = s.accept(); b.settimeout(20); assert b.recv(1) == b''
+print('got', sum(map(len, iter(lambda: c.recv(65536), b''))), flush=True)`,
+        );
+        const at = await port(server);
+        const body = `b = socket.create_connection(('${family.gateway}', ${at}), 20)
+c.setblocking(False); c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+print(c.send(b'x' * 2000000), flush=True)
+import os; os._exit(0)`;
+        const said = printed(server, /got \d+\n/);
+        const { stdout } = succeeded(await behind(scope, situation, client(family, at, body)));
+        strictEqual(await said, `got ${stdout}`);
       }),
   );
 
