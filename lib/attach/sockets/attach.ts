@@ -7,6 +7,7 @@
 import { check } from "../../host/errno.ts";
 import type { Reactor } from "../../host/reactor.ts";
 import { close, pidfd_getfd, pidfd_open } from "../../host/sys.ts";
+import { openUnixDiag } from "../../host/unix_diag.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
@@ -53,7 +54,16 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
   if (config.stage === undefined) {
     throw new RangeError("Cannot trap socket calls: there is no stage to do it");
   }
-  const supervisor = new Supervisor({
+  let supervisor: Supervisor | undefined;
+  const stage = new Stage(
+    reactor,
+    config.stage,
+    log,
+    (message, status) => context.fail(message, status),
+    (listener, pid) => supervisor?.listen(fetchListener(listener, pid)),
+  );
+  const diag = stage.prepare(config.stageConfig ?? "{}") ?? ownDiag(log);
+  const answers = supervisor = new Supervisor({
     stack,
     nic,
     reactor,
@@ -61,26 +71,35 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
     counters: stack.counters,
     log,
     child,
-    unix: { hostUds: config.hostUds, ownNetwork: config.ownNetwork },
+    unix: {
+      hostUds: config.hostUds,
+      ownNetwork: config.ownNetwork,
+      ...(diag === undefined ? {} : { diag }),
+    },
     onGone: () => log("debug", "the last process whose socket calls are trapped is gone"),
   });
-  const stage = new Stage(
-    reactor,
-    config.stage,
-    log,
-    (message, status) => context.fail(message, status),
-    (listener, pid) => supervisor.listen(fetchListener(listener, pid)),
-  );
-  stage.prepare(config.stageConfig ?? "{}");
   return {
-    pollAt: () => supervisor.pollAt(),
-    poll: (now) => supervisor.poll(now),
+    pollAt: () => answers.pollAt(),
+    poll: (now) => answers.poll(now),
     go: () => stage.go(),
     close: () => {
       stage.close();
-      supervisor.close();
+      answers.close();
     },
   };
+}
+
+/** The table of our own namespace, for a guest that shares it. Without it, unix sockets of the guest are not reached. */
+function ownDiag(log: SocketsAttachContext["log"]): number | undefined {
+  try {
+    return openUnixDiag();
+  } catch (error) {
+    log(
+      "warn",
+      `the guest cannot connect unix sockets of its own: ${error instanceof Error ? error.message : error}`,
+    );
+    return undefined;
+  }
 }
 
 /** Descriptor `fd` of process `pid`, which cannot send it: its `sendmsg` is trapped already. */

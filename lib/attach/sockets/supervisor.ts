@@ -10,7 +10,7 @@
  * ```text
  *   socket()            ─▶ families.ts: first opener that takes it ─▶ openPair: table, epoll, descriptor into the guest
  *   others, on a number ─▶ inode of /proc/TID/fd/N ─▶ table ─┬▶ the socket's own method
- *                                                            └▶ not ours: unix_policy.ts
+ *                                                            └▶ not ours: unix/policy.ts
  * ```
  *
  * Calls that cannot be answered yet are held. Their threads may be interrupted by a signal and nobody tells us; we find
@@ -42,7 +42,7 @@ import { OPENERS } from "./families.ts";
 import type { Deadline, GuestSocket, SocketsContext, SupervisorFace } from "./guest_socket.ts";
 import { PairWatch } from "./pair_watch.ts";
 import { SocketTable } from "./socket_table.ts";
-import { UnixPolicy, type UnixPolicyOptions } from "./unix_policy.ts";
+import { UnixPolicy, type UnixPolicyOptions } from "./unix/policy.ts";
 
 /** Calls answered in one turn of the loop, before packets have their turn. */
 const CALLS_PER_TURN = 64;
@@ -141,6 +141,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     for (let item = this.#timers.popDue(now); item !== undefined; item = this.#timers.popDue(now)) {
       item.onDeadline(now);
     }
+    this.#unix.poll();
     if (now < this.#sweepAt) return;
     this.#searches = 0;
     this.#sweepAt = (now + SWEEP_INTERVAL) as Instant;

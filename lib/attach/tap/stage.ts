@@ -16,6 +16,7 @@ import { moveDescriptor, setCloseOnExec } from "../../host/inherited.ts";
 import { bindMount, mountEmpty } from "../../host/mount.ts";
 import { becomeProgram, dieWithParent, effectiveGroup, setNoFileLimit } from "../../host/process.ts";
 import { exitNow } from "../../host/sys.ts";
+import { openUnixDiag } from "../../host/unix_diag.ts";
 import { openTap } from "../../host/tun.ts";
 import { directoryExists, linkTarget, withTemporaryFile, writeText } from "../../host/files.ts";
 import { findInPath } from "../../host/runtime.ts";
@@ -75,8 +76,10 @@ function furnish(config: StageConfig): void {
   const { device, sockets } = config;
   if (sockets !== undefined) {
     // Nobody will ever use the kernel's network in there.
-    if (sockets.ownNamespaces) mounts(config);
-    return say({ ready: true });
+    if (!sockets.ownNamespaces) return say({ ready: true });
+    mounts(config);
+    // The engine asks with it which unix sockets are the guest's: those of this namespace.
+    return say({ ready: true }, openUnixDiag());
   }
   allowPing();
   const tap = device === undefined ? undefined : openTap(device.name);

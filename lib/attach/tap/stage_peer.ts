@@ -63,7 +63,7 @@ export class Stage {
   /**
    * Hands the stage its configuration and waits until everything is made; blocks, before the loop begins.
    *
-   * @returns the TAP's descriptor, or undefined if the configuration has no device
+   * @returns what the stage hands out: the TAP, or where to ask for the guest's unix sockets; undefined for nothing
    * @throws {Error} with the stage's own words
    */
   prepare(config: string): number | undefined {
@@ -89,8 +89,7 @@ export class Stage {
       const reply = JSON.parse(text) as StageReply;
       if ("failed" in reply) throw new Error(reply.failed);
       if ("warning" in reply) this.#log("warn", reply.warning);
-      else if ("tap" in reply) return descriptors[0];
-      else return undefined;
+      else return descriptors[0];
     }
   }
 

@@ -1,0 +1,215 @@
+/**
+ * Calls on sockets that are not ours: unix sockets, what the guest inherited, and descriptors that are none.
+ *
+ * Most go on to the kernel. What could reach a unix socket of the host does not, as long as `--host-uds` is `none` or
+ * `create`: a name given to `connect` or `sendto` is read once, looked up as the guest means it, and used only if the
+ * kernel's table of sockets says that a socket of the guest is behind it. The call is then carried out by us on a
+ * duplicate of the guest's descriptor, for the handle that was looked at: what the guest writes over the name meanwhile,
+ * or renames, changes nothing. (The peer therefore finds our process id in `SO_PEERCRED`, and the right user.)
+ *
+ * `bind` always works: a guest may make sockets. Sockets of the kernel's network that the guest has inherited may be read
+ * and written, for that is why they were given to it; they are neither bound nor connected.
+ *
+ * @module
+ */
+
+import { AF, F, MSG, SO, SOCK, SOL } from "../../../host/constants.ts";
+import { Errno } from "../../../host/errno.ts";
+import { getOption } from "../../../host/inet.ts";
+import { Msghdr, MSGHDR_SIZE } from "../../../host/structs.ts";
+import { SOCKET_CALLS } from "../../../host/socket_calls.ts";
+import { connect, fcntl, sendto } from "../../../host/sys.ts";
+import type { Instant } from "../../../stack/time.ts";
+import type { Call } from "../call.ts";
+import { INTERFACE_IOCTL } from "../families.ts";
+import type { SocketsContext } from "../guest_socket.ts";
+import { type Target, UnixTargets } from "./targets.ts";
+
+/** What the guest may do with unix sockets of the host. */
+export interface UnixPolicyOptions {
+  readonly hostUds: "none" | "open" | "create" | "all";
+  /** Whether the guest has a network namespace of its own: abstract names in it are its own then. */
+  readonly ownNetwork: boolean;
+  /** Where to ask for the guest's unix sockets, from {@linkcode openUnixDiag}; absent: nobody can be asked. */
+  readonly diag?: number;
+}
+
+const C = SOCKET_CALLS;
+const O_NONBLOCK = 0o4000;
+const SOCKADDR_UN = 110;
+/** Longest datagram we send for the guest; the scratch memory holds as much, and the kernel's default is 212992. */
+const MAX_DATAGRAM = 65_536;
+/** Calls that wait for room at a peer, and how often they are tried again. */
+const MAX_RETRIES = 1_024, RETRY_INTERVAL = 5_000;
+
+/** Decides about calls on sockets that are not in the table. */
+export class UnixPolicy {
+  readonly #context: SocketsContext;
+  readonly #targets: UnixTargets;
+  readonly #mayConnect: boolean;
+  readonly #retries = new Map<Call, number>();
+
+  constructor(options: UnixPolicyOptions, context: SocketsContext) {
+    this.#context = context;
+    this.#mayConnect = options.hostUds === "open" || options.hostUds === "all";
+    this.#targets = new UnixTargets(options.ownNetwork, options.diag);
+  }
+
+  /** @param inode as {@linkcode GuestFiles.socketInode} told it */
+  answer(call: Call, inode: number): void {
+    // A program that made itself unreadable: nothing can be done for it, and it is told so.
+    if (inode === -Errno.EACCES || inode === -Errno.EPERM) return void call.fail(Errno.EACCES);
+    // Never passed on: the number could mean another descriptor by the time the kernel looks.
+    if (inode === -Errno.ENOENT) return void call.fail(Errno.EBADF);
+    if (inode <= 0) return void call.fail(inode === 0 ? Errno.ENOTSOCK : Errno.EBADF);
+    switch (call.nr) {
+      case C.bind:
+        return this.#bind(call, inode);
+      case C.connect:
+        return this.#connect(call, inode);
+      case C.sendto:
+        return this.#sendTo(call, inode);
+      case C.sendmsg:
+      case C.sendmmsg:
+        return this.#sendMessage(call, inode);
+      case C.ioctl:
+        if (!(INTERFACE_IOCTL?.(this.#context, call) ?? false)) call.pass();
+        return;
+      default:
+        call.pass();
+    }
+  }
+
+  /** When {@linkcode poll} has something to do. */
+  pollAt(now: Instant): number {
+    return this.#retries.size === 0 ? Infinity : now + RETRY_INTERVAL;
+  }
+
+  /** Tries again what waits for room at a peer. */
+  poll(): void {
+    for (const [call, inode] of [...this.#retries]) this.answer(call, inode);
+  }
+
+  close(): void {
+    this.#targets.close();
+  }
+
+  #bind(call: Call, inode: number): void {
+    const family = this.#withBorrowed(call, (fd) => getOption(fd, SOL.SOCKET, SO.DOMAIN));
+    if (family === undefined) return;
+    if (family === AF.UNIX) this.#targets.created(inode);
+    else if (family === AF.INET || family === AF.INET6) return void call.fail(Errno.EACCES);
+    call.pass();
+  }
+
+  #connect(call: Call, inode: number): void {
+    if (this.#mayConnect) return void call.pass();
+    const target = this.#target(call, call.arg(1), call.int(2));
+    if (target === undefined) return;
+    const { blocking } = call;
+    const result = this.#withBorrowed(call, (fd) => {
+      if (getOption(fd, SOL.SOCKET, SO.DOMAIN) !== AF.UNIX) return -Errno.EACCES;
+      // A peer whose backlog is full would make us wait with everybody's packets.
+      const flags = fcntl(fd, F.GETFL, 0);
+      if (blocking) fcntl(fd, F.SETFL, flags | O_NONBLOCK);
+      const connected = connect(fd, target.address, target.length);
+      if (blocking) fcntl(fd, F.SETFL, flags);
+      return connected;
+    });
+    target.close();
+    this.#settle(call, inode, result, blocking);
+  }
+
+  #sendTo(call: Call, inode: number): void {
+    if (this.#mayConnect) return void call.pass();
+    this.#send(call, inode, call.arg(4), call.int(5), call.arg(1), call.arg(2), call.int(3));
+  }
+
+  /**
+   * Only a datagram socket looks at the name in a message. Of the others the message may go on: what it carries, such as
+   * descriptors, only the kernel can carry.
+   */
+  #sendMessage(call: Call, inode: number): void {
+    if (this.#mayConnect) return void call.pass();
+    const type = this.#withBorrowed(call, (fd) => getOption(fd, SOL.SOCKET, SO.TYPE));
+    if (type === undefined) return;
+    if (type !== SOCK.DGRAM) return void call.pass();
+    // One message of several: sendmmsg may say that it sent fewer than it was asked to.
+    const header = call.readBytes(call.arg(1), MSGHDR_SIZE);
+    if (header === undefined) return;
+    const { scratch } = call;
+    const name = scratch.getPointer(Msghdr.name), nameLength = scratch.view.getInt32(Msghdr.nameLength, true);
+    if (name === 0 || nameLength === 0) return void call.pass();
+    // A name and descriptors in one datagram: nobody does it, and half of it must not be done.
+    if (scratch.getPointer(Msghdr.controlLength) > 0) return void call.fail(Errno.EPERM);
+    const pieces = scratch.getPointer(Msghdr.iovLength), vector = scratch.getPointer(Msghdr.iov);
+    if (pieces !== 1) return void call.fail(Errno.EPERM);
+    if (call.readBytes(vector, 16) === undefined) return;
+    const data = scratch.getPointer(0), length = scratch.getPointer(8);
+    this.#send(call, inode, name, nameLength, data, length, call.int(call.nr === C.sendmmsg ? 3 : 2));
+  }
+
+  #send(
+    call: Call,
+    inode: number,
+    name: number,
+    nameLength: number,
+    data: number,
+    length: number,
+    flags: number,
+  ): void {
+    if (length > MAX_DATAGRAM) return void call.fail(Errno.EMSGSIZE);
+    const target = this.#target(call, name, nameLength);
+    if (target === undefined) return;
+    const blocking = (flags & MSG.DONTWAIT) === 0 && call.blocking;
+    if (call.readBytes(data, length) === undefined) return target.close();
+    const result = this.#withBorrowed(call, (fd) => {
+      if (getOption(fd, SOL.SOCKET, SO.DOMAIN) !== AF.UNIX) return -Errno.EACCES;
+      const quiet = MSG.DONTWAIT | MSG.NOSIGNAL;
+      return sendto(fd, call.scratch.address, length, flags | quiet, target.address, target.length);
+    });
+    target.close();
+    if (call.nr === C.sendmmsg && result !== undefined && result >= 0) {
+      if (call.writeInt(call.arg(1) + MSGHDR_SIZE, result)) call.reply(1);
+      return;
+    }
+    this.#settle(call, inode, result, blocking);
+  }
+
+  /** The address of the guest's own socket of that name; undefined: answered. */
+  #target(call: Call, address: number, length: number): Target | undefined {
+    if (length < 2 || length > SOCKADDR_UN) {
+      call.fail(Errno.EINVAL);
+      return undefined;
+    }
+    if (call.readBytes(address, length) === undefined) return undefined;
+    const target = this.#targets.find(call.tid, call.scratch, length);
+    if (typeof target !== "number") return target;
+    this.#context.counters.bump("sockets.unix-refused");
+    call.fail(-target);
+    return undefined;
+  }
+
+  /** Answers, or tries again later what would have to wait. */
+  #settle(call: Call, inode: number, result: number | undefined, blocking: boolean): void {
+    if (result === -Errno.EAGAIN && blocking && this.#retries.size < MAX_RETRIES) {
+      this.#retries.set(call, inode);
+      call.hold(() => this.#retries.delete(call));
+      return;
+    }
+    this.#retries.delete(call);
+    if (result !== undefined) call.reply(result);
+  }
+
+  /** Undefined: answered, the descriptor cannot be had. */
+  #withBorrowed(call: Call, use: (fd: number) => number): number | undefined {
+    const fd = call.borrow();
+    if (fd < 0) {
+      call.fail(fd === -Errno.EBADF ? Errno.EBADF : Errno.EACCES);
+      return undefined;
+    }
+    const result = use(fd);
+    call.giveBack(fd);
+    return result;
+  }
+}

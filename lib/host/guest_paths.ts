@@ -1,0 +1,57 @@
+/**
+ * Paths as another process means them: from its root, its working directory, its mounts.
+ *
+ * @module
+ */
+
+import { ARCH, O } from "./arch.ts";
+import { Errno } from "./errno.ts";
+import { cString, NativeMemory } from "./memory.ts";
+import { close, open, syscall } from "./sys.ts";
+import type { FileIdentity } from "./unix_diag.ts";
+
+const OPENAT2 = 437;
+const STATX = ARCH === "x86_64" ? 332 : 291;
+/** Absolute links lead to the guest's root, and no link leads into our /proc/self. */
+const RESOLVE_IN_ROOT = 0x10;
+const AT_EMPTY_PATH = 0x1000, STATX_BASIC = 0x7ff;
+const S_IFMT = 0o170000, S_IFSOCK = 0o140000;
+
+const how = new NativeMemory(24);
+const stat = new NativeMemory(256);
+const empty = cString("");
+
+/**
+ * A handle (`O_PATH`) on the file that `path` names for thread `thread`, last link followed; or −errno.
+ *
+ * @param path without NUL
+ */
+export function openGuestPath(thread: number, path: Uint8Array): number {
+  const absolute = path[0] === 0x2f;
+  const base = cString(`/proc/${thread}/${absolute ? "root" : "cwd"}`);
+  const directory = open(base.address, O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
+  if (directory < 0) return directory;
+  const name = new NativeMemory(path.length + 1);
+  name.bytes.set(path);
+  how.setPointer(0, O.PATH | O.CLOEXEC);
+  how.setPointer(8, 0);
+  how.setPointer(16, absolute ? RESOLVE_IN_ROOT : 0);
+  const result = syscall(OPENAT2, directory, name.address, how.address, 24, 0, 0);
+  close(directory);
+  // A race with a rename, which the kernel does not dare to resolve below a root: as if the name were not there.
+  return result === -Errno.EAGAIN ? -Errno.ENOENT : result;
+}
+
+/** Which file a handle stands for; undefined unless it is a socket's. */
+export function socketFile(handle: number): FileIdentity | undefined {
+  if (syscall(STATX, handle, empty.address, AT_EMPTY_PATH, STATX_BASIC, stat.address, 0) < 0) {
+    return undefined;
+  }
+  const { view } = stat;
+  if ((view.getUint16(28, true) & S_IFMT) !== S_IFSOCK) return undefined;
+  return {
+    inode: view.getUint32(32, true),
+    major: view.getUint32(136, true),
+    minor: view.getUint32(140, true),
+  };
+}
