@@ -36,10 +36,8 @@ export class Drain {
 
   /** Whether there is nothing to wait for any more. Call once per turn. */
   over(left: { readonly flows: number; readonly bytes: number }, now: Instant): boolean {
-    if (this.#turns > 0) {
-      this.#turns--;
-      return false;
-    }
+    // The last of these turns decides: another wait would sleep for STILL, though nothing is left.
+    if (this.#turns > 0 && --this.#turns > 0) return false;
     if (left.flows === 0) return true;
     if (left.flows !== this.#flows || left.bytes !== this.#bytes) {
       this.#flows = left.flows;
