@@ -5,6 +5,7 @@
  */
 
 import type { Call } from "./call.ts";
+import { openTcp } from "./tcp/open.ts";
 import type { SocketsContext } from "./guest_socket.ts";
 
 /** A `socket()` call, taken apart. */
@@ -29,7 +30,7 @@ export type Opener = (context: SocketsContext, call: Call, request: SocketReques
 export type InterfaceIoctl = (context: SocketsContext, call: Call) => boolean;
 
 /** Asked in order. */
-export const OPENERS: readonly Opener[] = [];
+export const OPENERS: readonly Opener[] = [openTcp];
 
 /** For sockets that are not ours. */
 export const INTERFACE_IOCTL: InterfaceIoctl | undefined = undefined;

@@ -52,7 +52,8 @@ export class TcpListener implements TcpAcceptor {
   readonly port: number;
   readonly observer: TcpListenerObserver;
   readonly options: TcpOptions;
-  readonly backlog: number;
+  /** May change while it listens. */
+  backlog: number;
   readonly #host: ListenerHost;
   readonly #halfOpen = new Set<TcpConnection>();
   readonly #queue: TcpConnection[] = [];
