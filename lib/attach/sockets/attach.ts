@@ -62,7 +62,7 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
     (message, status) => context.fail(message, status),
     (listener, pid) => supervisor?.listen(fetchListener(listener, pid)),
   );
-  const diag = stage.prepare(config.stageConfig ?? "{}") ?? ownDiag(log);
+  const diag = stage.prepare(config.stageConfig ?? "{}") ?? (config.ownNetwork ? undefined : ownDiag(log));
   const answers = supervisor = new Supervisor({
     stack,
     nic,

@@ -79,7 +79,7 @@ function furnish(config: StageConfig): void {
     if (!sockets.ownNamespaces) return say({ ready: true });
     mounts(config);
     // The engine asks with it which unix sockets are the guest's: those of this namespace.
-    return say({ ready: true }, openUnixDiag());
+    return say({ ready: true }, unixDiag());
   }
   allowPing();
   const tap = device === undefined ? undefined : openTap(device.name);
@@ -87,6 +87,16 @@ function furnish(config: StageConfig): void {
   mounts(config);
   if (tap === undefined) say({ ready: true });
   else say({ tap: true }, tap.fd);
+}
+
+function unixDiag(): number | undefined {
+  try {
+    return openUnixDiag();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    say({ warning: `unix sockets of the program cannot be told from the host's: ${error.message}` });
+    return undefined;
+  }
 }
 
 /** Unprivileged echo sockets (icmp(7)): a fresh network namespace allows them to nobody. */
