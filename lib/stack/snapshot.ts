@@ -17,6 +17,15 @@ export function snapshotOf(stack: Stack, now: Instant): StackFacts {
   const sockets: SocketFacts[] = [...stack.tcp.facts()];
   for (const endpoint of stack.udp.demux.all()) sockets.push(endpoint.facts());
   for (const endpoint of stack.raw.all()) sockets.push(endpoint.facts());
+  return {
+    ...networkOf(stack, now),
+    sockets,
+    counters: Object.fromEntries(Object.entries(stack.counters.all()).filter(([, value]) => value !== 0)),
+  };
+}
+
+/** The part that does not grow with the number of connections. */
+export function networkOf(stack: Stack, now: Instant): Pick<StackFacts, "nics" | "routes" | "neighbours"> {
   const neighbours: NeighbourFacts[] = [];
   for (const nic of stack.nics) {
     for (const entry of nic.neighbours.all()) neighbours.push(neighbourFacts(entry, nic, now));
@@ -25,8 +34,6 @@ export function snapshotOf(stack: Stack, now: Instant): StackFacts {
     nics: stack.nics.map(nicFacts),
     routes: stack.routes.all().map(routeFacts),
     neighbours,
-    sockets,
-    counters: Object.fromEntries(Object.entries(stack.counters.all()).filter(([, value]) => value !== 0)),
   };
 }
 

@@ -7,6 +7,9 @@
 import type { Call } from "./call.ts";
 import { openTcp } from "./tcp/open.ts";
 import type { SocketsContext } from "./guest_socket.ts";
+import { openUdp } from "./udp/open.ts";
+import { interfaceIoctl } from "./ioctl/interface.ts";
+import { openNetlink } from "./netlink/socket.ts";
 
 /** A `socket()` call, taken apart. */
 export interface SocketRequest {
@@ -30,7 +33,7 @@ export type Opener = (context: SocketsContext, call: Call, request: SocketReques
 export type InterfaceIoctl = (context: SocketsContext, call: Call) => boolean;
 
 /** Asked in order. */
-export const OPENERS: readonly Opener[] = [openTcp];
+export const OPENERS: readonly Opener[] = [openTcp, openUdp, openNetlink];
 
 /** For sockets that are not ours. */
-export const INTERFACE_IOCTL: InterfaceIoctl | undefined = undefined;
+export const INTERFACE_IOCTL: InterfaceIoctl | undefined = interfaceIoctl;

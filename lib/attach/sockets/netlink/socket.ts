@@ -1,0 +1,443 @@
+/**
+ * A netlink socket of the guest.
+ *
+ * Theory of operation
+ *
+ * The pair is one of sequenced packets. Requests come by a trapped call (`sendmsg`, `sendto` with an address) or through
+ * the pair (`write`, `send`); answers are put into the pair, where `read`, `recv` and `poll` find them. A trapped receive
+ * (`recvmsg`, `recvfrom` with an address) wants the sender's address as well: we borrow the guest's end for the moment
+ * and receive from it with the guest's own flags, so that peeking, truncation and the order of answers are the kernel's.
+ *
+ * A kernel answers before `send` returns. So do we in a trapped call. A request that went through the pair is read no later
+ * than the next trapped call on the socket; and a short `send` is trapped for the sake of musl, which asks by `send` and at
+ * once receives with MSG_DONTWAIT (see `filter.ts`).
+ *
+ * Nothing in the network changes while a guest runs, so groups may be joined and stay silent.
+ *
+ * @module
+ */
+
+import { AF, MSG, SCM, SO, SOCK, SOL } from "../../../host/constants.ts";
+import { Errno } from "../../../host/errno.ts";
+import { effectiveUser } from "../../../host/guest_owner.ts";
+import { NativeMemory } from "../../../host/memory.ts";
+import { EpollEvents } from "../../../host/reactor.ts";
+import { recv, send } from "../../../host/sys.ts";
+import { networkOf } from "../../../stack/snapshot.ts";
+import type { Instant } from "../../../stack/time.ts";
+import type { Call } from "../call.ts";
+import { GuestSocket, type SocketsContext } from "../guest_socket.ts";
+import { interfaceIoctl } from "../ioctl/interface.ts";
+import { ControlWriter } from "../message/control.ts";
+import { Message } from "../message/message.ts";
+import { answerGet, answerSet } from "../options/access.ts";
+import { type OptionOwner, OptionValues } from "../options/option.ts";
+import { diagSockets } from "./diag_sockets.ts";
+import { answerDiag } from "./inet_diag.ts";
+import { NETLINK, NETLINK_OPTION } from "./numbers.ts";
+import { getNetlinkOption, Groups, setNetlinkOption } from "./options.ts";
+import { answerDatagram } from "./protocol.ts";
+import type { ReplyWriter } from "./reply_writer.ts";
+import type { Asker, Request } from "./request.ts";
+import { answerRoute } from "./rtnetlink.ts";
+
+/** Bytes of `struct sockaddr_nl`. */
+const SOCKADDR_NL = 12;
+/** Longest request that is read, and longest answer: the kernel's buffers are of this order, too. */
+const BUFFER = 65_536;
+/** Bytes of answers that may wait because the guest does not read them; more are lost, as in a full kernel buffer. */
+const MAX_WAITING = 1_048_576;
+/** The same for all netlink sockets of a guest. */
+const MAX_WAITING_ALL = 16_777_216;
+/** Where automatic port ids begin when that of the process is taken; they go down from there (`netlink_autobind`). */
+const FIRST_ROVER = -4_097;
+
+const buffer = new NativeMemory(BUFFER);
+const name = new NativeMemory(SOCKADDR_NL);
+const scratch = new Message();
+const control = new ControlWriter();
+
+/** Bytes that wait, by guest. */
+const waiting = new WeakMap<SocketsContext, { bytes: number }>();
+
+/** A receive that waits for an answer. */
+interface Held {
+  readonly call: Call;
+  readonly message: Message;
+  /** `recvmmsg`: the length goes here. */
+  readonly lengthAt: number;
+}
+
+/** One netlink socket. */
+export class NetlinkSocket extends GuestSocket implements OptionOwner {
+  readonly values = new OptionValues();
+  readonly listening = false;
+  readonly #context: SocketsContext;
+  readonly #groups = new Groups();
+  readonly #waiting: { bytes: number };
+  /** Answers that the pair has no room for. */
+  readonly #queue: Uint8Array<ArrayBuffer>[] = [];
+  #queued = 0;
+  #held: Held[] = [];
+  /** Port id; 0: not bound yet. */
+  #port = 0;
+  #bound = false;
+  #peerPort = 0;
+  #peerGroups = 0;
+
+  constructor(
+    context: SocketsContext,
+    near: number,
+    inode: number,
+    type: number,
+    protocol: number,
+  ) {
+    super(near, inode, AF.NETLINK, type, protocol);
+    this.#context = context;
+    let all = waiting.get(context);
+    if (all === undefined) waiting.set(context, all = { bytes: 0 });
+    this.#waiting = all;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get bound(): boolean {
+    return this.#bound;
+  }
+
+  get connected(): boolean {
+    return false;
+  }
+
+  takeError(): number {
+    return 0;
+  }
+
+  hasInterface(name: string): boolean {
+    return this.#context.stack.nic(name) !== undefined;
+  }
+
+  describe(): number {
+    return 0;
+  }
+
+  changed(): number {
+    return 0;
+  }
+
+  onReady(events: number): void {
+    if ((events & EpollEvents.in) !== 0) this.#drain();
+    if ((events & EpollEvents.out) !== 0) this.#flush();
+  }
+
+  closed(): void {
+    for (const { call } of this.#held.splice(0)) call.fail(Errno.EBADF);
+    this.#waiting.bytes -= this.#queued;
+    this.#queued = 0;
+    this.#queue.length = 0;
+    this.#context.supervisor.release(this);
+  }
+
+  override bind(call: Call): void {
+    const address = this.#readName(call, call.arg(1), call.int(2));
+    if (address === undefined) return;
+    const { port, groups } = address;
+    if (this.#bound && port !== this.#port) return void call.fail(Errno.EINVAL);
+    if (!this.#bound) {
+      if (port !== 0 && this.#taken(port)) return void call.fail(Errno.EADDRINUSE);
+      this.#take(port === 0 ? this.#automaticPort() : port);
+    }
+    this.#groups.first = groups;
+    call.reply(0);
+  }
+
+  override connect(call: Call): void {
+    const length = call.int(2);
+    if (length < 2) return void call.fail(Errno.EINVAL);
+    if (call.readBytes(call.arg(1), Math.min(length, SOCKADDR_NL)) === undefined) return;
+    if (call.scratch.view.getUint16(0, true) === AF.UNSPEC) {
+      this.#peerPort = this.#peerGroups = 0;
+      return void call.reply(0);
+    }
+    const address = this.#readName(call, call.arg(1), length);
+    if (address === undefined) return;
+    if (address.port !== 0 || address.groups !== 0) return void call.fail(Errno.EPERM);
+    this.#bindAnyhow();
+    this.#peerPort = this.#peerGroups = 0;
+    call.reply(0);
+  }
+
+  override getsockname(call: Call): void {
+    this.#writeName(this.#port, this.#groups.first);
+    if (call.writeAddress(call.arg(1), call.arg(2), name, SOCKADDR_NL)) call.reply(0);
+  }
+
+  override getpeername(call: Call): void {
+    this.#writeName(this.#peerPort, this.#peerGroups);
+    if (call.writeAddress(call.arg(1), call.arg(2), name, SOCKADDR_NL)) call.reply(0);
+  }
+
+  override getsockopt(call: Call): void {
+    if (call.int(1) === SOL.NETLINK) return getNetlinkOption(call, this.values, this.#groups);
+    answerGet(call, this);
+  }
+
+  override setsockopt(call: Call): void {
+    const level = call.int(1), option = call.int(2);
+    if (level === SOL.NETLINK) return setNetlinkOption(call, this.values, this.#groups);
+    // Credentials of the sender, and filters: of a kernel that says only what was asked, neither tells anything.
+    if (level === SOL.SOCKET && (option === SO.PASSCRED || option === SO.ATTACH_FILTER)) {
+      const value = option === SO.PASSCRED ? call.readInt(call.arg(3)) : 0;
+      if (value === undefined) return;
+      if (option === SO.PASSCRED) this.values.set(level, option, value === 0 ? 0 : 1);
+      return void call.reply(0);
+    }
+    answerSet(call, this);
+  }
+
+  override sendto(call: Call): void {
+    const to = call.arg(4), length = call.int(5);
+    scratch.single(call.arg(1), call.arg(2), call.int(3), to, to === 0 ? 0 : length, 0);
+    this.#send(call, scratch, 0);
+  }
+
+  override sendmsg(call: Call): void {
+    if (scratch.read(call, call.arg(1), call.int(2)) === 0) this.#send(call, scratch, 0);
+  }
+
+  /** Sends the first message: a program sends the others by another call, as after a partial success. */
+  override sendmmsg(call: Call): void {
+    if (call.int(2) === 0) return void call.reply(0);
+    if (scratch.read(call, call.arg(1), call.int(3)) === 0) this.#send(call, scratch, MMSG_LENGTH);
+  }
+
+  override recvfrom(call: Call): void {
+    const message = new Message();
+    message.single(call.arg(1), call.arg(2), call.int(3), call.arg(4), SOCKADDR_NL, call.arg(5));
+    this.#receive({ call, message, lengthAt: 0 }, true);
+  }
+
+  override recvmsg(call: Call): void {
+    const message = new Message();
+    if (message.read(call, call.arg(1), call.int(2)) !== 0) return;
+    this.#receive({ call, message, lengthAt: 0 }, true);
+  }
+
+  /** Receives one message. */
+  override recvmmsg(call: Call): void {
+    if (call.int(2) === 0) return void call.reply(0);
+    const message = new Message();
+    if (message.read(call, call.arg(1), call.int(3)) !== 0) return;
+    this.#receive({ call, message, lengthAt: call.arg(1) + MMSG_LENGTH }, true);
+  }
+
+  override ioctl(call: Call): void {
+    if (!interfaceIoctl(this.#context, call, this.domain)) call.fail(Errno.ENOTTY);
+  }
+
+  #send(call: Call, message: Message, lengthAt: number): void {
+    if ((message.flags & MSG.OOB) !== 0) return void call.fail(Errno.EOPNOTSUPP);
+    if (message.name !== 0) {
+      const address = this.#readName(call, message.name, message.nameLength);
+      if (address === undefined) return;
+      // Only who may administer the network may send to others than the kernel.
+      if (address.port !== 0 || address.groups !== 0) return void call.fail(Errno.EPERM);
+    }
+    const { length } = message;
+    if (length === 0) return void call.fail(Errno.ENODATA);
+    if (length > BUFFER) return void call.fail(Errno.EMSGSIZE);
+    this.#drain();
+    if (!message.gather(call, buffer.address)) return;
+    this.#answer(length);
+    if (lengthAt !== 0 && !call.writeInt(call.arg(1) + lengthAt, length)) return;
+    call.reply(lengthAt === 0 ? length : 1);
+  }
+
+  /** Answers the requests in the first `length` bytes of the buffer. */
+  #answer(length: number): void {
+    this.#bindAnyhow();
+    const all = this.#waiting;
+    if (this.#queued > MAX_WAITING || all.bytes > MAX_WAITING_ALL) {
+      this.#context.counters.bump("sockets.limit.netlink-waiting");
+      return;
+    }
+    const requests = buffer.bytes.slice(0, length);
+    const replies = answerDatagram(requests, this.#asker(), (request, out) => this.#dispatch(request, out));
+    for (const reply of replies) {
+      this.#queue.push(reply);
+      this.#queued += reply.length;
+      all.bytes += reply.length;
+    }
+    this.#flush();
+    this.#serve();
+  }
+
+  #dispatch(request: Request, out: ReplyWriter): ReturnType<typeof answerRoute> {
+    const { stack, reactor } = this.#context;
+    if (this.protocol === NETLINK.SOCK_DIAG) {
+      return answerDiag(request, () => diagSockets(this.#context), out);
+    }
+    return answerRoute(request, networkOf(stack, reactor.now() as Instant), out);
+  }
+
+  #asker(): Asker {
+    const option = (number: number) => this.values.get(SOL.NETLINK, number) === 1;
+    const { thread } = this;
+    return {
+      port: this.#port >>> 0,
+      strict: option(NETLINK_OPTION.GET_STRICT_CHK),
+      extendedAck: option(NETLINK_OPTION.EXT_ACK),
+      capAck: option(NETLINK_OPTION.CAP_ACK),
+      get uid() {
+        return effectiveUser(thread);
+      },
+    };
+  }
+
+  /** Reads requests that came through the pair. */
+  #drain(): void {
+    for (let i = 0; i < DRAIN_LIMIT; i++) {
+      const length = recv(this.near, buffer.address, BUFFER, MSG.DONTWAIT);
+      if (length <= 0) return;
+      this.#answer(length);
+    }
+    this.#context.reactor.defer({ run: () => this.#drain() });
+  }
+
+  /** Moves answers into the pair as far as it has room. */
+  #flush(): void {
+    let sent = 0;
+    for (; sent < this.#queue.length; sent++) {
+      const reply = this.#queue[sent]!;
+      buffer.bytes.set(reply);
+      const result = send(this.near, buffer.address, reply.length, MSG.DONTWAIT | MSG.NOSIGNAL);
+      if (result === -Errno.EAGAIN) break;
+      this.#queued -= reply.length;
+      this.#waiting.bytes -= reply.length;
+    }
+    this.#queue.splice(0, sent);
+  }
+
+  /** Lets the receives that wait try again. */
+  #serve(): void {
+    for (const held of this.#held.splice(0)) {
+      if (held.call.open) this.#receive(held, false);
+    }
+  }
+
+  #receive(held: Held, first: boolean): void {
+    const { call, message, lengthAt } = held;
+    const { flags } = message;
+    if ((flags & MSG.OOB) !== 0) return void call.fail(Errno.EOPNOTSUPP);
+    if (first) this.#drain();
+    const room = Math.min(message.length, BUFFER);
+    const far = call.borrow();
+    if (far < 0) return void call.fail(Errno.EBADF);
+    const result = recv(far, buffer.address, room, (flags & MSG.PEEK) | MSG.TRUNC | MSG.DONTWAIT);
+    call.giveBack(far);
+    if (result === -Errno.EAGAIN) {
+      if ((flags & MSG.DONTWAIT) !== 0 || !call.blocking) return void call.fail(Errno.EAGAIN);
+      this.#held.push(held);
+      call.hold(() => this.#held = this.#held.filter((other) => other !== held));
+      return;
+    }
+    if (result < 0) return void call.fail(-result);
+    const length = Math.min(result, room);
+    this.#writeName(0, 0);
+    if (!message.scatter(call, buffer.address, length)) return;
+    if (message.name !== 0 && !call.writeAddress(message.name, message.nameLengthAt, name, SOCKADDR_NL)) {
+      return;
+    }
+    this.#control(message);
+    const told = (result > length ? MSG.TRUNC : 0) | control.flags;
+    if (!message.finish(call, control.memory, control.length, told)) return;
+    const value = (flags & MSG.TRUNC) !== 0 ? result : length;
+    if (lengthAt !== 0 && !call.writeInt(lengthAt, value)) return;
+    call.reply(lengthAt === 0 ? value : 1);
+    this.#flush();
+  }
+
+  /** What the socket has asked to be told with each message. */
+  #control(message: Message): void {
+    control.begin(message.controlLength);
+    if (this.values.get(SOL.NETLINK, NETLINK_OPTION.PKTINFO) === 1) {
+      control.addInt(SOL.NETLINK, NETLINK_OPTION.PKTINFO, 0);
+    }
+    if (this.values.get(SOL.SOCKET, SO.PASSCRED) === 1) {
+      const at = control.add(SOL.SOCKET, SCM.CREDENTIALS, 12); // The kernel: process 0, user 0, group 0.
+      if (at >= 0) control.memory.bytes.fill(0, at, at + 12);
+    }
+  }
+
+  #readName(call: Call, from: number, length: number): { port: number; groups: number } | undefined {
+    if (length < SOCKADDR_NL) return void call.fail(Errno.EINVAL) as undefined;
+    if (call.readBytes(from, SOCKADDR_NL) === undefined) return undefined;
+    const { view } = call.scratch;
+    if (view.getUint16(0, true) !== AF.NETLINK) return void call.fail(Errno.EINVAL) as undefined;
+    return { port: view.getInt32(4, true), groups: view.getUint32(8, true) };
+  }
+
+  #writeName(port: number, groups: number): void {
+    name.view.setUint16(0, AF.NETLINK, true);
+    name.view.setUint16(2, 0, true);
+    name.view.setInt32(4, port, true);
+    name.view.setUint32(8, groups, true);
+  }
+
+  #bindAnyhow(): void {
+    if (!this.#bound) this.#take(this.#automaticPort());
+  }
+
+  #take(port: number): void {
+    this.#port = port;
+    this.#bound = true;
+  }
+
+  /** The process' number, or one that is nobody's. */
+  #automaticPort(): number {
+    if (this.thread > 0 && !this.#taken(this.thread)) return this.thread;
+    let port = FIRST_ROVER;
+    while (this.#taken(port)) port--;
+    return port;
+  }
+
+  #taken(port: number): boolean {
+    for (const other of this.#context.supervisor.sockets()) {
+      if (
+        other !== this && other instanceof NetlinkSocket && other.protocol === this.protocol &&
+        other.#bound && other.#port === port
+      ) return true;
+    }
+    return false;
+  }
+}
+
+/** Requests read from the pair before others have their turn. */
+const DRAIN_LIMIT = 16;
+/** Offset of the length in `struct mmsghdr`. */
+const MMSG_LENGTH = 56;
+
+/** Opens netlink sockets. */
+export function openNetlink(
+  context: SocketsContext,
+  call: Call,
+  request: {
+    readonly domain: number;
+    readonly type: number;
+    readonly protocol: number;
+    readonly cloexec: boolean;
+    readonly nonblock: boolean;
+  },
+): boolean {
+  const { domain, type, protocol, cloexec, nonblock } = request;
+  if (domain !== AF.NETLINK) return false;
+  if (type !== SOCK.RAW && type !== SOCK.DGRAM) call.fail(Errno.ESOCKTNOSUPPORT);
+  else if (protocol !== NETLINK.ROUTE && protocol !== NETLINK.SOCK_DIAG) call.fail(Errno.EPROTONOSUPPORT);
+  else {
+    const make = (near: number, inode: number) => new NetlinkSocket(context, near, inode, type, protocol);
+    context.supervisor.openPair(SOCK.SEQPACKET, make, call, cloexec, nonblock);
+  }
+  return true;
+}
