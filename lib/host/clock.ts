@@ -17,6 +17,12 @@ export function monotonic(): number {
   return words[0]! * 1_000_000 + Math.trunc(words[2]! / 1_000);
 }
 
+/** Microseconds since 1970, as exact as the kernel's own stamps on packets. */
+export function realTime(): number {
+  clock_gettime(CLOCK.REALTIME, address);
+  return words[0]! * 1_000_000 + Math.trunc(words[2]! / 1_000);
+}
+
 /** Microseconds since 1970, for what a person reads. */
 export function wallClock(): number {
   return Date.now() * 1_000;

@@ -1,0 +1,530 @@
+/**
+ * A socket of datagrams: what UDP, ICMP and raw sockets have in common.
+ *
+ * Theory of operation
+ *
+ * ```text
+ *   guest            send, write ─▶ pair ─▶ outbox ─▶ transmit()          the stack
+ *                    sendto, sendmsg, sendmmsg ─────▶ transmit()
+ *                    recv, read ◀── pair ◀── inbox ◀── arrived() ◀─
+ *                    recvfrom, recvmsg, recvmmsg ◀────╯ (a call that waits is answered directly)
+ * ```
+ *
+ * Datagrams wait in the pair, so that `poll`, `read` and the bound of `SO_RCVBUF` are the kernel's own work; see inbox.ts
+ * for what waits beside them. A pair cannot be put into error without being destroyed. An error that came back therefore
+ * makes the guest look by an *empty datagram* in the pair: calls that we answer find the error instead, a plain `recv`
+ * returns 0.
+ *
+ * @module
+ */
+
+import { AF, MSG, SHUT, SO, SOCK, SOL } from "../../../host/constants.ts";
+import { realTime } from "../../../host/clock.ts";
+import { Errno } from "../../../host/errno.ts";
+import { NativeMemory } from "../../../host/memory.ts";
+import { EpollEvents } from "../../../host/reactor.ts";
+import { MMSGHDR_SIZE, Msghdr, type SocketAddress } from "../../../host/structs.ts";
+import { setsockopt, shutdown } from "../../../host/sys.ts";
+import type { PacketBuffer } from "../../../stack/buffer/packet.ts";
+import type { Counter } from "../../../stack/counters.ts";
+import type { Instant } from "../../../stack/time.ts";
+import type { Call, CallAddress } from "../call.ts";
+import { GuestSocket, type SocketsContext } from "../guest_socket.ts";
+import { MAX_IOVECS, MessageFlag } from "../message/flags.ts";
+import { Message } from "../message/message.ts";
+import { answerGet, answerSet } from "../options/access.ts";
+import { type OptionOwner, OptionValues } from "../options/option.ts";
+import { Arrival } from "./arrival.ts";
+import { ErrorQueue } from "./error_queue.ts";
+import { Inbox, landing } from "./inbox.ts";
+import { drain } from "./outbox.ts";
+import { ANSWERED, Receive, type ReceiveOwner } from "./receive.ts";
+import { errorControl, receiveControl, Wanted } from "./receive_control.ts";
+import { nothingAsked, readSendControl, type SendControl } from "./send_control.ts";
+
+/** Longest that any datagram can be, headers included. */
+const MAX_DATAGRAM = 0xffff;
+
+const sending = new Message();
+const marker = new Arrival();
+const option = new NativeMemory(16);
+
+/** A datagram socket of the guest. */
+export abstract class DatagramSocket extends GuestSocket implements OptionOwner, ReceiveOwner {
+  readonly context: SocketsContext;
+  readonly values = new OptionValues();
+  readonly errors = new ErrorQueue();
+  protected readonly wanted = new Wanted();
+  /** What the subclass fills in before {@linkcode arrived}. */
+  protected readonly arrival = new Arrival();
+  protected readonly inbox = new Inbox();
+  /** Directions that are shut: bit 0 receiving, bit 1 sending. */
+  protected shut = 0;
+  protected released = false;
+  readonly #dropped: Counter;
+  readonly #unaddressed: Counter;
+  #waiting: Receive[] = [];
+  #receive = new Receive();
+  #draining = false;
+  /** What the last receive took; its bytes are in the landing until the next. */
+  readonly #last = new Arrival();
+  /** The call that reads an option, for `SO_ERROR`. */
+  #asking: Call | undefined;
+
+  constructor(
+    context: SocketsContext,
+    near: number,
+    inode: number,
+    domain: number,
+    type: number,
+    protocol: number,
+    kind: string,
+  ) {
+    super(near, inode, domain, type, protocol);
+    this.context = context;
+    this.#dropped = context.counters.slot(`sockets.${kind}.receive-buffer-full`);
+    this.#unaddressed = context.counters.slot(`sockets.${kind}.send-failed`);
+  }
+
+  abstract get bound(): boolean;
+  abstract get connected(): boolean;
+  /** Where the socket is bound, and whom it is connected to; undefined: to nobody. */
+  protected abstract localAddress(): SocketAddress;
+  protected abstract peerAddress(): SocketAddress | undefined;
+  /**
+   * Sends a datagram, which it owns from then on.
+   *
+   * @param target absent: to the peer
+   * @returns bytes sent, or −errno
+   */
+  protected abstract transmit(
+    packet: PacketBuffer,
+    target: CallAddress | undefined,
+    control: SendControl,
+  ): number;
+  /** The guest has gone: free what the stack holds for the socket. */
+  protected abstract close(): void;
+
+  get listening(): boolean {
+    return false;
+  }
+
+  protected get now(): Instant {
+    return this.context.reactor.now() as Instant;
+  }
+
+  // ——— towards the stack ———
+
+  override sendto(call: Call): void {
+    const message = sending.single(call.arg(1), call.arg(2), call.int(3), call.arg(4), call.int(5), 0);
+    this.#answer(call, this.#send(call, message));
+  }
+
+  override sendmsg(call: Call): void {
+    if (sending.read(call, call.arg(1), call.int(2)) !== 0) return;
+    this.#answer(call, this.#send(call, sending));
+  }
+
+  override sendmmsg(call: Call): void {
+    const vector = call.arg(1), count = Math.min(call.int(2) >>> 0, MAX_IOVECS), flags = call.int(3);
+    let done = 0;
+    for (; done < count; done++) {
+      const header = vector + done * MMSGHDR_SIZE;
+      if (sending.read(call, header, flags) !== 0) return;
+      const result = this.#send(call, sending);
+      if (result === ANSWERED) return;
+      if (result < 0) {
+        if (done === 0) return void call.fail(-result);
+        break;
+      }
+      if (!call.writeInt(header + Msghdr.length, result)) return;
+    }
+    call.reply(done);
+  }
+
+  #send(call: Call, message: Message): number {
+    if ((message.flags & MSG.OOB) !== 0) return -Errno.EOPNOTSUPP;
+    if (message.length > MAX_DATAGRAM) return -Errno.EMSGSIZE;
+    // What was written before goes first.
+    if (this.connected) this.#drain();
+    const control = readSendControl(call, message, this.domain);
+    if (control === undefined) return ANSWERED;
+    const packet = this.context.pool.take(message.length);
+    if (!message.gather(call, packet.address + packet.start)) {
+      packet.release();
+      return ANSWERED;
+    }
+    packet.end += message.length;
+    let target: CallAddress | undefined;
+    if (message.name !== 0) {
+      target = call.readSockaddr(message.name, message.nameLength);
+      if (target === undefined) {
+        packet.release();
+        return ANSWERED;
+      }
+    }
+    if ((this.shut & 2) !== 0) {
+      packet.release();
+      return -Errno.EPIPE;
+    }
+    return this.transmit(packet, target, control);
+  }
+
+  /** The pending error, which a send returns in its place; 0: none. */
+  protected takePending(): number {
+    return this.errors.pending === 0 ? 0 : this.errors.take();
+  }
+
+  override onReady(events: number): void {
+    if ((events & EpollEvents.in) !== 0) this.#drain();
+  }
+
+  /** Deferred: the rest of a drain. */
+  run(): void {
+    this.#draining = false;
+    if (!this.released) this.#drain();
+  }
+
+  #drain(): void {
+    const more = drain(this.near, this.context.pool, this.#take, this.#tooLong);
+    if (!more || this.#draining) return;
+    this.#draining = true;
+    this.context.reactor.defer(this);
+  }
+
+  readonly #take = (packet: PacketBuffer): void => {
+    if (this.transmit(packet, undefined, nothingAsked()) < 0) this.#unaddressed.value++;
+  };
+
+  readonly #tooLong = (): void => {
+    this.#unaddressed.value++;
+  };
+
+  // ——— towards the guest ———
+
+  override recvfrom(call: Call): void {
+    const receive = this.#receive.begin(call, this, call.int(3));
+    receive.message.single(call.arg(1), call.arg(2), call.int(3), call.arg(4), 0, call.arg(5));
+    this.#run(receive);
+  }
+
+  override recvmsg(call: Call): void {
+    const receive = this.#receive.begin(call, this, call.int(2));
+    if (receive.message.read(call, call.arg(1), call.int(2)) === 0) this.#run(receive);
+  }
+
+  override recvmmsg(call: Call): void {
+    const receive = this.#receive.begin(call, this, call.int(3));
+    receive.vector = call.arg(1);
+    receive.count = Math.min(call.int(2) >>> 0, MAX_IOVECS);
+    const timeout = call.arg(4);
+    if (timeout !== 0) {
+      if (call.readBytes(timeout, 16) === undefined) return;
+      const seconds = call.scratch.getPointer(0), nanos = call.scratch.getPointer(8);
+      if (nanos >= 1_000_000_000) return void call.fail(Errno.EINVAL);
+      receive.until = (this.now + seconds * 1_000_000 + nanos / 1_000) as Instant;
+    }
+    if (receive.count === 0) return void call.reply(0);
+    if (receive.next()) this.#run(receive);
+  }
+
+  /** Receives what there is, and waits for more if the call does. */
+  #run(receive: Receive): void {
+    const { call } = receive;
+    for (;;) {
+      const result = this.#take1(receive);
+      if (result === ANSWERED) return;
+      if (result < 0) {
+        if (result === -Errno.EAGAIN && this.#mayWait(receive)) return this.#hold(receive);
+        return this.#fail(receive, -result);
+      }
+      const complete = receive.received(result, this.now);
+      if (complete === ANSWERED) return;
+      if (complete >= 0) {
+        if (!call.reply(complete)) this.#undo(receive);
+        return;
+      }
+      if (!receive.next()) return;
+    }
+  }
+
+  #mayWait(receive: Receive): boolean {
+    return (receive.flags & (MSG.DONTWAIT | MSG.ERRQUEUE)) === 0 && receive.call.blocking;
+  }
+
+  #hold(receive: Receive): void {
+    if (receive === this.#receive) this.#receive = new Receive();
+    this.#waiting.push(receive);
+    receive.call.hold(() => this.#forget(receive));
+    const timeout = this.values.get(SOL.SOCKET, SO.RCVTIMEO) ?? 0;
+    if (timeout !== 0) {
+      this.context.supervisor.setDeadline(receive, (this.now + Math.max(timeout, 0)) as Instant);
+    }
+  }
+
+  #forget(receive: Receive): void {
+    const at = this.#waiting.indexOf(receive);
+    if (at >= 0) this.#waiting.splice(at, 1);
+    this.context.supervisor.setDeadline(receive, Infinity as Instant);
+  }
+
+  expired(receive: Receive): void {
+    this.#forget(receive);
+    this.#fail(receive, Errno.EAGAIN);
+  }
+
+  /** `recvmmsg` returns what it has; the error is for the next call. */
+  #fail(receive: Receive, errno: number): void {
+    if (receive.done === 0) return void receive.call.fail(errno);
+    if (errno !== Errno.EAGAIN) this.errors.pending = errno;
+    receive.call.reply(receive.done);
+  }
+
+  /** One message: bytes, −errno, or {@linkcode ANSWERED}. */
+  #take1(receive: Receive): number {
+    const { call, message } = receive;
+    if ((receive.flags & MSG.ERRQUEUE) !== 0) return this.#takeError(call, message);
+    if (this.errors.pending !== 0) return -this.takeErrorFor(call);
+    const peek = (receive.flags & MSG.PEEK) !== 0;
+    while (this.inbox.mayHold) {
+      if (!call.isValid()) return ANSWERED;
+      const far = call.borrow();
+      if (far < 0) return far;
+      const arrival = this.inbox.take(far, peek);
+      if (arrival?.marker === true && peek) this.inbox.take(far, false);
+      call.giveBack(far);
+      if (arrival === undefined) break;
+      if (arrival.marker) continue;
+      this.#last.copy(arrival);
+      return this.#deliver(call, message, landing.address, arrival.length, arrival);
+    }
+    return (this.shut & 1) !== 0 ? 0 : -Errno.EAGAIN;
+  }
+
+  /** Writes a datagram to where the call wants it: bytes, or {@linkcode ANSWERED}. */
+  #deliver(call: Call, message: Message, from: number, length: number, arrival: Arrival): number {
+    const copied = Math.min(length, message.length);
+    if (!message.scatter(call, from, copied)) return ANSWERED;
+    const { name, nameLengthAt } = message;
+    if (name !== 0 && !call.writeSockaddr(name, nameLengthAt, arrival.source, this.domain === AF.INET6)) {
+      return ANSWERED;
+    }
+    const control = receiveControl(message.controlLength, arrival, this.wanted, this.domain);
+    const flags = (length > copied ? MSG.TRUNC : 0) | control.flags;
+    if (!message.finish(call, control.memory, control.length, flags)) return ANSWERED;
+    return (message.flags & MSG.TRUNC) !== 0 ? length : copied;
+  }
+
+  /** The thread was interrupted at the very last moment: the datagram goes back, behind others if there are any. */
+  #undo(receive: Receive): void {
+    this.context.counters.bump("sockets.receive-interrupted");
+    if ((receive.flags & (MSG.PEEK | MSG.ERRQUEUE)) !== 0 || receive.vector !== 0) return;
+    this.inbox.put(this.near, landing.address, this.#last.length, this.#last);
+  }
+
+  #takeError(call: Call, message: Message): number {
+    const error = this.errors.shift();
+    if (error === undefined) return -Errno.EAGAIN;
+    landing.bytes.set(error.data, 0);
+    const copied = Math.min(error.data.length, message.length);
+    if (!message.scatter(call, landing.address, copied)) return ANSWERED;
+    const { name, nameLengthAt } = message;
+    const v6 = this.domain === AF.INET6;
+    if (name !== 0 && !call.writeSockaddr(name, nameLengthAt, error.destination, v6)) return ANSWERED;
+    const control = errorControl(message.controlLength, error, this.wanted, this.domain);
+    const flags = MessageFlag.ERRQUEUE | control.flags | (error.data.length > copied ? MSG.TRUNC : 0);
+    if (!message.finish(call, control.memory, control.length, flags)) return ANSWERED;
+    if (this.errors.length === 0) {
+      this.errors.pending = 0;
+      this.#withdraw(call);
+    }
+    return copied;
+  }
+
+  /** A datagram has come; {@linkcode arrival} says where from. Does not own `packet`. */
+  protected arrived(packet: PacketBuffer): void {
+    const { arrival } = this;
+    const length = packet.totalLength;
+    let from = packet.address + packet.start;
+    if (packet.address === 0 || packet.fragments.length > 0) {
+      packet.copyTo(landing.bytes);
+      from = landing.address;
+    }
+    arrival.time = realTime();
+    arrival.marker = false;
+    while (this.#waiting.length > 0) {
+      const receive = this.#waiting[0]!;
+      const { call } = receive;
+      if (!call.isValid()) {
+        call.abandon();
+        continue;
+      }
+      const result = this.#deliver(call, receive.message, from, length, arrival);
+      const peeked = (receive.flags & MSG.PEEK) !== 0;
+      const complete = result === ANSWERED ? ANSWERED : receive.received(result, this.now);
+      if (complete === -1 && (receive.flags & MSG.DONTWAIT) !== 0) {
+        this.#forget(receive);
+        call.reply(receive.done);
+      } else if (complete !== -1) {
+        this.#forget(receive);
+        if (complete !== ANSWERED && !call.reply(complete)) continue; // interrupted: it is still ours to give
+      } else if (!receive.next()) {
+        this.#forget(receive);
+      }
+      if (!peeked) return;
+    }
+    const result = this.inbox.put(this.near, from, length, arrival);
+    if (result < 0) this.#dropped.value++;
+  }
+
+  /** An error has come: the next call returns it. */
+  protected raise(errno: number): void {
+    this.errors.pending = errno;
+    const receive = this.#waiting.shift();
+    if (receive !== undefined) {
+      this.context.supervisor.setDeadline(receive, Infinity as Instant);
+      this.errors.pending = 0;
+      this.#fail(receive, errno);
+      if (this.errors.length === 0) return;
+      this.errors.pending = errno;
+    }
+    marker.marker = true;
+    if (!this.inbox.lastIsMarker) this.inbox.put(this.near, landing.address, 0, marker);
+  }
+
+  /** Takes the pending error, and what told the guest to look for it. */
+  protected takeErrorFor(call: Call): number {
+    const errno = this.errors.take();
+    if (errno !== 0 && this.errors.length === 0) this.#withdraw(call);
+    return errno;
+  }
+
+  #withdraw(call: Call): void {
+    if (!this.inbox.firstIsMarker) return;
+    const far = call.borrow();
+    if (far < 0) return;
+    this.inbox.take(far, false);
+    call.giveBack(far);
+  }
+
+  takeError(): number {
+    return this.#asking === undefined ? this.errors.take() : this.takeErrorFor(this.#asking);
+  }
+
+  // ——— names, options, the end ———
+
+  override getsockname(call: Call): void {
+    const local = this.localAddress();
+    if (call.writeSockaddr(call.arg(1), call.arg(2), local, this.domain === AF.INET6)) call.reply(0);
+  }
+
+  override getpeername(call: Call): void {
+    const peer = this.peerAddress();
+    if (peer === undefined) return void call.fail(Errno.ENOTCONN);
+    if (call.writeSockaddr(call.arg(1), call.arg(2), peer, this.domain === AF.INET6)) call.reply(0);
+  }
+
+  override getsockopt(call: Call): void {
+    this.#asking = call;
+    answerGet(call, this);
+    this.#asking = undefined;
+  }
+
+  override setsockopt(call: Call): void {
+    this.#asking = call;
+    answerSet(call, this);
+    this.#asking = undefined;
+  }
+
+  hasInterface(name: string): boolean {
+    return this.context.stack.nic(name) !== undefined;
+  }
+
+  describe(_view: DataView): number {
+    return 0;
+  }
+
+  changed(level: number, name: number): number {
+    this.wanted.refresh(this.values);
+    if (level !== SOL.SOCKET) return 0;
+    const value = this.values.get(level, name) ?? 0;
+    switch (name) {
+      case SO.RCVBUF:
+        // The kernel doubles what it is given, and so did the table.
+        this.#setPair(this.near, SO.SNDBUF, value >>> 1);
+        break;
+      case SO.SNDBUF:
+        this.#onGuestEnd((far) => this.#setPair(far, SO.SNDBUF, value >>> 1));
+        break;
+      case SO.RCVTIMEO:
+      case SO.SNDTIMEO:
+        this.#onGuestEnd((far) => this.#setTimeout(far, name, value));
+        break;
+    }
+    return 0;
+  }
+
+  #onGuestEnd(change: (far: number) => void): void {
+    const far = this.#asking?.borrow() ?? -1;
+    if (far < 0) return;
+    change(far);
+    this.#asking?.giveBack(far);
+  }
+
+  #setPair(fd: number, name: number, value: number): void {
+    option.view.setInt32(0, value, true);
+    setsockopt(fd, SOL.SOCKET, name, option.address, 4);
+  }
+
+  #setTimeout(fd: number, name: number, micros: number): void {
+    const seconds = Math.floor(Math.max(micros, 0) / 1_000_000);
+    option.setPointer(0, seconds);
+    option.setPointer(8, Math.max(micros, 0) - seconds * 1_000_000);
+    setsockopt(fd, SOL.SOCKET, name, option.address, 16);
+  }
+
+  override shutdown(call: Call): void {
+    const how = call.int(1);
+    if (how !== SHUT.RD && how !== SHUT.WR && how !== SHUT.RDWR) return void call.fail(Errno.EINVAL);
+    this.#drain();
+    this.shut |= how + 1;
+    const far = call.borrow();
+    if (far >= 0) {
+      shutdown(far, how);
+      call.giveBack(far);
+    }
+    if ((this.shut & 1) !== 0) {
+      for (const receive of [...this.#waiting]) {
+        this.#forget(receive);
+        receive.call.reply(receive.done);
+      }
+    }
+    // Linux shuts a socket without a peer down, and says that it could not (inet_shutdown).
+    if (this.connected) call.reply(0);
+    else call.fail(Errno.ENOTCONN);
+  }
+
+  override closed(): void {
+    if (this.released) return;
+    this.#drain();
+    this.released = true;
+    for (const receive of [...this.#waiting]) {
+      this.#forget(receive);
+      receive.call.fail(Errno.EBADF);
+    }
+    this.inbox.clear();
+    this.errors.clear();
+    this.close();
+    if (this.shut === 3) this.context.supervisor.detach(this);
+    else this.context.supervisor.release(this);
+  }
+
+  #answer(call: Call, result: number): void {
+    if (result === ANSWERED) return;
+    if (result < 0) call.fail(-result);
+    else call.reply(result);
+  }
+
+  /** A pair for datagrams: see guest_socket.ts for why it is not `SOCK_DGRAM`. */
+  static readonly pairType: number = SOCK.SEQPACKET;
+}

@@ -1,0 +1,71 @@
+/**
+ * One call that receives: `recvfrom`, `recvmsg`, or `recvmmsg` with its many messages, now or when something comes.
+ *
+ * @module
+ */
+
+import { MMSGHDR_SIZE, Msghdr } from "../../../host/structs.ts";
+import { type Instant, NEVER } from "../../../stack/time.ts";
+import type { Call } from "../call.ts";
+import type { Deadline } from "../guest_socket.ts";
+import { MessageFlag } from "../message/flags.ts";
+import { Message } from "../message/message.ts";
+
+/** A result that is no result: the call has been answered already. */
+export const ANSWERED = -4_096;
+
+/** Who is told that the time of a waiting receive is over. */
+export interface ReceiveOwner {
+  expired(receive: Receive): void;
+}
+
+/** A receive under way. */
+export class Receive implements Deadline {
+  timerAt: Instant = NEVER;
+  timerIndex = -1;
+  readonly message = new Message();
+  call!: Call;
+  owner!: ReceiveOwner;
+  flags = 0;
+  /** Guest address of the array of `struct mmsghdr`; 0: a single message. */
+  vector = 0;
+  /** Messages of the array, and how many are done. */
+  count = 1;
+  done = 0;
+  /** When `recvmmsg` should return with what it has; the kernel, too, looks only after a message. */
+  until: Instant = NEVER;
+
+  /** Begins with a single message, which the caller fills in. */
+  begin(call: Call, owner: ReceiveOwner, flags: number): this {
+    this.call = call;
+    this.owner = owner;
+    this.flags = flags;
+    this.vector = this.done = 0;
+    this.count = 1;
+    this.until = NEVER;
+    return this;
+  }
+
+  /** Reads the header of the next message of the array. False: answered with an errno. */
+  next(): boolean {
+    return this.message.read(this.call, this.vector + this.done * MMSGHDR_SIZE, this.flags) === 0;
+  }
+
+  /**
+   * One message has been received, with this result.
+   *
+   * @returns whether the call is complete, and how to answer it: −1 for not yet, {@linkcode ANSWERED}
+   */
+  received(result: number, now: Instant): number {
+    if (this.vector === 0) return result;
+    const header = this.vector + this.done * MMSGHDR_SIZE;
+    if (!this.call.writeInt(header + Msghdr.length, result)) return ANSWERED;
+    this.done++;
+    if ((this.flags & MessageFlag.WAITFORONE) !== 0) this.flags |= MessageFlag.DONTWAIT;
+    return this.done === this.count || now >= this.until ? this.done : -1;
+  }
+
+  onDeadline(): void {
+    this.owner.expired(this);
+  }
+}
