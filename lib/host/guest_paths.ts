@@ -38,8 +38,8 @@ export function openGuestPath(thread: number, path: Uint8Array): number {
   how.setPointer(16, absolute ? RESOLVE_IN_ROOT : 0);
   const result = syscall(OPENAT2, directory, name.address, how.address, 24, 0, 0);
   close(directory);
-  // A race with a rename, which the kernel does not dare to resolve below a root: as if the name were not there.
-  return result === -Errno.EAGAIN ? -Errno.ENOENT : result;
+  // A race with a rename, or a link of /proc, neither of which the kernel resolves below a root: as if nothing were there.
+  return result === -Errno.EAGAIN || result === -Errno.EXDEV ? -Errno.ENOENT : result;
 }
 
 /** Which file a handle stands for; undefined unless it is a socket's. */
