@@ -7,6 +7,8 @@
 import type { Call } from "./call.ts";
 import { openTcp } from "./tcp/open.ts";
 import type { SocketsContext } from "./guest_socket.ts";
+import { openPing } from "./icmp/open.ts";
+import { refuseOthers } from "./raw/open.ts";
 import { openUdp } from "./udp/open.ts";
 import { interfaceIoctl } from "./ioctl/interface.ts";
 import { openNetlink } from "./netlink/socket.ts";
@@ -30,10 +32,10 @@ export interface SocketRequest {
 export type Opener = (context: SocketsContext, call: Call, request: SocketRequest) => boolean;
 
 /** Interface ioctls (`SIOCGIF…`) work on a socket of any family, unix ones too. False: none of mine. */
-export type InterfaceIoctl = (context: SocketsContext, call: Call) => boolean;
+export type InterfaceIoctl = (context: SocketsContext, call: Call, domain?: number) => boolean;
 
 /** Asked in order. */
-export const OPENERS: readonly Opener[] = [openTcp, openUdp, openNetlink];
+export const OPENERS: readonly Opener[] = [openTcp, openUdp, openPing, openNetlink, refuseOthers];
 
-/** For sockets that are not ours. */
-export const INTERFACE_IOCTL: InterfaceIoctl | undefined = interfaceIoctl;
+/** Asked first, for sockets that are ours and for those that are not. */
+export const INTERFACE_IOCTL: InterfaceIoctl = interfaceIoctl;

@@ -41,13 +41,26 @@ const UNSEEN = ["io_uring_setup", "io_uring_enter", "io_uring_register"] as cons
 /** Commands of sockets and interfaces, `SIOC…`: 0x8900 to 0x89ff. */
 const SIOC = { argument: 1, mask: 0xffffff00, value: 0x8900 } as const;
 
+/**
+ * Bytes of the netlink requests of musl's `getifaddrs` and `if_nameindex`: it sends one, and at once receives with
+ * MSG_DONTWAIT, because a kernel has answered by then. So must we, and only a trapped call lets us. A send of just this
+ * length to another socket is let through, for the price of a trap.
+ */
+export const MUSL_REQUEST = 20;
+
 /** The rules for an architecture with these numbers. */
 export function rulesFor(calls: SocketCallNumbers): readonly SyscallRule[] {
   return [
     // Most frequent first: a rule that does not match costs one instruction.
     { number: calls.ioctl, cases: [{ when: SIOC, then: notify }] },
     // Without an address these are send and recv, which the pair serves.
-    { number: calls.sendto, cases: [{ when: { argument: 4, present: true }, then: notify }] },
+    {
+      number: calls.sendto,
+      cases: [
+        { when: { argument: 4, present: true }, then: notify },
+        { when: { argument: 2, oneOf: [MUSL_REQUEST] }, then: notify },
+      ],
+    },
     { number: calls.recvfrom, cases: [{ when: { argument: 4, present: true }, then: notify }] },
     ...TRAPPED.map((name) => ({ number: calls[name], cases: [{ then: notify }] })),
     {

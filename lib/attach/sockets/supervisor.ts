@@ -38,7 +38,7 @@ import { TimerQueue } from "../../stack/buffer/timer_queue.ts";
 import type { Counter } from "../../stack/counters.ts";
 import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import { Call, type CallHost } from "./call.ts";
-import { OPENERS } from "./families.ts";
+import { INTERFACE_IOCTL, OPENERS } from "./families.ts";
 import type { Deadline, GuestSocket, SocketsContext, SupervisorFace } from "./guest_socket.ts";
 import { PairWatch } from "./pair_watch.ts";
 import { SocketTable } from "./socket_table.ts";
@@ -330,7 +330,9 @@ export class Supervisor implements SupervisorFace, CallHost {
     if (call.nr === C.socket) return this.#socket(call);
     const inode = this.files.socketInode(call.tid, call.fd);
     const socket = inode > 0 ? this.#table.get(inode) : undefined;
-    if (socket === undefined) return this.#unix.answer(call, inode);
+    // A short send without an address is trapped for netlink's sake: see `filter.ts`.
+    const plainSend = call.nr === C.sendto && call.arg(4) === 0;
+    if (socket === undefined) return plainSend ? void call.pass() : this.#unix.answer(call, inode);
     call.inode = inode;
     socket.thread = call.tid;
     socket.number = call.fd;
@@ -357,7 +359,7 @@ export class Supervisor implements SupervisorFace, CallHost {
       case C.shutdown:
         return socket.shutdown(call);
       case C.sendto:
-        return socket.sendto(call);
+        return plainSend ? socket.send(call) : socket.sendto(call);
       case C.recvfrom:
         return socket.recvfrom(call);
       case C.sendmsg:
@@ -369,6 +371,7 @@ export class Supervisor implements SupervisorFace, CallHost {
       case C.recvmmsg:
         return socket.recvmmsg(call);
       case C.ioctl:
+        if (INTERFACE_IOCTL(this.context, call, socket.domain)) return;
         return socket.ioctl(call);
       default:
         call.fail(Errno.ENOSYS);

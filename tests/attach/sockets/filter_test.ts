@@ -80,6 +80,11 @@ for (const [arch, calls] of Object.entries(SOCKET_CALLS_OF)) {
     ["recvmmsg", verdict(calls.recvmmsg, [3]), "notify"],
     ["getsockopt", verdict(calls.getsockopt, [3]), "notify"],
     ["send", verdict(calls.sendto, [3, 1, 1, 0, 0, 0]), "allow"],
+    [
+      "send of as many bytes as a netlink request of musl",
+      verdict(calls.sendto, [3, 1, 20, 0, 0, 0]),
+      "notify",
+    ],
     ["sendto", verdict(calls.sendto, [3, 1, 1, 0, 0x1000, 16]), "notify"],
     ["sendto above 4 GiB", verdict(calls.sendto, [3, 1, 1, 0, high, 16]), "notify"],
     ["recv", verdict(calls.recvfrom, [3, 1, 1, 0, 0, 0]), "allow"],

@@ -47,7 +47,8 @@ export function getRoute(request: Request, facts: NetworkFacts, out: ReplyWriter
   const route = lookup(facts, destination, index);
   if (route === undefined) return new Refusal(Errno.ENETUNREACH);
   if ((flags & RTM_F.FIB_MATCH) !== 0) {
-    writeRoute(request, route, 0, out);
+    // Without rules of its own the kernel keeps both IPv4 tables in one.
+    writeRoute(request, v4 ? { ...route, table: RT_TABLE.MAIN } : route, 0, out);
     return undefined;
   }
   const source = route.source ?? sourceFor(facts, route, destination);
@@ -122,7 +123,7 @@ function writeAnswer(
   const { view } = out;
   view.setUint8(at, v4 ? AF.INET : AF.INET6);
   view.setUint8(at + 1, v4 ? 32 : 128);
-  view.setUint8(at + 2, asked === undefined ? 0 : v4 ? 32 : 128);
+  view.setUint8(at + 2, v4 ? (asked === undefined ? 0 : 32) : 128);
   view.setUint8(at + 4, v4 ? RT_TABLE.MAIN : route.table);
   view.setUint8(at + 5, v4 ? RTPROT.UNSPEC : route.protocol);
   view.setUint8(at + 7, type);

@@ -27,7 +27,6 @@ import { networkOf } from "../../../stack/snapshot.ts";
 import type { Instant } from "../../../stack/time.ts";
 import type { Call } from "../call.ts";
 import { GuestSocket, type SocketsContext } from "../guest_socket.ts";
-import { interfaceIoctl } from "../ioctl/interface.ts";
 import { ControlWriter } from "../message/control.ts";
 import { Message } from "../message/message.ts";
 import { answerGet, answerSet } from "../options/access.ts";
@@ -197,6 +196,10 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
     answerSet(call, this);
   }
 
+  override send(call: Call): void {
+    this.sendto(call);
+  }
+
   override sendto(call: Call): void {
     const to = call.arg(4), length = call.int(5);
     scratch.single(call.arg(1), call.arg(2), call.int(3), to, to === 0 ? 0 : length, 0);
@@ -231,10 +234,6 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
     const message = new Message();
     if (message.read(call, call.arg(1), call.int(3)) !== 0) return;
     this.#receive({ call, message, lengthAt: call.arg(1) + MMSG_LENGTH }, true);
-  }
-
-  override ioctl(call: Call): void {
-    if (!interfaceIoctl(this.#context, call, this.domain)) call.fail(Errno.ENOTTY);
   }
 
   #send(call: Call, message: Message, lengthAt: number): void {
