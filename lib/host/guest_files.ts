@@ -18,6 +18,7 @@ const KEPT = 256;
 const ZERO = 0x30, BRACKET = 0x5b;
 const ascii = (text: string): readonly number[] => [...text].map((letter) => letter.charCodeAt(0));
 const PROC = ascii("/proc/"), FD = ascii("/fd/"), SELF = ascii("/proc/self/fd/"), SOCKET = ascii("socket:");
+const NS_NET = ascii("/ns/net"), NET = ascii("net:");
 
 /** Looks into other processes' tables of descriptors. Allocates nothing once warm. */
 export class GuestFiles {
@@ -36,12 +37,22 @@ export class GuestFiles {
     let at = this.#text(0, PROC);
     at = this.#number(at, thread);
     at = this.#text(at, FD);
-    return this.#readInode(this.#number(at, fd));
+    this.#number(at, fd);
+    const inode = this.#readInode(SOCKET);
+    return inode === -Errno.EACCES ? this.#borrowedInode(thread, fd) : inode;
+  }
+
+  /** Which network namespace thread `thread` is in; −errno when we may not look. */
+  networkInode(thread: number): number {
+    const at = this.#text(this.#number(this.#text(0, PROC), thread), NS_NET);
+    this.#path.bytes[at] = 0;
+    return this.#readInode(NET);
   }
 
   /** The inode of our own socket `fd`. */
   ownInode(fd: number): number {
-    return this.#readInode(this.#number(this.#text(0, SELF), fd));
+    this.#number(this.#text(0, SELF), fd);
+    return this.#readInode(SOCKET);
   }
 
   /** Whether descriptor `fd` of thread `thread` is close-on-exec. A file is read: not for every call. */
@@ -128,14 +139,27 @@ export class GuestFiles {
     return at + digits;
   }
 
-  #readInode(_end: number): number {
+  /**
+   * A program that made itself undumpable (ssh-agent) has a /proc of root's; what the kernel asks for a duplicate, a right
+   * over its user namespace, we may still have.
+   */
+  #borrowedInode(thread: number, fd: number): number {
+    const borrowed = this.borrow(thread, fd);
+    if (borrowed < 0) return borrowed === -Errno.EBADF ? -Errno.ENOENT : -Errno.EACCES;
+    const inode = this.ownInode(borrowed);
+    close(borrowed);
+    return inode;
+  }
+
+  /** The number in a link that reads `prefix[number]`; 0 if it reads otherwise. */
+  #readInode(prefix: readonly number[]): number {
     const { bytes } = this.#link;
     const length = readlink(this.#path.address, this.#link.address, bytes.length);
     if (length < 0) return length;
-    for (let i = 0; i < SOCKET.length; i++) if (bytes[i] !== SOCKET[i]) return 0;
-    if (bytes[SOCKET.length] !== BRACKET) return 0;
+    for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return 0;
+    if (bytes[prefix.length] !== BRACKET) return 0;
     let inode = 0;
-    for (let i = SOCKET.length + 1; i < length - 1; i++) inode = inode * 10 + (bytes[i]! - ZERO);
+    for (let i = prefix.length + 1; i < length - 1; i++) inode = inode * 10 + (bytes[i]! - ZERO);
     return inode;
   }
 }

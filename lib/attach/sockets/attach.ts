@@ -60,7 +60,7 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
     config.stage,
     log,
     (message, status) => context.fail(message, status),
-    (listener, pid) => supervisor?.listen(fetchListener(listener, pid)),
+    (listener, pid) => supervisor?.listen(fetchListener(listener, pid), pid),
   );
   const diag = stage.prepare(config.stageConfig ?? "{}") ?? (config.ownNetwork ? undefined : ownDiag(log));
   const answers = supervisor = new Supervisor({

@@ -40,6 +40,7 @@ import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import { Call, type CallHost } from "./call.ts";
 import { INTERFACE_IOCTL, OPENERS } from "./families.ts";
 import type { Deadline, GuestSocket, SocketsContext, SupervisorFace } from "./guest_socket.ts";
+import { Networks } from "./networks.ts";
 import { PairWatch } from "./pair_watch.ts";
 import { SocketTable } from "./socket_table.ts";
 import { UnixPolicy, type UnixPolicyOptions } from "./unix/policy.ts";
@@ -86,6 +87,7 @@ export class Supervisor implements SupervisorFace, CallHost {
   readonly #onGone: () => void;
   readonly #child: number;
   readonly #unix: UnixPolicy;
+  readonly #networks: Networks;
   readonly #pollfd = new NativeMemory(8);
   readonly #trapped: Counter;
   #listener: SeccompListener | undefined;
@@ -98,7 +100,8 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.#reactor = reactor;
     this.#onGone = onGone;
     this.#child = options.child;
-    this.#unix = new UnixPolicy(unix, this.context);
+    this.#networks = new Networks(this.context, this.files);
+    this.#unix = new UnixPolicy(unix, this.context, this.#networks);
     this.#trapped = counters.slot("sockets.calls");
     this.#call = new Call(this);
   }
@@ -108,8 +111,13 @@ export class Supervisor implements SupervisorFace, CallHost {
     return this.#listener;
   }
 
-  /** Begins to answer what arrives at `fd`, which is ours from now on. */
-  listen(fd: number): void {
+  /**
+   * Begins to answer what arrives at `fd`, which is ours from now on.
+   *
+   * @param process the guest's first
+   */
+  listen(fd: number, process: number): void {
+    this.#networks.settle(process);
     this.#listener = new SeccompListener(fd);
     const words = this.#pollfd.words;
     words[0] = fd;
@@ -133,7 +141,8 @@ export class Supervisor implements SupervisorFace, CallHost {
 
   /** When {@linkcode poll} has something to do. */
   pollAt(): Instant {
-    return earlier(this.#sweepAt, this.#timers.next());
+    const at = earlier(this.#sweepAt, this.#timers.next());
+    return earlier(earlier(at, this.#networks.pollAt()), this.#unix.pollAt(this.#reactor.now() as Instant));
   }
 
   /** Serves deadlines; forgets held calls of threads that are gone, and buries orphans. */
@@ -141,11 +150,12 @@ export class Supervisor implements SupervisorFace, CallHost {
     for (let item = this.#timers.popDue(now); item !== undefined; item = this.#timers.popDue(now)) {
       item.onDeadline(now);
     }
+    this.#networks.poll(now);
     this.#unix.poll();
     if (now < this.#sweepAt) return;
     this.#searches = 0;
     this.#sweepAt = (now + SWEEP_INTERVAL) as Instant;
-    for (const call of this.#held.values()) if (!call.isValid()) call.abandon();
+    for (const call of [...this.#held.values()]) if (!call.isValid()) call.abandon();
     reapOrphans(this.#child);
   }
 
@@ -371,7 +381,7 @@ export class Supervisor implements SupervisorFace, CallHost {
       case C.recvmmsg:
         return socket.recvmmsg(call);
       case C.ioctl:
-        if (INTERFACE_IOCTL(this.context, call, socket.domain)) return;
+        if (INTERFACE_IOCTL(this.#networks.of(call.tid), call, socket.domain)) return;
         return socket.ioctl(call);
       default:
         call.fail(Errno.ENOSYS);
@@ -389,7 +399,8 @@ export class Supervisor implements SupervisorFace, CallHost {
       cloexec: (flags & SOCK.CLOEXEC) !== 0,
       nonblock: (flags & SOCK.NONBLOCK) !== 0,
     };
-    for (let i = 0; i < OPENERS.length; i++) if (OPENERS[i]!(this.context, call, request)) return;
+    const context = this.#networks.of(call.tid);
+    for (let i = 0; i < OPENERS.length; i++) if (OPENERS[i]!(context, call, request)) return;
     call.fail(
       request.domain === AF.INET || request.domain === AF.INET6 ? Errno.EPROTONOSUPPORT : Errno.EAFNOSUPPORT,
     );

@@ -71,13 +71,25 @@ function refused(errno: number): Outcome {
   return { refusal: new Refusal(errno), dump: false, apart: false };
 }
 
+/**
+ * Who has made a network namespace gives its loopback an address and sets it up, as bubblewrap does. Ours has all that
+ * from the beginning.
+ */
+function furnishesLoopback(request: Request, facts: NetworkFacts): boolean {
+  const { type } = request;
+  // The index is at the same place in `struct ifinfomsg` and `struct ifaddrmsg`.
+  return facts.nics.length === 1 && (type === RTM.NEWADDR || type === RTM.NEWLINK) && request.u32(4) === 1;
+}
+
 /** Answers one request of at least the first type of rtnetlink. */
 export function answerRoute(request: Request, facts: NetworkFacts, out: ReplyWriter): Outcome {
   const { type, family } = request;
   if (type > RTM.MAX) return refused(Errno.EOPNOTSUPP);
   if (request.length < 1) return SILENCE;
   // NEW, DEL, GET and SET alternate. Only who may administer the network may do more than look.
-  if (((type - RTM.BASE) & 3) !== 2) return refused(Errno.EPERM);
+  if (((type - RTM.BASE) & 3) !== 2) {
+    return furnishesLoopback(request, facts) ? SILENCE : refused(Errno.EPERM);
+  }
   const handlers = HANDLERS[type];
   if (!request.isDump) {
     return handlers?.get === undefined

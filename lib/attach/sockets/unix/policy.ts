@@ -19,10 +19,11 @@ import { getOption } from "../../../host/inet.ts";
 import { Msghdr, MSGHDR_SIZE } from "../../../host/structs.ts";
 import { SOCKET_CALLS } from "../../../host/socket_calls.ts";
 import { connect, fcntl, sendto } from "../../../host/sys.ts";
-import type { Instant } from "../../../stack/time.ts";
+import { type Instant, later, NEVER } from "../../../stack/time.ts";
 import type { Call } from "../call.ts";
 import { INTERFACE_IOCTL } from "../families.ts";
 import type { SocketsContext } from "../guest_socket.ts";
+import type { Networks } from "../networks.ts";
 import { type Target, UnixTargets } from "./targets.ts";
 
 /** What the guest may do with unix sockets of the host. */
@@ -45,12 +46,14 @@ const MAX_RETRIES = 1_024, RETRY_INTERVAL = 5_000;
 /** Decides about calls on sockets that are not in the table. */
 export class UnixPolicy {
   readonly #context: SocketsContext;
+  readonly #networks: Networks;
   readonly #targets: UnixTargets;
   readonly #mayConnect: boolean;
   readonly #retries = new Map<Call, number>();
 
-  constructor(options: UnixPolicyOptions, context: SocketsContext) {
+  constructor(options: UnixPolicyOptions, context: SocketsContext, networks: Networks) {
     this.#context = context;
+    this.#networks = networks;
     this.#mayConnect = options.hostUds === "open" || options.hostUds === "all";
     this.#targets = new UnixTargets(options.ownNetwork, options.diag);
   }
@@ -73,7 +76,7 @@ export class UnixPolicy {
       case C.sendmmsg:
         return this.#sendMessage(call, inode);
       case C.ioctl:
-        if (!INTERFACE_IOCTL(this.#context, call)) call.pass();
+        if (!INTERFACE_IOCTL(this.#networks.of(call.tid), call)) call.pass();
         return;
       default:
         call.pass();
@@ -81,8 +84,8 @@ export class UnixPolicy {
   }
 
   /** When {@linkcode poll} has something to do. */
-  pollAt(now: Instant): number {
-    return this.#retries.size === 0 ? Infinity : now + RETRY_INTERVAL;
+  pollAt(now: Instant): Instant {
+    return this.#retries.size === 0 ? NEVER : later(now, RETRY_INTERVAL);
   }
 
   /** Tries again what waits for room at a peer. */

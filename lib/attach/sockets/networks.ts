@@ -1,0 +1,73 @@
+/**
+ * Network namespaces that the guest makes: `unshare --net`, `bwrap --unshare-net`, a container.
+ *
+ * Who makes one wants to be cut off, and must not find our network in it. As in the kernel, each has a stack of its own
+ * with nothing but a loopback. Of too many the one longest without a new socket is forgotten; nobody needs as many.
+ *
+ * @module
+ */
+
+import type { GuestFiles } from "../../host/guest_files.ts";
+import { Stack } from "../../stack/stack.ts";
+import { earlier, type Instant, NEVER } from "../../stack/time.ts";
+import type { SocketsContext } from "./guest_socket.ts";
+
+/** Most of them at the same time. */
+export const MAX_NETWORKS = 256;
+/** Turns of a loopback in one turn of the loop: a request and its answer, and some. */
+const ROUNDS = 8;
+
+/** Finds the network that a thread is in. */
+export class Networks {
+  readonly #home: SocketsContext;
+  readonly #files: GuestFiles;
+  readonly #nested = new Map<number, SocketsContext>();
+  #homeInode = 0;
+
+  constructor(home: SocketsContext, files: GuestFiles) {
+    this.#home = home;
+    this.#files = files;
+  }
+
+  /** The guest's first process is at home. */
+  settle(thread: number): void {
+    this.#homeInode = this.#files.networkInode(thread);
+  }
+
+  /** What a new socket of `thread` lives in. */
+  of(thread: number): SocketsContext {
+    const inode = this.#files.networkInode(thread);
+    // A thread that cannot be looked at is refused whatever it asks for; home is no risk.
+    if (inode <= 0 || inode === this.#homeInode) return this.#home;
+    const context = this.#nested.get(inode) ?? this.#make();
+    this.#nested.delete(inode);
+    this.#nested.set(inode, context);
+    if (this.#nested.size > MAX_NETWORKS) this.#forgetOldest();
+    return context;
+  }
+
+  pollAt(): Instant {
+    let at: Instant = NEVER;
+    for (const { stack } of this.#nested.values()) at = earlier(at, stack.pollAt());
+    return at;
+  }
+
+  poll(now: Instant): void {
+    for (const { stack } of this.#nested.values()) {
+      for (let round = 0; round < ROUNDS && stack.pollAt() <= now; round++) stack.poll(now);
+    }
+  }
+
+  #make(): SocketsContext {
+    const { stack, pool } = this.#home;
+    return { ...this.#home, stack: new Stack({ random: () => stack.random(), pool }), nic: undefined };
+  }
+
+  #forgetOldest(): void {
+    this.#home.counters.bump("sockets.limit.networks");
+    for (const oldest of this.#nested.keys()) {
+      this.#nested.delete(oldest);
+      return;
+    }
+  }
+}
