@@ -11,18 +11,22 @@ import type { EngineMessage } from "./messages.ts";
 
 const post = (message: EngineMessage) => postToParent(message);
 
+/** What failed: to set up, which has a message made for users, or one of our own handlers, which must not end in silence. */
+function failure(error: unknown, runs: boolean, debug: boolean): string {
+  if (!(error instanceof Error)) return String(error);
+  const what = debug ? `${error.stack}` : error.message;
+  return runs ? `the data plane failed: ${what}${debug ? "" : " (a defect; --debug shows where)"}` : what;
+}
+
 onFirstMessage((config: EngineConfig) => {
+  let runs = false;
   try {
     const engine = new Engine(config, post);
     post({ type: "ready" });
+    runs = true;
     engine.run();
     post({ type: "stopped" });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    post({
-      type: "failed",
-      message: config.debug && error instanceof Error ? `${error.stack}` : message,
-      status: 125,
-    });
+    post({ type: "failed", message: failure(error, runs, config.debug), status: 125 });
   }
 });

@@ -95,6 +95,7 @@ const TEXT: Readonly<Record<number, string>> = {
   [Errno.ENOTDIR]: "not a directory",
   [Errno.EINVAL]: "invalid argument",
   [Errno.EMFILE]: "too many open files",
+  [Errno.ENOSPC]: "no space left on device",
   [Errno.ENOSYS]: "function not implemented",
   [Errno.EADDRINUSE]: "address already in use",
   [Errno.EADDRNOTAVAIL]: "cannot assign requested address",

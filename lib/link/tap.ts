@@ -164,6 +164,17 @@ export class TapLink implements Link {
     return true;
   }
 
+  /** What went wrong so far, by the names under which it is shown. */
+  problems(): Record<string, number> {
+    const { rxMalformed, txBusy, txErrors, txCopied } = this.counters;
+    return {
+      "tap.rx-malformed": rxMalformed,
+      "tap.tx-busy": txBusy,
+      "tap.tx-errors": txErrors,
+      "tap.tx-copied": txCopied,
+    };
+  }
+
   /** Lets the spare buffer go. The descriptor is the caller's. */
   close(): void {
     this.#spare?.release();

@@ -30,14 +30,16 @@ export function tracedLink(
   name: string,
   options: TraceOptions,
   clock: () => Instant,
-  log: (level: "info", text: string) => void,
+  log: (level: "info" | "warn", text: string) => void,
 ): Link {
   let link = inner;
   if (options.logPackets) {
     link = withLog(link, { name, sink: (line) => log("info", line), format: formatFrame });
   }
   if (options.pcapLog !== "") {
-    const file = new FileSink(options.pcapLog);
+    const file = new FileSink(options.pcapLog, (why) => {
+      log("warn", `Cannot write all packets to ${options.pcapLog}: ${why}`);
+    });
     const writer = new PcapngWriter((bytes) => file.write(bytes), { epoch: wallClock() - clock() });
     link = withPcapng(link, writer, name, clock);
   }

@@ -32,6 +32,7 @@ function startTap(context: ModeContext): ModeSession {
 
   return {
     ...gatewayAnswers(gateway),
+    counters: () => ({ ...tap.counters(), ...gateway.counters() }),
     pollAt: () => gateway.pollAt(),
     poll: (now) => gateway.poll(now),
     flush: (now) => tap.flush(now),

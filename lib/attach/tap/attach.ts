@@ -34,6 +34,8 @@ export interface TapContext {
 /** A TAP device in the guest's namespace, and the program that waits beside it. */
 export interface TapAttachment {
   readonly link: Link;
+  /** What went wrong on the wire, by name. */
+  counters(): Readonly<Record<string, number>>;
   /** Begins to move frames. */
   pumpTo(nic: Nic): void;
   flush(now: Instant): void;
@@ -63,6 +65,7 @@ export function attachTap(context: TapContext): TapAttachment {
   let pump: Pump | undefined;
   return {
     link,
+    counters: () => tap.problems(),
     pumpTo: (nic) => {
       pump = new Pump(reactor, fd, link, nic, () => context.fail("the guest's device is gone", 125));
     },

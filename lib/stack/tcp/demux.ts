@@ -67,6 +67,9 @@ export const DEFAULT_TCP_LIMITS: TcpLimits = {
   challengesPerSecond: 1_000,
 };
 
+/** Most bytes of a SYN that are kept to be quoted: what an ICMPv6 error has room for (RFC 4443 section 2.4 (c)). */
+const LONGEST_QUOTE = 1_232;
+
 /** The table of connections. */
 export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost {
   /** Takes SYNs that no listener takes. */
@@ -430,9 +433,10 @@ export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost 
     }
     if (this.#requests.size >= this.limits.pendingRequests) return this.counters.bump("tcp.requests-full");
     if (this.#isFull()) return;
-    // An ICMP error quotes the headers; the whole packet may be a super-packet of 64 KiB.
+    // An ICMP error quotes the headers; the whole packet may be a super-packet of 64 KiB, and so may IPv6's options be:
+    // a header in front of which there are so many is quoted without itself, and the request is refused in silence.
     const from = ip.headerStart;
-    const size = packet.start - from;
+    const size = Math.min(packet.start - from, LONGEST_QUOTE);
     const quote = this.pool.take(size);
     quote.bytes.set(packet.bytes.subarray(from, packet.start), quote.end);
     quote.end += size;

@@ -52,6 +52,24 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   publishPending: 256,
 };
 
+/**
+ * {@linkcode DEFAULT_LIMITS} for a process that may have `descriptors` open. Each kind of flow has a share that the others
+ * cannot take, and something is left: the control API and the log of the same process need descriptors, too, whatever the
+ * guest does.
+ */
+export function limitsWithin(descriptors: number): GatewayLimits {
+  const share = (of32: number, most: number) =>
+    Math.max(1, Math.min(most, Math.floor(descriptors * of32 / 32)));
+  return {
+    ...DEFAULT_LIMITS,
+    tcpFlows: share(18, DEFAULT_LIMITS.tcpFlows), // dials are among them
+    tcpDials: share(9, DEFAULT_LIMITS.tcpDials),
+    udpFlows: share(5, DEFAULT_LIMITS.udpFlows),
+    dnsQueries: share(2, DEFAULT_LIMITS.dnsQueries), // with up to three resolvers each
+    icmpFlows: share(1, DEFAULT_LIMITS.icmpFlows),
+  };
+}
+
 /** Addresses are the gateway's own unless they say `guest`. */
 export interface GatewayConfig {
   readonly gateway4?: IpAddress | undefined;

@@ -20,13 +20,14 @@
  * @module
  */
 
+import { noFileLimit } from "../../host/process.ts";
 import type { Reactor } from "../../host/reactor.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { FlowFacts, ForwardFacts } from "../../stack/facts.ts";
 import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
 import { earlier, type Instant } from "../../stack/time.ts";
-import { DEFAULT_LIMITS, type GatewayConfig, type Log, type Publish, type Resolver } from "./config.ts";
+import { type GatewayConfig, limitsWithin, type Log, type Publish, type Resolver } from "./config.ts";
 import { DatagramReceiver } from "./datagram_io.ts";
 import { DnsRelay } from "./dns.ts";
 import { FlowRegistry } from "./flows.ts";
@@ -68,7 +69,8 @@ export class Gateway {
     this.#stack = stack;
     this.#reactor = reactor;
     this.#config = config;
-    const limits = { ...DEFAULT_LIMITS, ...config.limits };
+    const [descriptors] = noFileLimit() ?? [1_024];
+    const limits = { ...limitsWithin(descriptors), ...config.limits };
     this.#receiver = new DatagramReceiver(pool);
     const registry = this.#registry;
     const surroundings: UdpSurroundings = {
