@@ -2,9 +2,10 @@
 
 import { test } from "node:test";
 import { match, strictEqual } from "node:assert/strict";
+import { chownSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { run, type Scope, withScope } from "../support/e2e.ts";
+import { run, type Scope, userId, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
 import { succeeded, USERS } from "../support/guest.ts";
 
@@ -78,7 +79,11 @@ for (const { name, as } of USERS) {
       withScope(async (scope) => {
         const binary = scope.binary();
         const sluice = [binary, "--attach=sockets", "--api=off", "do", "--"];
-        const result = await run([...sluice, ...sluice, "true"], { ...as, limit: 20_000 });
+        // The usual place for files of instances is hidden from guests.
+        const place = scope.directory();
+        if (as.user !== undefined) chownSync(place, userId(as.user), userId(as.user));
+        const inner = ["env", `XDG_RUNTIME_DIR=${place}`, ...sluice];
+        const result = await run([...sluice, ...inner, "true"], { ...as, limit: 20_000 });
         strictEqual(result.status, 125, result.stderr);
         match(result.stderr, /a seccomp supervisor watches us already \(use --attach=tap\)/);
       }),
