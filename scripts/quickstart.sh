@@ -52,7 +52,8 @@ dist/sluice ip addr quickstart
 echo '$ sluice tc qdisc'
 dist/sluice tc -s qdisc quickstart
 echo '$ curl --unix-socket … http://sluice/v1/route'
-curl -sS --unix-socket "$(dist/sluice ls -j | sed -n 's/.*"api": *"\([^"]*\)".*/\1/p' | head -n 1)" http://sluice/v1/route
+api=$(dist/sluice ls -j | tr '{' '\n' | sed -n '/"id": *"quickstart"/s/.*"api": *"\([^"]*\)".*/\1/p')
+curl -sS --unix-socket "$api" http://sluice/v1/route
 echo
 echo >&9
 wait "$guest"
