@@ -139,8 +139,8 @@ function become(program: StageProgram, trap: () => void): number {
     say({ failed: `Cannot run ${name}: it is not in PATH`, status: 127 });
     return 127;
   }
+  trap();
   try {
-    trap();
     becomeProgram(file, program.argv);
   } catch (error) {
     const notFound = error instanceof SystemError && error.code === "ENOENT";
