@@ -8,6 +8,7 @@ import { IP, IPV6, MSG, SOL } from "./constants.ts";
 import { NativeMemory } from "./memory.ts";
 import {
   type AddressWords,
+  cmsgLength,
   findCmsg,
   IOVEC_SIZE,
   MMSGHDR_SIZE,
@@ -141,7 +142,13 @@ export class QueuedError {
   info = 0;
   /** Where the datagram had been sent. */
   readonly destination: SocketAddress = new SocketAddress();
+  /** Who sent the ICMP error (`SO_EE_OFFENDER`), if it was one. */
+  readonly offender: SocketAddress = new SocketAddress();
+  hasOffender = false;
 }
+
+/** Bytes of `struct sock_extended_err`; the offender's `sockaddr` follows. */
+const EXTENDED_ERROR = 16;
 
 const NAME = 64, IOV = 96, CONTROL = 112, CONTROL_SIZE = 256;
 const scratch = new NativeMemory(CONTROL + CONTROL_SIZE);
@@ -170,6 +177,9 @@ export function receiveError(fd: number, address: number, length: number, into: 
   into.type = at < 0 ? 0 : view.getUint8(at + 5);
   into.code = at < 0 ? 0 : view.getUint8(at + 6);
   into.info = at < 0 ? 0 : view.getUint32(at + 8, true);
+  // AF_UNSPEC when it was this host that gave up.
+  into.hasOffender = at >= 0 && cmsgLength(view, at) > EXTENDED_ERROR &&
+    readSockaddr(view, at + EXTENDED_ERROR, into.offender);
   if (view.getUint32(Msghdr.nameLength, true) > 0) readSockaddr(view, NAME, into.destination);
   return result;
 }

@@ -167,7 +167,14 @@ export function pingSocket(family: 4 | 6, options: UdpOptions = {}): number {
   return fd;
 }
 
-function receiveErrors(fd: number, family: 4 | 6): void {
-  if (family === 4) setOption(fd, SOL.IP, IP.RECVERR, 1);
-  else setOption(fd, SOL.IPV6, IPV6.RECVERR, 1);
+/** Queues ICMP errors for `receiveError` (`IP_RECVERR`). */
+export function receiveErrors(fd: number, family: 4 | 6): number {
+  return family === 4 ? setOption(fd, SOL.IP, IP.RECVERR, 1) : setOption(fd, SOL.IPV6, IPV6.RECVERR, 1);
+}
+
+/** Hop limit of what is sent from now on; −1: the host's default. */
+export function setHopLimit(fd: number, family: 4 | 6, hopLimit: number): number {
+  return family === 4
+    ? setOption(fd, SOL.IP, IP.TTL, hopLimit)
+    : setOption(fd, SOL.IPV6, IPV6.UNICAST_HOPS, hopLimit);
 }

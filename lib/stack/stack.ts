@@ -353,9 +353,22 @@ export class Stack {
     return this.echo.reply(reply, now);
   }
 
-  /** Answers a received packet with an ICMP error, if the rules and the rate limit allow. Does not own `packet`. */
-  sendIcmpError(kind: IcmpErrorKind, ip: IpHeader, packet: PacketBuffer, nic: Nic, now: Instant): void {
-    this.#errors.send(kind, ip, packet, nic, now);
+  /**
+   * Answers a received packet with an ICMP error, if the rules and the rate limit allow. Does not own `packet`.
+   *
+   * @param value the MTU of `packet-too-big`, a pointer into the packet
+   * @param from who speaks, if `nic` may spoof; absent: whoever of us it concerns
+   */
+  sendIcmpError(
+    kind: IcmpErrorKind,
+    ip: IpHeader,
+    packet: PacketBuffer,
+    nic: Nic,
+    now: Instant,
+    value?: number,
+    from?: IpAddress,
+  ): void {
+    this.#errors.send(kind, ip, packet, nic, now, value, 0, from);
   }
 
   /** Opens a raw endpoint. Undefined: there are too many. */

@@ -56,6 +56,7 @@ export class IcmpErrors {
    *
    * @param value the MTU of `packet-too-big`, the pointer of `parameter-problem` and `protocol-unreachable`
    * @param code of `parameter-problem`
+   * @param from who speaks, for a relay on a spoofing interface; absent: whoever of us it concerns
    */
   send(
     kind: IcmpErrorKind,
@@ -65,6 +66,7 @@ export class IcmpErrors {
     now: Instant,
     value = 0,
     code = 0,
+    from?: IpAddress,
   ): boolean {
     const { counters, paths, output, pool } = this.#context;
     if (!this.#mayAnswer(kind, ip, packet, nic, code)) {
@@ -79,7 +81,7 @@ export class IcmpErrors {
     // The one who was asked answers for itself; for the rest it is the gateway that speaks (RFC 1812 section 4.3.2.4).
     const asItself = kind === "port-unreachable" || kind === "protocol-unreachable";
     const speaks = this.#context.owns(ip.destination) || (asItself && nic.spoofing);
-    const source = speaks ? ip.destination.clone() : undefined;
+    const source = from ?? (speaks ? ip.destination.clone() : undefined);
     const path = paths.resolve(destination, now, source, nic.kind === "loopback" ? undefined : nic);
     if (typeof path === "string") {
       counters.bump("ip.no-route");

@@ -17,6 +17,9 @@ import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import { emitIcmpv4, ICMPV4_HEADER, Icmpv4Type } from "../../stack/wire/icmpv4.ts";
 import { Icmpv6Type } from "../../stack/wire/icmpv6.ts";
 
+/** Bytes in front of the echo data, in both families. */
+export const ECHO_HEADER: number = ICMPV4_HEADER;
+
 /** How echo requests of one family leave the host. */
 export type EchoMethod = "ping" | "raw";
 
@@ -73,4 +76,18 @@ export function parseEchoReply(
   const sequence = view.getUint16(packet.start + 6);
   packet.consume(ICMPV4_HEADER);
   return sequence;
+}
+
+/**
+ * The sequence number of an echo request that an ICMP error quotes, cursor at its ICMP header; −1 if this is none.
+ *
+ * @param identifier that of our requests; −1 if the kernel has seen to it
+ */
+export function quotedSequence(quote: PacketBuffer, family: 4 | 6, identifier: number): number {
+  const { view, start } = quote;
+  if (quote.length < ECHO_HEADER) return -1;
+  const type = family === 4 ? Icmpv4Type.echoRequest : Icmpv6Type.echoRequest;
+  if (view.getUint16(start) !== type << 8) return -1;
+  if (identifier >= 0 && view.getUint16(start + 4) !== identifier) return -1;
+  return view.getUint16(start + 6);
 }

@@ -21,6 +21,17 @@ export function openStream(family: 4 | 6): number {
   return socket(family === 4 ? AF.INET : AF.INET6, SOCK.STREAM | FLAGS, IPPROTO.TCP);
 }
 
+/** Hop limits below this are a traceroute's, and carried over; no ordinary sender begins so low. */
+const LOW_HOP_LIMIT = 32;
+
+/**
+ * What to set for a packet that reached us with `hopLimit`: one hop less, as we are one, if it is low; else −1, the
+ * host's default.
+ */
+export function carriedHopLimit(hopLimit: number): number {
+  return hopLimit <= LOW_HOP_LIMIT ? Math.max(1, hopLimit - 1) : -1;
+}
+
 /** A UDP socket with every option at its default. */
 export function openDatagram(family: 4 | 6): number {
   return socket(family === 4 ? AF.INET : AF.INET6, SOCK.DGRAM | FLAGS, IPPROTO.UDP);

@@ -8,24 +8,36 @@
  * the log, and the guest hears "administratively prohibited" (RFC 1122 section 3.2.2.1) instead of nothing.
  *
  * A low hop limit is a traceroute's: it goes out less the one hop that we are. Ordinary ones are left at the
- * host's default.
+ * host's default. What routers say of a request comes back by error_relay.ts, which quotes the guest's request if it is
+ * one of the last {@linkcode REMEMBERED} of its flow.
  *
  * @module
  */
 
-import { IP, IPV6, SOL } from "../../host/constants.ts";
 import { Errno, errnoText } from "../../host/errno.ts";
-import { connectTo, setOption } from "../../host/inet.ts";
+import { connectTo, receiveErrors, setHopLimit } from "../../host/inet.ts";
 import { EpollEvents, type ReadyHandler } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
 import type { EchoRequest } from "../../stack/icmp/echo.ts";
 import type { FlowFacts } from "../../stack/facts.ts";
+import type { IcmpErrorKind } from "../../stack/ip/icmp_kind.ts";
 import { type Instant, SECOND } from "../../stack/time.ts";
+import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
+import { IpProtocol } from "../../stack/wire/ip.ts";
 import type { Log } from "./config.ts";
 import { DatagramSender, SLOTS } from "./datagram_io.ts";
-import { type EchoMethod, emitEchoRequest, openEcho, parseEchoReply } from "./echo_socket.ts";
+import {
+  ECHO_HEADER,
+  type EchoMethod,
+  emitEchoRequest,
+  openEcho,
+  parseEchoReply,
+  quotedSequence,
+} from "./echo_socket.ts";
+import { ErrorRelay, type ErrorSubject, type Original } from "./error_relay.ts";
 import { age, type Flow } from "./flows.ts";
+import { carriedHopLimit } from "./host_socket.ts";
 import { type LruItem, LruList } from "./lru_list.ts";
 import { isMartian, route } from "./policy.ts";
 import type { UdpSurroundings } from "./udp.ts";
@@ -33,13 +45,14 @@ import { unreachable } from "./unreachable.ts";
 
 /** How long a flow waits for a reply, or for the next request. */
 const LIFETIME = 30 * SECOND;
-/** Hop limits below this are carried over; no ordinary sender begins so low. */
-const LOW_HOP_LIMIT = 32;
+/** Requests of a flow that an error may still be about: three seconds of `ping -i 0.025`, the patience of ARP. */
+const REMEMBERED = 128;
 
 /** The table of echo flows. */
 export class EchoFlows {
   readonly surroundings: UdpSurroundings;
   readonly sender = new DatagramSender();
+  readonly errors: ErrorRelay;
   readonly #log: Log;
   readonly #flows = new Map<string, EchoFlow>();
   readonly #byUse = new LruList<EchoFlow>(LIFETIME);
@@ -48,6 +61,7 @@ export class EchoFlows {
 
   constructor(surroundings: UdpSurroundings, log: Log) {
     this.surroundings = surroundings;
+    this.errors = new ErrorRelay(surroundings);
     this.#log = log;
   }
 
@@ -117,6 +131,7 @@ export class EchoFlows {
       request.reject(unreachable(-result), now);
       return undefined;
     }
+    receiveErrors(fd, host.family);
     const identifier = this.#nextIdentifier = (this.#nextIdentifier % 0xffff) + 1;
     const flow = new EchoFlow(this, key, fd, method, identifier, host, request, now);
     this.#flows.set(key, flow);
@@ -145,24 +160,27 @@ export class EchoFlows {
 }
 
 /** The echo requests of one identifier to one destination. */
-class EchoFlow implements ReadyHandler, Flow, LruItem<EchoFlow> {
+class EchoFlow implements ReadyHandler, Flow, ErrorSubject, LruItem<EchoFlow> {
   newer: EchoFlow | undefined;
   older: EchoFlow | undefined;
   list: LruList<EchoFlow> | undefined;
   usedAt: Instant;
 
   readonly key: string;
+  readonly fd: number;
+  readonly host: IpAddress;
+  readonly guest: IpAddress;
+  readonly destination: IpAddress;
   readonly #flows: EchoFlows;
-  readonly #fd: number;
   readonly #method: EchoMethod;
   /** On the host's side. */
   readonly #identifier: number;
-  readonly #host: IpAddress;
-  readonly #guest: IpAddress;
-  readonly #destination: IpAddress;
   readonly #guestIdentifier: number;
   readonly #since: Instant;
-  #hopLimit = 0;
+  /** That of the socket; −1: the host's default. */
+  #hopLimit = -1;
+  /** The last requests: sequence << 8 | hop limit, and the length of the data; where nothing is yet, −1. */
+  readonly #requests = new Int32Array(2 * REMEMBERED).fill(-1);
   #bytesOut = 0;
   #bytesIn = 0;
 
@@ -178,12 +196,12 @@ class EchoFlow implements ReadyHandler, Flow, LruItem<EchoFlow> {
   ) {
     this.#flows = flows;
     this.key = key;
-    this.#fd = fd;
+    this.fd = fd;
     this.#method = method;
     this.#identifier = identifier;
-    this.#host = host;
-    this.#guest = request.source.clone();
-    this.#destination = request.destination.clone();
+    this.host = host;
+    this.guest = request.source.clone();
+    this.destination = request.destination.clone();
     this.#guestIdentifier = request.identifier;
     this.#since = now;
     this.usedAt = now;
@@ -192,12 +210,19 @@ class EchoFlow implements ReadyHandler, Flow, LruItem<EchoFlow> {
   /** Sends a request of the guest on its way. */
   request(request: EchoRequest, now: Instant): void {
     const { payload, sequence } = request;
-    this.#setHopLimit(request.hopLimit - 1);
+    const hopLimit = carriedHopLimit(request.hopLimit);
+    if (hopLimit !== this.#hopLimit) setHopLimit(this.fd, this.host.family, this.#hopLimit = hopLimit);
+    const at = 2 * (sequence % REMEMBERED);
+    this.#requests[at] = (sequence << 8) | request.hopLimit;
+    this.#requests[at + 1] = payload.totalLength;
     const message = this.#flows.surroundings.pool.take(payload.totalLength);
     message.end = message.start + payload.copyTo(message.bytes, message.start);
     this.#bytesOut += message.length;
-    emitEchoRequest(message, this.#host.family, this.#identifier, sequence);
-    const result = this.#flows.sender.one(this.#fd, message);
+    emitEchoRequest(message, this.host.family, this.#identifier, sequence);
+    const { sender, errors } = this.#flows;
+    let result = sender.one(this.fd, message);
+    // An error that came from outside is about an earlier request: this one has not been tried.
+    if (result < 0 && errors.drain(this, now) > 0) result = sender.one(this.fd, message);
     message.release();
     if (result >= 0) return;
     this.#flows.count("gateway.icmp.host-error");
@@ -206,10 +231,12 @@ class EchoFlow implements ReadyHandler, Flow, LruItem<EchoFlow> {
     }
   }
 
-  onReady(): void {
+  onReady(events: number): void {
     const { receiver, stack, nic, reactor } = this.#flows.surroundings;
     const now = reactor.now() as Instant;
-    const count = receiver.receive(this.#fd);
+    // Those that are left come with the next turn: the reactor tells us again while there are any.
+    if ((events & EpollEvents.err) !== 0) this.#flows.errors.drain(this, now);
+    const count = receiver.receive(this.fd);
     if (count < 0) {
       // Being told clears it; the guest's ping counts the silence.
       if (count !== -Errno.EAGAIN) this.#flows.count("gateway.icmp.host-error");
@@ -218,15 +245,15 @@ class EchoFlow implements ReadyHandler, Flow, LruItem<EchoFlow> {
     for (let i = 0; i < Math.min(count, SLOTS); i++) {
       const reply = receiver.take(i);
       const expected = this.#method === "raw" ? this.#identifier : -1;
-      const sequence = parseEchoReply(reply, this.#host.family, this.#method, expected);
+      const sequence = parseEchoReply(reply, this.host.family, this.#method, expected);
       if (sequence < 0) {
         reply.release();
         continue;
       }
       this.#bytesIn += reply.length;
       stack.sendEchoReply({
-        source: this.#destination,
-        destination: this.#guest,
+        source: this.destination,
+        destination: this.guest,
         identifier: this.#guestIdentifier,
         sequence,
         payload: reply,
@@ -235,31 +262,43 @@ class EchoFlow implements ReadyHandler, Flow, LruItem<EchoFlow> {
     }
   }
 
+  /** Puts the guest's identifier in the place of the host's. Nobody looks at a quoted checksum: it is left out. */
+  restore(quote: PacketBuffer, into: Original): boolean {
+    const { family } = this.host;
+    const sequence = quotedSequence(quote, family, this.#method === "raw" ? this.#identifier : -1);
+    if (sequence < 0) return false;
+    const at = 2 * (sequence % REMEMBERED);
+    const request = this.#requests[at]!;
+    if (request < 0 || request >>> 8 !== sequence) return false;
+    quote.view.setUint16(quote.start + 2, 0);
+    quote.view.setUint16(quote.start + 4, this.#guestIdentifier);
+    into.protocol = family === 4 ? IpProtocol.icmp : IpProtocol.icmpv6;
+    into.hopLimit = request & 0xff;
+    into.identification = 0;
+    into.length = ECHO_HEADER + this.#requests[at + 1]!;
+    return true;
+  }
+
+  onOutsideError(what: IcmpErrorKind | "odd"): void {
+    this.#flows.count(what === "odd" ? "gateway.icmp.odd-error" : "gateway.icmp.host-error");
+  }
+
   close(): void {
-    this.#flows.surroundings.reactor.forget(this.#fd);
-    close(this.#fd);
+    this.#flows.surroundings.reactor.forget(this.fd);
+    close(this.fd);
   }
 
   facts(now: Instant): FlowFacts {
     return {
       protocol: "icmp",
       direction: "out",
-      guest: `${this.#guest}`,
-      destination: `${this.#destination}`,
-      host: `${this.#host}`,
+      guest: `${this.guest}`,
+      destination: `${this.destination}`,
+      host: `${this.host}`,
       state: "echo",
       bytesOut: this.#bytesOut,
       bytesIn: this.#bytesIn,
       age: age(this.#since, now),
     };
-  }
-
-  #setHopLimit(wanted: number): void {
-    const hopLimit = wanted < LOW_HOP_LIMIT ? Math.max(1, wanted) : 0;
-    if (hopLimit === this.#hopLimit) return;
-    this.#hopLimit = hopLimit;
-    // −1 is the host's default for IPv6, 64 stands for it in IPv4.
-    if (this.#host.family === 4) setOption(this.#fd, SOL.IP, IP.TTL, hopLimit === 0 ? 64 : hopLimit);
-    else setOption(this.#fd, SOL.IPV6, IPV6.UNICAST_HOPS, hopLimit === 0 ? -1 : hopLimit);
   }
 }

@@ -22,7 +22,7 @@
  */
 
 import { Errno } from "../../host/errno.ts";
-import { connectTo } from "../../host/inet.ts";
+import { connectTo, receiveErrors } from "../../host/inet.ts";
 import { EpollEvents, type Reactor, type Work } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
@@ -35,6 +35,7 @@ import type { IpHeader } from "../../stack/wire/ip.ts";
 import type { UdpHeader } from "../../stack/wire/udp.ts";
 import type { GatewayConfig, GatewayLimits } from "./config.ts";
 import { cannotSegment, DatagramReceiver, DatagramSender, runLength, SLOTS } from "./datagram_io.ts";
+import { ErrorRelay } from "./error_relay.ts";
 import type { FlowRegistry } from "./flows.ts";
 import { openDatagram } from "./host_socket.ts";
 import { LruList } from "./lru_list.ts";
@@ -65,6 +66,7 @@ export interface UdpSurroundings {
 export class UdpFlows implements Work {
   readonly reactor: Reactor;
   readonly receiver: DatagramReceiver;
+  readonly errors: ErrorRelay;
   readonly #stack: Stack;
   readonly #nic: Nic;
   readonly #pool: BufferPool;
@@ -82,6 +84,7 @@ export class UdpFlows implements Work {
   constructor(surroundings: UdpSurroundings) {
     this.reactor = surroundings.reactor;
     this.receiver = surroundings.receiver;
+    this.errors = new ErrorRelay(surroundings);
     this.#stack = surroundings.stack;
     this.#nic = surroundings.nic;
     this.#pool = surroundings.pool;
@@ -124,6 +127,11 @@ export class UdpFlows implements Work {
       case "drop":
         this.count(`gateway.policy.${verdict.why}`);
     }
+  }
+
+  /** The guest's datagram does not survive the hop that we are (RFC 1812 section 5.3.1). */
+  hopLimitReached(packet: PacketBuffer, ip: IpHeader, now: Instant): void {
+    this.#stack.sendIcmpError("time-exceeded", ip, packet, this.#nic, now);
   }
 
   /** Sends a datagram of the guest, at the end of the turn at the latest. The caller keeps its hold on `packet`. */
@@ -203,6 +211,7 @@ export class UdpFlows implements Work {
       this.#stack.sendIcmpError(unreachable(-result), ip, packet, nic, now);
       return;
     }
+    receiveErrors(fd, host.family);
     const flow = new UdpFlow(this, fd, host, udp.destinationPort, now);
     const endpoint = this.#stack.udpBind({
       localAddress: ip.destination.clone(),
@@ -244,11 +253,12 @@ export class UdpFlows implements Work {
         sent = this.#sender.many(flow.fd, this.#waiting, at, at + left);
       }
       if (sent < 0) {
-        flow.failed(-sent, now);
-        // ECONNREFUSED is about an earlier datagram: this one has not been tried.
-        if (sent === -Errno.ECONNREFUSED && !flow.closed) {
+        // An error that came from outside is about an earlier datagram: this one has not been tried.
+        if (sent !== -Errno.EAGAIN && this.errors.drain(flow, now) > 0) {
           sent = this.#sender.one(flow.fd, this.#waiting[at]!);
         }
+        if (sent < 0) flow.failed(-sent, now);
+        else flow.bytesOut += this.#waiting[at]!.length;
         at++;
         continue;
       }

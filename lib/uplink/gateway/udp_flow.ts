@@ -5,15 +5,21 @@
  */
 
 import { Errno } from "../../host/errno.ts";
+import { setHopLimit } from "../../host/inet.ts";
 import { EpollEvents, type ReadyHandler } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { FlowFacts } from "../../stack/facts.ts";
+import type { IcmpErrorKind } from "../../stack/ip/icmp_kind.ts";
 import type { Instant } from "../../stack/time.ts";
 import type { UdpEndpoint, UdpObserver } from "../../stack/udp/endpoint.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
+import { type IpHeader, IpProtocol } from "../../stack/wire/ip.ts";
+import { emitUdp, type UdpHeader } from "../../stack/wire/udp.ts";
 import { SLOTS } from "./datagram_io.ts";
+import { ErrorRelay, type ErrorSubject, type Original } from "./error_relay.ts";
 import { age, endpointText, type Flow } from "./flows.ts";
+import { carriedHopLimit } from "./host_socket.ts";
 import type { LruItem, LruList } from "./lru_list.ts";
 import type { UdpFlows } from "./udp.ts";
 import { unreachable } from "./unreachable.ts";
@@ -22,7 +28,7 @@ import { unreachable } from "./unreachable.ts";
 const TURN_BATCHES = 4;
 
 /** A UDP flow. Exists until {@linkcode UdpFlow.close}. */
-export class UdpFlow implements UdpObserver, ReadyHandler, Flow, LruItem<UdpFlow> {
+export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, LruItem<UdpFlow> {
   newer: UdpFlow | undefined;
   older: UdpFlow | undefined;
   list: LruList<UdpFlow> | undefined;
@@ -42,6 +48,10 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, LruItem<UdpFlow
   #endpoint: UdpEndpoint | undefined;
   #bytesIn = 0;
   #deferred = false;
+  /** Something may wait in the socket's error queue. */
+  #troubled = false;
+  /** That of the socket; −1: the host's default. */
+  #hopLimit = -1;
 
   constructor(flows: UdpFlows, fd: number, host: IpAddress, port: number, now: Instant) {
     this.#flows = flows;
@@ -62,7 +72,21 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, LruItem<UdpFlow
   }
 
   /** A datagram of the guest. */
-  onUdpDatagram(_endpoint: UdpEndpoint, packet: PacketBuffer): void {
+  onUdpDatagram(
+    _endpoint: UdpEndpoint,
+    packet: PacketBuffer,
+    ip: IpHeader,
+    _udp: UdpHeader,
+    now: Instant,
+  ): void {
+    if (ip.hopLimit <= 1) return this.#flows.hopLimitReached(packet, ip, now);
+    const hopLimit = carriedHopLimit(ip.hopLimit);
+    if (hopLimit !== this.#hopLimit) {
+      // It is the socket's, so those that wait for the end of the turn go with their own.
+      this.#flows.flush(now);
+      this.#hopLimit = hopLimit;
+      setHopLimit(this.fd, this.host.family, hopLimit);
+    }
     this.#flows.send(this, packet);
   }
 
@@ -72,6 +96,7 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, LruItem<UdpFlow
   }
 
   onReady(events: number): void {
+    if ((events & EpollEvents.err) !== 0) this.#troubled = true;
     if ((events & (EpollEvents.in | EpollEvents.err | EpollEvents.hup)) !== 0) this.run();
   }
 
@@ -80,15 +105,20 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, LruItem<UdpFlow
     this.#deferred = false;
     const endpoint = this.#endpoint;
     if (endpoint === undefined) return;
-    const { receiver, reactor } = this.#flows;
+    const { receiver, reactor, errors } = this.#flows;
     const now = this.#flows.now();
+    // First: what waits there would be told again by the call that receives.
+    if (this.#troubled) this.#troubled = errors.drain(this, now) === ErrorRelay.batch;
     for (let batch = 0; batch < TURN_BATCHES; batch++) {
       const count = receiver.receive(this.fd);
       if (count < 0) {
-        if (count === -Errno.EAGAIN) return;
-        this.failed(-count, now);
-        if (this.#endpoint === undefined) return;
-        continue; // the error is cleared by being told; datagrams may wait behind it
+        if (count === -Errno.EAGAIN) {
+          if (!this.#troubled) return;
+          break;
+        }
+        // The error is cleared by being told; datagrams may wait behind it.
+        if (errors.drain(this, now) === 0) this.failed(-count, now);
+        continue;
       }
       for (let i = 0; i < count; i++) {
         const payload = receiver.take(i);
@@ -96,12 +126,42 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, LruItem<UdpFlow
         if (!endpoint.send(payload, now)) this.#flows.count("gateway.udp.guest-full");
       }
       if (count > 0) this.#flows.heard(this, now);
-      if (count < SLOTS) return;
+      if (count < SLOTS && !this.#troubled) return;
     }
     if (!this.#deferred) {
       this.#deferred = true;
       reactor.defer(this);
     }
+  }
+
+  get guest(): IpAddress {
+    return this.#endpoint!.remoteAddress!;
+  }
+
+  get destination(): IpAddress {
+    return this.#endpoint!.localAddress!;
+  }
+
+  /** Ports are the flow's own; for the rest it is the last datagram's, as nobody counts them. */
+  restore(quote: PacketBuffer, into: Original): boolean {
+    const { last } = this.#endpoint!;
+    emitUdp(quote, last.sourcePort, last.destinationPort);
+    quote.view.setUint16(quote.start + 4, last.length);
+    into.protocol = IpProtocol.udp;
+    into.hopLimit = last.hopLimit;
+    into.identification = last.identification;
+    into.length = last.length;
+    return true;
+  }
+
+  onOutsideError(what: IcmpErrorKind | "odd"): void {
+    this.#flows.count(
+      what === "odd"
+        ? "gateway.udp.odd-error"
+        : what === "port-unreachable"
+        ? "gateway.udp.host-refused"
+        : "gateway.udp.host-error",
+    );
   }
 
   /** The host's kernel knows something of the far end: the guest hears it as the ICMP error that it was. */
