@@ -1,8 +1,8 @@
 /**
  * Segments that came too early, in order of sequence numbers, without overlap.
  *
- * Memory is bounded three ways: bytes by the window that was offered, pieces by {@linkcode MAX_OUT_OF_ORDER}, and slack
- * by copying what fills less than a quarter of its buffer. When it is full the piece furthest ahead goes, as it will be
+ * Memory is bounded three ways: bytes by the window that was offered, pieces by {@linkcode piecesWithin}, and slack by
+ * copying what fills less than half of its buffer. When it is full the piece furthest ahead goes, as it will be
  * sent again last (RFC 2018 section 8 allows to renege).
  *
  * @module
@@ -12,8 +12,15 @@ import type { PacketBuffer } from "../buffer/packet.ts";
 import type { BufferPool } from "../buffer/pool.ts";
 import { seqGe, seqGt, seqLe, seqLt } from "./sequence.ts";
 
-/** Pieces one connection may hold out of order. */
+/** Pieces one connection may hold out of order at most. */
 export const MAX_OUT_OF_ORDER = 4_096;
+/** Bytes of window for each of them: honest pieces are segments, and a piece of one byte costs as much memory. */
+const BYTES_PER_PIECE = 1_024;
+
+/** Pieces that a receive buffer of so many bytes may hold out of order. */
+export function piecesWithin(capacity: number): number {
+  return Math.min(MAX_OUT_OF_ORDER, Math.max(32, Math.floor(capacity / BYTES_PER_PIECE)));
+}
 
 /** Bytes `[start, end)` of the stream, at `from` in `buffer`. */
 class Piece {
@@ -27,7 +34,7 @@ class Piece {
 
 /** Whether so much of a buffer is payload that holding all of it is fair. */
 export function worthHolding(buffer: PacketBuffer, length: number): boolean {
-  return length * 4 >= buffer.bytes.length;
+  return length * 2 >= buffer.bytes.length;
 }
 
 /** Copies payload bytes `[skip, skip + length)` of a packet, own bytes and fragments, to `into` at `at`. */
@@ -73,10 +80,11 @@ export class Reassembly {
   #tail: Piece | undefined = undefined;
   #count = 0;
   #bytes = 0;
-  readonly #limit: number;
+  /** Pieces it may hold. */
+  limit: number;
 
   constructor(limit: number = MAX_OUT_OF_ORDER) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   /** Bytes held. */
@@ -119,7 +127,7 @@ export class Reassembly {
     const length = (end - start) | 0;
     if (length <= 0) return 0;
     if (this.#appendTo(before, start, length, packet, skip)) return length;
-    if (this.#count >= this.#limit) {
+    if (this.#count >= this.limit) {
       const last = this.#tail;
       if (last === undefined || seqGe(start, last.start)) return -1;
       if (before === last) before = last.previous;

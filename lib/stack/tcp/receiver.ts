@@ -7,7 +7,7 @@
  * ```
  *
  * The right edge never moves left (RFC 9293 section 3.8.6.2.2: "a TCP receiver SHOULD NOT shrink the window"), so what was
- * promised is always taken. Payload stays where it was received: a segment that fills at least a quarter of its buffer is
+ * promised is always taken. Payload stays where it was received: a segment that fills at least half of its buffer is
  * queued by reference, a smaller one is copied behind its predecessor, so that a hostile peer cannot pin 64 KiB per byte.
  *
  * Acknowledgements are delayed (RFC 1122 section 4.2.3.2) by 40 ms, Linux' minimum, unless more than one full segment waits,
@@ -22,7 +22,7 @@ import { type BufferPool, MEDIUM } from "../buffer/pool.ts";
 import { HEADROOM } from "../buffer/packet.ts";
 import { type Instant, later, MILLISECOND, NEVER } from "../time.ts";
 import type { TcpHeader } from "../wire/tcp.ts";
-import { copyPayload, Reassembly, worthHolding } from "./reassembly.ts";
+import { copyPayload, piecesWithin, Reassembly, worthHolding } from "./reassembly.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import { SackBlocks } from "./sack_blocks.ts";
 import { seqAdd, seqDiff, seqGe, seqGt, seqLe, seqLt, seqMin } from "./sequence.ts";
@@ -187,7 +187,9 @@ export class Receiver {
   }
 
   #early(start: number, end: number, packet: PacketBuffer, skip: number): number {
-    this.#reassembly ??= new Reassembly(this.#reassemblyLimit);
+    this.#reassembly ??= new Reassembly();
+    // The buffer grows while the connection proves itself, and the number of pieces with it.
+    this.#reassembly.limit = this.#reassemblyLimit ?? piecesWithin(this.buffer.capacity);
     if (this.sack) this.#blocks ??= new SackBlocks();
     this.ackDue = true;
     if (!this.sack && this.duplicatesDue < MAX_DUPLICATES) this.duplicatesDue++;
@@ -230,7 +232,14 @@ export class Receiver {
 
   /** Takes a piece from the reassembly queue. */
   deliver(buffer: PacketBuffer, from: number, length: number): void {
-    this.queue.push(buffer, from, from + length);
+    if (worthHolding(buffer, length)) {
+      this.queue.push(buffer, from, from + length);
+      return;
+    }
+    // A byte that came early must not keep a buffer of its own now that it has neighbours.
+    const at = this.#extend(length);
+    this.#tail!.bytes.set(buffer.bytes.subarray(from, from + length), at);
+    buffer.release();
   }
 
   #append(packet: PacketBuffer, skip: number, length: number): void {
@@ -240,6 +249,12 @@ export class Receiver {
         return;
       }
     } else if (this.#appendPieces(packet, skip, length)) return;
+    const at = this.#extend(length);
+    copyPayload(packet, skip, length, this.#tail!.bytes, at);
+  }
+
+  /** Makes the queue longer by `length` bytes, which are yet to be copied; returns where in the tail they go. */
+  #extend(length: number): number {
     const last = this.queue.last();
     let tail = this.#tail;
     if (
@@ -251,13 +266,13 @@ export class Receiver {
       this.#tail = tail;
       const at = tail.end;
       tail.end += length;
-      copyPayload(packet, skip, length, tail.bytes, at);
       this.queue.push(tail, at, tail.end);
-      return;
+      return at;
     }
-    copyPayload(packet, skip, length, tail.bytes, last.end);
-    tail.end = last.end + length;
+    const at = last.end;
+    tail.end = at + length;
     this.queue.extendLast(length);
+    return at;
   }
 
   /** A super-packet that crossed no wire is references to the sender's chunks: take them over, if they are large. */
