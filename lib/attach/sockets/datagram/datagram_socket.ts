@@ -37,7 +37,7 @@ import { type OptionOwner, OptionValues } from "../options/option.ts";
 import { Arrival } from "./arrival.ts";
 import { ErrorQueue } from "./error_queue.ts";
 import { Inbox, landing } from "./inbox.ts";
-import { drain } from "./outbox.ts";
+import { drain, pairGone } from "./outbox.ts";
 import { ANSWERED, Receive, type ReceiveOwner } from "./receive.ts";
 import { errorControl, receiveControl, Wanted } from "./receive_control.ts";
 import { nothingAsked, readSendControl, type SendControl } from "./send_control.ts";
@@ -167,7 +167,10 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
       packet.release();
       return -Errno.EPIPE;
     }
-    return this.transmit(packet, target, control);
+    const pending = this.errors.pending !== 0;
+    const result = this.transmit(packet, target, control);
+    if (pending && this.errors.pending === 0) this.#withdraw(call);
+    return result;
   }
 
   /** The pending error, which a send returns in its place; 0: none. */
@@ -298,7 +301,9 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
       this.#last.copy(arrival);
       return this.#deliver(call, message, landing.address, arrival.length, arrival);
     }
-    return (this.shut & 1) !== 0 ? 0 : -Errno.EAGAIN;
+    if ((this.shut & 1) === 0 || !this.#mayWait(receive)) return -Errno.EAGAIN;
+    // What would wait for ever returns at once, from nobody.
+    return message.noName(call) ? 0 : ANSWERED;
   }
 
   /** Writes a datagram to where the call wants it: bytes, or {@linkcode ANSWERED}. */
@@ -341,8 +346,12 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     return copied;
   }
 
-  /** A datagram has come; {@linkcode arrival} says where from. Does not own `packet`. */
-  protected arrived(packet: PacketBuffer): void {
+  /**
+   * A datagram has come; {@linkcode arrival} says where from. Does not own `packet`.
+   *
+   * @returns false: the guest has closed the socket, which we have not been told yet
+   */
+  protected arrived(packet: PacketBuffer): boolean {
     const { arrival } = this;
     const length = packet.totalLength;
     let from = packet.address + packet.start;
@@ -371,10 +380,12 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
       } else if (!receive.next()) {
         this.#forget(receive);
       }
-      if (!peeked) return;
+      if (!peeked) return true;
     }
     const result = this.inbox.put(this.near, from, length, arrival);
-    if (result < 0) this.#dropped.value++;
+    if (result >= 0) return true;
+    this.#dropped.value++;
+    return result === -Errno.EAGAIN || !pairGone(this.near);
   }
 
   /** An error has come: the next call returns it. */
@@ -496,7 +507,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     if ((this.shut & 1) !== 0) {
       for (const receive of [...this.#waiting]) {
         this.#forget(receive);
-        receive.call.reply(receive.done);
+        if (receive.message.noName(receive.call)) receive.call.reply(receive.done);
       }
     }
     // Linux shuts a socket without a peer down, and says that it could not (inet_shutdown).

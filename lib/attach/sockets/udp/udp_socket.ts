@@ -278,7 +278,9 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     const nic = control.interfaceIndex === 0 ? undefined : stack.nics[control.interfaceIndex - 1];
     if (control.interfaceIndex !== 0 && nic === undefined) return this.#refuse(packet, Errno.ENODEV);
     const source = control.source;
-    if (source !== undefined && !stack.owns(source)) return this.#refuse(packet, Errno.EINVAL);
+    if (source !== undefined && !stack.owns(source)) {
+      return this.#refuse(packet, source.family === 4 ? Errno.ENETUNREACH : Errno.EINVAL);
+    }
     const segment = control.segment || (this.values.get(SOL.UDP, UDP.SEGMENT) ?? 0);
     if (segment !== 0 && packet.length > segment) {
       return this.#segments(endpoint, packet, segment, to, port, source, nic);
@@ -352,7 +354,7 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     return this.memberships.hears(group);
   }
 
-  /** A datagram has come, from wherever. */
+  /** A datagram has come, from wherever. False: the guest has closed the socket. */
   heard(
     packet: PacketBuffer,
     source: AddressWords,
@@ -362,29 +364,41 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     interfaceIndex: number,
     hopLimit: number,
     trafficClass = 0,
-  ): void {
+  ): boolean {
     const { arrival } = this;
     arrival.interfaceIndex = interfaceIndex;
     arrival.hopLimit = hopLimit;
     arrival.trafficClass = trafficClass;
     arrival.between(source, sourcePort, destination, destinationPort);
-    this.arrived(packet);
+    return this.arrived(packet);
   }
 
-  onUdpDatagram(endpoint: UdpEndpoint, packet: PacketBuffer, ip: IpHeader, udp: UdpHeader): void {
+  onUdpDatagram(
+    endpoint: UdpEndpoint,
+    packet: PacketBuffer,
+    ip: IpHeader,
+    udp: UdpHeader,
+    now: Instant,
+  ): void {
     const { source, destination, hopLimit, trafficClass } = ip;
     if (destination.isMulticast() && !this.hears(destination)) return;
-    const index = endpoint.last.nic?.index ?? 0;
-    this.heard(
+    const { nic } = endpoint.last;
+    const heard = this.heard(
       packet,
       source,
       udp.sourcePort,
       destination,
       udp.destinationPort,
-      index,
+      nic?.index ?? 0,
       hopLimit,
       trafficClass,
     );
+    if (heard) return;
+    // It came to a port that nobody has any more.
+    this.closed();
+    if (nic !== undefined && !destination.isMulticast()) {
+      this.context.stack.sendIcmpError("port-unreachable", ip, packet, nic, now);
+    }
   }
 
   onUdpError(
