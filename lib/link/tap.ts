@@ -35,7 +35,8 @@ import { type BufferPool, LARGE, MEDIUM } from "../stack/buffer/pool.ts";
 import type { Link, LinkCapabilities } from "../stack/link/link.ts";
 
 const NEEDS_CSUM = 1, DATA_VALID = 2;
-const GSO_TCP4 = 1, GSO_UDP = 3, GSO_TCP6 = 4, GSO_ECN = 0x80;
+const GSO_TCP4 = 1, GSO_UDP = 3, GSO_TCP6 = 4, GSO_UDP_L4 = 5, GSO_ECN = 0x80;
+const UDP_HEADER = 8;
 const ETHERNET_HEADER = 14;
 /** Most iovecs of one frame; more fragments than this are joined into one buffer first. */
 const IOVECS = 64;
@@ -79,7 +80,7 @@ export interface TapCounters {
 /** Ethernet frames over a TAP descriptor. */
 export class TapLink implements Link {
   readonly mtu: number;
-  readonly capabilities: LinkCapabilities;
+  readonly capabilities: LinkCapabilities & { datagrams: boolean };
   readonly counters: TapCounters = {
     rxFrames: 0,
     rxBytes: 0,
@@ -105,7 +106,12 @@ export class TapLink implements Link {
       throw new TypeError("Cannot make a TAP link: the pool's buffers have no addresses");
     }
     this.mtu = mtu;
-    this.capabilities = { txChecksum: checksum, rxChecksum: true, gsoMaxSize: gso && checksum ? 65_535 : 0 };
+    this.capabilities = {
+      txChecksum: checksum,
+      rxChecksum: true,
+      gsoMaxSize: gso && checksum ? 65_535 : 0,
+      datagrams: gso && checksum,
+    };
   }
 
   /**
@@ -155,8 +161,11 @@ export class TapLink implements Link {
       this.counters.txBusy++;
       return false;
     }
-    if (result < 0) this.counters.txErrors++;
-    else {
+    if (result < 0) {
+      this.counters.txErrors++;
+      // Linux before 6.2 does not know the kind. What was in this frame is lost, as datagrams may be.
+      if (frame.gso === Gso.datagrams && result === -Errno.EINVAL) this.capabilities.datagrams = false;
+    } else {
       this.counters.txFrames++;
       this.counters.txBytes += length;
     }
@@ -241,8 +250,9 @@ export class TapLink implements Link {
     return at;
   }
 
-  /** Ethernet, IP and TCP headers together. */
+  /** Ethernet, IP and transport headers together. */
   #headerLength(frame: PacketBuffer, start: number): number {
+    if (frame.gso === Gso.datagrams) return start + UDP_HEADER;
     return start + ((frame.view.getUint8(frame.checksumStart + 12) >>> 4) << 2);
   }
 
@@ -286,4 +296,4 @@ export class TapLink implements Link {
 }
 
 /** `gso_type` by {@linkcode Gso}. */
-const KIND: readonly number[] = [0, GSO_TCP4, 0, GSO_UDP, GSO_TCP6];
+const KIND: readonly number[] = [0, GSO_TCP4, 0, GSO_UDP, GSO_TCP6, GSO_UDP_L4];

@@ -31,8 +31,11 @@ export const Checksum = {
 /** One of the values of {@linkcode Checksum}. */
 export type Checksum = typeof Checksum[keyof typeof Checksum];
 
-/** What kind of segmentation a packet longer than the MTU still needs (virtio-net's `gso_type`). */
-export const Gso = { none: 0, tcp4: 1, udp: 3, tcp6: 4 } as const;
+/**
+ * What kind of segmentation a packet longer than the MTU still needs (virtio-net's `gso_type`). `datagrams` are several of
+ * one length, the last may be shorter, behind one UDP header: Linux' UDP_SEGMENT.
+ */
+export const Gso = { none: 0, tcp4: 1, udp: 3, tcp6: 4, datagrams: 5 } as const;
 /** One of the values of {@linkcode Gso}. */
 export type Gso = typeof Gso[keyof typeof Gso];
 

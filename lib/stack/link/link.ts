@@ -17,6 +17,8 @@ export interface LinkCapabilities {
   readonly rxChecksum: boolean;
   /** Largest IP packet that it takes with `PacketBuffer.gso` set and cuts itself; 0 if it cuts none. */
   readonly gsoMaxSize: number;
+  /** It also cuts `Gso.datagrams`. Becomes false when the other side turns out not to know them. */
+  readonly datagrams?: boolean;
 }
 
 /** A wire that carries Ethernet frames. */

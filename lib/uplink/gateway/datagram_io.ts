@@ -122,9 +122,30 @@ export class DatagramReceiver {
     return true;
   }
 
+  /** Bytes of the datagram in slot `i`. */
+  length(i: number): number {
+    return this.#headers.view.getUint32(i * MMSGHDR + Header.length, true);
+  }
+
+  /** How many of slots `[from, to)` may share one UDP header: of one length, but for a shorter last one. At least 1. */
+  runLength(from: number, to: number): number {
+    const size = this.length(from);
+    if (size === 0 || size > ORDINARY) return 1;
+    let total = size;
+    let at = from + 1;
+    while (at < to) {
+      const next = this.length(at);
+      if (next === 0 || next > size || total + next > SEGMENT_MAX) break;
+      total += next;
+      at++;
+      if (next < size) break;
+    }
+    return at - from;
+  }
+
   /** The payload in slot `i`, with headroom; the caller's from now on. */
   take(i: number): PacketBuffer {
-    const length = this.#headers.view.getUint32(i * MMSGHDR + Header.length, true);
+    const length = this.length(i);
     const buffer = this.#buffers[i]!;
     if (length <= ORDINARY) {
       this.#buffers[i] = undefined;

@@ -46,6 +46,9 @@ import { UdpFlow } from "./udp_flow.ts";
 /** Datagrams that wait for the end of the turn at most. */
 const BATCH = 64;
 
+/** IPv6 and UDP, the longer case. */
+const HEADERS = 48;
+
 const DNS_LIFETIME = 10 * SECOND;
 const ONE_WAY_LIFETIME = 30 * SECOND;
 const TWO_WAY_LIFETIME = 180 * SECOND;
@@ -69,7 +72,6 @@ export class UdpFlows implements Work {
   readonly errors: ErrorRelay;
   readonly #stack: Stack;
   readonly #nic: Nic;
-  readonly #pool: BufferPool;
   readonly #config: GatewayConfig;
   readonly #limits: GatewayLimits;
   readonly #registry: FlowRegistry;
@@ -87,7 +89,7 @@ export class UdpFlows implements Work {
     this.errors = new ErrorRelay(surroundings);
     this.#stack = surroundings.stack;
     this.#nic = surroundings.nic;
-    this.#pool = surroundings.pool;
+    this.pool = surroundings.pool;
     this.#config = surroundings.config;
     this.#limits = surroundings.limits;
     this.#registry = surroundings.registry;
@@ -140,6 +142,15 @@ export class UdpFlows implements Work {
     this.#waitingFlows.push(flow);
     this.#waiting.push(this.#plain(packet));
     if (this.#waiting.length >= BATCH) this.flush(this.now());
+  }
+
+  /**
+   * Whether datagrams of `size` bytes may share a frame, which the guest's kernel cuts. Not behind a shaper, to which every
+   * header counts.
+   */
+  mayJoin(size: number): boolean {
+    const { capabilities, mtu, qdisc } = this.#nic;
+    return capabilities.datagrams === true && qdisc.kind !== "tbf" && size <= mtu - HEADERS;
   }
 
   /** The far end of `flow` has sent something. */
@@ -270,7 +281,7 @@ export class UdpFlows implements Work {
   /** `packet` held once more, or a copy in one piece if it came in fragments or without an address. */
   #plain(packet: PacketBuffer): PacketBuffer {
     if (packet.fragments.length === 0 && packet.address !== 0) return packet.retain();
-    const copy = this.#pool.take(packet.totalLength);
+    const copy = this.pool.take(packet.totalLength);
     copy.end = copy.start + packet.copyTo(copy.bytes, copy.start);
     return copy;
   }

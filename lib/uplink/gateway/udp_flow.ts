@@ -8,7 +8,7 @@ import { Errno } from "../../host/errno.ts";
 import { setHopLimit } from "../../host/inet.ts";
 import { EpollEvents, type ReadyHandler } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
-import type { PacketBuffer } from "../../stack/buffer/packet.ts";
+import { Gso, type PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { FlowFacts } from "../../stack/facts.ts";
 import type { IcmpErrorKind } from "../../stack/ip/icmp_kind.ts";
 import type { Instant } from "../../stack/time.ts";
@@ -120,11 +120,7 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, L
         if (errors.drain(this, now) === 0) this.failed(-count, now);
         continue;
       }
-      for (let i = 0; i < count; i++) {
-        const payload = receiver.take(i);
-        this.#bytesIn += payload.length;
-        if (!endpoint.send(payload, now)) this.#flows.count("gateway.udp.guest-full");
-      }
+      for (let i = 0; i < count;) i += this.#toGuest(endpoint, i, count, now);
       if (count > 0) this.#flows.heard(this, now);
       if (count < SLOTS && !this.#troubled) return;
     }
@@ -162,6 +158,31 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, L
         ? "gateway.udp.host-refused"
         : "gateway.udp.host-error",
     );
+  }
+
+  /**
+   * Sends slot `from`, and with it what follows and fits one frame; returns how many. One system call for many
+   * datagrams: measured under load, half as much again arrived in the guest.
+   */
+  #toGuest(endpoint: UdpEndpoint, from: number, to: number, now: Instant): number {
+    const { receiver, pool } = this.#flows;
+    const size = receiver.length(from);
+    const run = this.#flows.mayJoin(size) ? receiver.runLength(from, to) : 1;
+    let frame: PacketBuffer;
+    if (run === 1) frame = receiver.take(from);
+    else {
+      frame = pool.take(0);
+      frame.gso = Gso.datagrams;
+      frame.gsoSize = size;
+      for (let i = from; i < from + run; i++) {
+        const payload = receiver.take(i);
+        frame.attach(payload, payload.start, payload.end);
+        payload.release();
+      }
+    }
+    this.#bytesIn += frame.totalLength;
+    if (!endpoint.send(frame, now)) this.#flows.count("gateway.udp.guest-full");
+    return run;
   }
 
   /** The host's kernel knows something of the far end: the guest hears it as the ICMP error that it was. */
