@@ -119,6 +119,7 @@ test("receiveError() tells which port was unreachable", () => {
   strictEqual(data.bytes[32], 9);
   deepStrictEqual([error.errno, error.origin, error.type, error.code], [Errno.ECONNREFUSED, 2, 3, 3]);
   strictEqual(error.destination.port, port);
+  deepStrictEqual([error.hasOffender, error.offender.d], [true, LOOPBACK4.d]);
   strictEqual(receiveError(fd, data.address, 8, error), -Errno.EAGAIN);
   close(fd);
 });

@@ -6,6 +6,8 @@
  *   guest ── sluice ─┤ lab: lo, up0 198.51.100.1/24 2001:db8:1::1/64 ├── up1 .2 ::2 ┤ the world ├ no default route
  * ```
  *
+ * {@linkcode Lab.extend} makes the world a router, with somebody behind it.
+ *
  * @module
  */
 
@@ -20,6 +22,9 @@ export const LAB4 = "198.51.100.1";
 export const LAB6 = "2001:db8:1::1";
 export const WORLD4 = "198.51.100.2";
 export const WORLD6 = "2001:db8:1::2";
+/** Who is behind the world. */
+export const FAR4 = "203.0.113.2";
+export const FAR6 = "2001:db8:2::2";
 
 /** Namespaces, and how to run something in them. */
 export class Lab {
@@ -57,6 +62,33 @@ export class Lab {
       `ip addr add ${WORLD4}/24 dev up1; ip addr add ${WORLD6}/64 dev up1 nodad; ip link set up1 up`,
     );
     return made;
+  }
+
+  /**
+   * Somebody two hops away: a third namespace, to which the world routes.
+   *
+   * @param mtu of the cable behind the world
+   */
+  async extend(mtu = 1_500): Promise<void> {
+    const far = await hold(this.#scope, ["--net"], "true");
+    await this.#script(
+      this.#world,
+      `ip link add far0 mtu ${mtu} type veth peer name far1 netns ${far}
+      ip addr add 203.0.113.1/24 dev far0; ip addr add 2001:db8:2::1/64 dev far0 nodad; ip link set far0 up
+      echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+      # One error per destination and second is too few for a traceroute.
+      echo 0 >/proc/sys/net/ipv4/icmp_ratemask; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit`,
+    );
+    await this.#script(
+      far,
+      `ip link set far1 mtu ${mtu} up; ip addr add ${FAR4}/24 dev far1; ip addr add ${FAR6}/64 dev far1 nodad
+      ip route add default via 203.0.113.1; ip route add default via 2001:db8:2::1
+      echo 0 >/proc/sys/net/ipv4/icmp_ratemask; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit`,
+    );
+    await this.#script(
+      this.#lab,
+      `ip route add 203.0.113.0/24 via ${WORLD4}; ip route add 2001:db8:2::/64 via ${WORLD6}`,
+    );
   }
 
   /** `argv` as it has to be written outside to run in the lab. Only root may. */

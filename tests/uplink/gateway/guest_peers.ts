@@ -5,6 +5,7 @@
  */
 
 import type { PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
+import type { IcmpReport } from "../../../lib/stack/ip/icmp_kind.ts";
 import type { TcpConnection } from "../../../lib/stack/tcp/connection.ts";
 import { TcpEvent, type TcpObserver } from "../../../lib/stack/tcp/events.ts";
 import type { TcpListener } from "../../../lib/stack/tcp/listener.ts";
@@ -105,6 +106,8 @@ export class GuestUdp implements UdpObserver {
   readonly packets: Uint8Array[] = [];
   readonly sources: string[] = [];
   readonly errors: string[] = [];
+  /** Who sent each error, and what it quoted of the payload. */
+  readonly complaints: string[] = [];
 
   constructor(readonly world: World, localAddress?: IpAddress, localPort = 0) {
     const request = localAddress === undefined ? {} : { localAddress };
@@ -120,8 +123,19 @@ export class GuestUdp implements UdpObserver {
     this.sources.push(`${ip.source}:${udp.sourcePort}`);
   }
 
-  onUdpError(_endpoint: UdpEndpoint, kind: string, remoteAddress: IpAddress, remotePort: number): void {
+  onUdpError(
+    _endpoint: UdpEndpoint,
+    kind: string,
+    remoteAddress: IpAddress,
+    remotePort: number,
+    _now: Instant,
+    _mtu: number,
+    report?: IcmpReport,
+  ): void {
     this.errors.push(`${kind} ${remoteAddress}:${remotePort}`);
+    if (report === undefined) return;
+    const quoted = new TextDecoder().decode(report.quoted.toBytes().subarray(8));
+    this.complaints.push(`${report.source} ${quoted}`);
   }
 
   send(bytes: Uint8Array, to: IpAddress, port: number): boolean {

@@ -4,7 +4,7 @@ import { later, SECOND } from "../../../lib/stack/time.ts";
 import { GuestUdp } from "./guest_peers.ts";
 import { bytesOf, closedPort, HostUdp } from "./host_peers.ts";
 import { GATEWAY4, GATEWAY6, ip, within, World } from "./world.ts";
-import { LOOPBACK6 } from "../../../lib/host/structs.ts";
+import { LOOPBACK4, LOOPBACK6 } from "../../../lib/host/structs.ts";
 
 const echo = (bytes: Uint8Array, self: HostUdp) => void self.send(bytes);
 
@@ -70,6 +70,57 @@ test("UdpFlows tells the guest of a closed port", () =>
     world.until(() => guest.errors.length > 0, "an ICMP error");
     strictEqual(guest.errors[0], `port-unreachable ${GATEWAY4}:${port}`);
     strictEqual(world.counted("udp.host-refused"), 1);
+  }));
+
+test("UdpFlows tells of every closed port as the host that was asked, and loses nothing for it", () =>
+  within((world) => {
+    for (const [gateway, loopback] of [[GATEWAY4, LOOPBACK4], [GATEWAY6, LOOPBACK6]] as const) {
+      const guest = new GuestUdp(world);
+      const closed = new HostUdp(world.reactor, undefined, loopback);
+      const { port } = closed;
+      closed.close();
+      for (const text of ["one", "two", "three"]) {
+        guest.send(bytesOf(text), gateway, port);
+        const want = guest.errors.length + 1;
+        world.until(() => guest.errors.length === want, "an ICMP error");
+      }
+      // 127.0.0.1 is who answered; to the guest that is the gateway. What is quoted is the guest's own.
+      deepStrictEqual(guest.complaints, ["one", "two", "three"].map((text) => `${gateway} ${text}`));
+      deepStrictEqual(guest.errors, new Array(3).fill(`port-unreachable ${gateway}:${port}`));
+    }
+    strictEqual(world.counted("udp.host-refused"), 6);
+    strictEqual(world.counted("udp.host-error") + world.counted("udp.odd-error"), 0);
+  }));
+
+test("UdpFlows sends what an error about something else has stopped", () =>
+  within((world) => {
+    const guest = new GuestUdp(world);
+    const port = closedPort();
+    guest.send(bytesOf("met"), GATEWAY4, port);
+    world.until(() => guest.errors.length === 1, "an ICMP error");
+    // Both in one turn: the second is sent while the error about the first waits.
+    guest.send(bytesOf("refused"), GATEWAY4, port);
+    guest.endpoint.hopLimit = 9;
+    guest.send(bytesOf("refused, too"), GATEWAY4, port);
+    world.until(() => guest.errors.length === 3, "two ICMP errors");
+    deepStrictEqual(guest.complaints.slice(1).map((text) => text.slice(9)), ["refused", "refused, too"]);
+  }));
+
+test("UdpFlows is the router at which a hop limit of one ends, on an open flow, too", () =>
+  within((world) => {
+    const server = new HostUdp(world.reactor, echo);
+    const guest = new GuestUdp(world);
+    for (const round of [1, 2]) {
+      guest.endpoint.hopLimit = 1;
+      guest.send(bytesOf("one hop"), GATEWAY4, server.port);
+      world.until(() => guest.errors.length === round, "an ICMP error");
+      strictEqual(guest.errors.at(-1), `time-exceeded ${GATEWAY4}:${server.port}`);
+      guest.endpoint.hopLimit = 2;
+      guest.send(bytesOf("two hops"), GATEWAY4, server.port);
+      world.until(() => guest.received.length === round, "an answer");
+    }
+    deepStrictEqual(server.received, ["two hops", "two hops"]);
+    server.close();
   }));
 
 test("UdpFlows refuses the gateway without host loopback, and is silent to many", () =>
