@@ -12,7 +12,12 @@ import {
   stageDescriptors,
   type StageDevice,
 } from "../attach/tap/protocol.ts";
-import { guestResolvConf, parseResolvConf, type ResolvConf } from "../config/resolv_conf.ts";
+import {
+  guestNameservers,
+  guestResolvConf,
+  parseResolvConf,
+  type ResolvConf,
+} from "../config/resolv_conf.ts";
 import type { Settings } from "../config/settings.ts";
 import { findInPath, ownCommand, readTextFileSync } from "../host/runtime.ts";
 import {
@@ -91,7 +96,9 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   const stageConfig: StageConfig = guest.kind === "program"
     ? {
       ...(traps ? { sockets: { ownNamespaces: ownNetwork } } : device(settings)),
-      ...(settings.network === "none" ? {} : { resolvConf: guestResolvConf(settings.dns, resolv) }),
+      ...(settings.network === "none"
+        ? {}
+        : { resolvConf: guestResolvConf(guestNameservers(settings), resolv) }),
       scratch: runtimeDirectory(),
       hide: runtimeDirectory(),
       program: {
@@ -225,7 +232,7 @@ function modeConfig(
     address6: cidr(settings.address6),
     gateway: String(settings.gateway),
     gateway6: String(settings.gateway6),
-    dns: String(settings.dns),
+    dns: guestNameservers(settings).map(String),
     mtu: settings.mtu,
     resolvers: resolv.nameservers.map((address) => ({ address: String(address), port: 53 })),
     hostLoopback: settings.hostLoopback,

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { contains, networkAddress } from "./cidr.ts";
+import type { Settings } from "./settings.ts";
 import { IpAddress } from "../stack/wire/address.ts";
 
 /** As in the resolver library: three nameservers are used, more are ignored. */
@@ -32,7 +34,17 @@ export function parseResolvConf(text: string): ResolvConf {
   return { nameservers, kept };
 }
 
-/** The resolv.conf that the guest sees: the gateway's DNS address, and the host's search list and options. */
-export function guestResolvConf(dns: IpAddress, host: ResolvConf): string {
-  return [`nameserver ${dns}`, ...host.kept, ""].join("\n");
+/** The gateway's DNS addresses: the one that is configured and, if that is IPv4, the third of the guest's IPv6 network. */
+export function guestNameservers(
+  { dns, address6, gateway6 }: Pick<Settings, "dns" | "address6" | "gateway6">,
+): readonly IpAddress[] {
+  if (dns.family === 6) return [dns];
+  const dns6 = networkAddress(address6, 3);
+  const free = contains(address6, dns6) && !dns6.equals(address6.address) && !dns6.equals(gateway6);
+  return free ? [dns, dns6] : [dns];
+}
+
+/** The resolv.conf that the guest sees: the gateway's DNS addresses, and the host's search list and options. */
+export function guestResolvConf(nameservers: readonly IpAddress[], host: ResolvConf): string {
+  return [...nameservers.map((address) => `nameserver ${address}`), ...host.kept, ""].join("\n");
 }

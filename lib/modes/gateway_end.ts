@@ -58,12 +58,16 @@ export function addGatewayNic(
   });
   nic.addAddress(address(config.gateway), config.address.prefixLength);
   nic.addAddress(address(config.gateway6), config.address6.prefixLength);
-  if (config.dns !== config.gateway) nic.addAddress(address(config.dns), config.address.prefixLength);
+  for (const dns of config.dns.map(address)) {
+    const { prefixLength } = dns.family === 4 ? config.address : config.address6;
+    if (!nic.owns(dns)) nic.addAddress(dns, prefixLength);
+  }
   return nic;
 }
 
 /** The uplink, started. Throws for a port that cannot be published. */
 export function startGateway({ config, reactor, pool, log }: ModeContext, stack: Stack, nic: Nic): Gateway {
+  const dns = config.dns.map(address);
   const gateway = new Gateway({
     stack,
     nic,
@@ -73,7 +77,8 @@ export function startGateway({ config, reactor, pool, log }: ModeContext, stack:
     config: {
       gateway4: address(config.gateway),
       gateway6: address(config.gateway6),
-      dns4: address(config.dns),
+      dns4: dns.find(({ family }) => family === 4),
+      dns6: dns.find(({ family }) => family === 6),
       guest4: address(config.address.address),
       guest6: address(config.address6.address),
       resolvers: config.resolvers.map(({ address: text, port }) => ({ address: address(text), port })),

@@ -44,7 +44,8 @@ export interface ModeConfig {
   readonly address6: CidrText;
   readonly gateway: string;
   readonly gateway6: string;
-  readonly dns: string;
+  /** At most one per family. */
+  readonly dns: readonly string[];
   readonly mtu: number;
   /** Hardware address of the guest's interface; absent: one of ours. */
   readonly mac?: string;
