@@ -60,7 +60,7 @@ export const IP_OPTIONS: OptionTable = {
   6: flag("stored"), // IP_RECVOPTS
   7: flag("stored"), // IP_RETOPTS
   8: flag("real"), // IP_PKTINFO
-  9: refused(Errno.ENOPROTOOPT), // IP_PKTOPTIONS
+  9: { ...noOptions, setErrno: Errno.ENOPROTOOPT }, // IP_PKTOPTIONS
   10: int("stored", 1, 0, 5), // IP_MTU_DISCOVER
   11: flag("real"), // IP_RECVERR
   12: flag("real"), // IP_RECVTTL
@@ -78,7 +78,10 @@ export const IP_OPTIONS: OptionTable = {
   25: flag("stored"), // IP_RECVFRAGSIZE
   26: flag("stored"), // IP_RECVERR_RFC4884
   32: int("stored", 0), // IP_MULTICAST_IF
-  33: { ...int("stored", 1), accept: (value) => orDefault(value, 0, 255, 1) }, // IP_MULTICAST_TTL
+  33: { // IP_MULTICAST_TTL
+    ...int("stored", 1),
+    accept: (value, owner) => owner.type === STREAM ? refusal(Errno.EINVAL) : orDefault(value, 0, 255, 1),
+  },
   34: flag("stored", 1), // IP_MULTICAST_LOOP
   49: { ...flag("stored", 1), initial: (owner) => owner.domain === 2 ? 1 : 0 }, // IP_MULTICAST_ALL
   50: int("stored", 0), // IP_UNICAST_IF

@@ -69,6 +69,7 @@ export const IPV6_OPTIONS: OptionTable = {
   30: flag("stored"), // IPV6_ROUTER_ALERT_ISOLATE
   31: flag("stored"), // IPV6_RECVERR_RFC4884
   33: flag("stored"), // IPV6_FLOWINFO_SEND
+  48: refused(Errno.EADDRNOTAVAIL, Errno.ENOPROTOOPT),
   49: flag("real"), // IPV6_RECVPKTINFO
   51: flag("real"), // IPV6_RECVHOPLIMIT
   53: flag("stored"), // IPV6_RECVHOPOPTS

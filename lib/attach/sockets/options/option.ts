@@ -30,6 +30,8 @@ export interface OptionOwner {
   readonly connected: boolean;
   /** Whether the stack has an interface of that name. */
   hasInterface(name: string): boolean;
+  /** `SO_PEERNAME`: writes a socket address, returns its length, or −errno. */
+  peerName?(view: DataView): number;
   /** `TCP_INFO` and its like: writes at most `view.byteLength` bytes, returns how many; 0 for a socket without. */
   describe(view: DataView): number;
   /** The values of `level` and `name` have just been set: act on it. Returns an errno, 0 for none. */

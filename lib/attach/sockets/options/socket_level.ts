@@ -145,6 +145,13 @@ export function inheritDevice(from: OptionOwner, to: OptionOwner): void {
   if (name !== undefined) devices.set(to, name);
 }
 
+/** `tcp_set_rcvlowat`: no more than half of what the receive buffer may become. */
+function lowWater(value: number, owner: OptionOwner): number {
+  const buffer = owner.values.get(SOCKET, 8) ?? kernelSetting("net/ipv4/tcp_rmem", 2);
+  const most = owner.type === STREAM ? buffer >> 1 : 0x7fffffff;
+  return Math.max(Math.min(value < 0 ? 0x7fffffff : value, most), 1);
+}
+
 let cookies = 0;
 const cookieOf = new WeakMap<OptionOwner, number>();
 
@@ -185,7 +192,7 @@ export const SOCKET_OPTIONS: OptionTable = {
   }),
   18: { // SO_RCVLOWAT
     ...int("real", 1),
-    accept: (value) => value < 0 ? 0x7fffffff : Math.max(value, 1),
+    accept: (value, owner) => lowWater(value, owner),
   },
   19: readOnly(1), // SO_SNDLOWAT
   20: timeout(20), // SO_RCVTIMEO
@@ -198,6 +205,12 @@ export const SOCKET_OPTIONS: OptionTable = {
     read: () => 0,
   },
   27: refused(Errno.ENOPROTOOPT, Errno.ENOENT), // SO_DETACH_FILTER
+  28: { // SO_PEERNAME
+    form: "bytes",
+    kind: "real",
+    setErrno: Errno.ENOPROTOOPT,
+    read: (owner, view) => owner.peerName?.(view) ?? -Errno.ENOTCONN,
+  },
   29: flag("stored"), // SO_TIMESTAMP
   30: readOnly((owner) => owner.listening ? 1 : 0), // SO_ACCEPTCONN
   32: refused(Errno.ENOPROTOOPT, Errno.EPERM), // SO_SNDBUFFORCE
@@ -233,9 +246,11 @@ export const SOCKET_OPTIONS: OptionTable = {
     ...int("refused", 0, 0, 1),
     accept: (value) => value === 0 ? 0 : refusal(value === 1 ? Errno.EOPNOTSUPP : Errno.EINVAL),
   },
+  61: constant(8), // SO_TXTIME
   62: int("stored", 0), // SO_BINDTOIFINDEX
   63: flag("stored"), // SO_TIMESTAMP_NEW
   64: flag("stored"), // SO_TIMESTAMPNS_NEW
+  65: constant(8, undefined, (_owner, _view, length) => length < 4 ? Errno.EINVAL : 0), // SO_TIMESTAMPING_NEW
   66: timeout(20), // SO_RCVTIMEO_NEW
   67: timeout(21), // SO_SNDTIMEO_NEW
   69: { ...int("stored", 0), accept: (value) => value === 0 ? 0 : refusal(Errno.EPERM) }, // SO_PREFER_BUSY_POLL

@@ -67,7 +67,7 @@ export class PortTable {
     for (const other of this.#bindings.get(binding.port) ?? []) {
       if (other === itself || !overlap(binding, other)) continue;
       if (binding.reusePort && other.reusePort) continue;
-      if (binding.reuseAddress && other.reuseAddress && !other.listening && !binding.listening) continue;
+      if (binding.reuseAddress && other.reuseAddress && !other.listening) continue;
       return true;
     }
     if (binding.reuseAddress || itself !== undefined || this.#bindings.has(binding.port)) return false;

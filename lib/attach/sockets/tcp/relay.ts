@@ -146,6 +146,7 @@ export class StreamRelay implements Work {
         this.#readable = false;
       } else {
         this.#end(n === -Errno.ECONNRESET, now);
+        return false;
       }
     }
     return false;
