@@ -50,6 +50,11 @@ export class Inbox {
     return this.#first < this.#waiting.length;
   }
 
+  /** Entries of the list; what waits in the pair may be fewer. */
+  get size(): number {
+    return this.#waiting.length - this.#first;
+  }
+
   /** Whether what makes the guest look is the next, or the last, that it gets. */
   get firstIsMarker(): boolean {
     return this.mayHold && this.#waiting[this.#first]!.marker;
