@@ -34,6 +34,22 @@ const TRANSPORTS = [["UDP", "+notcp"], ["TCP", "+tcp"]] as const;
 const RESOLVERS = [["127.0.0.1", "IPv4"], ["::1", "IPv6"]] as const;
 
 for (const { name, as } of USERS) {
+  test(`the guest finds a name server of each family (${name})`, MACHINE, () =>
+    withScope(async (scope) => {
+      const { run } = await names(scope, as, ["127.0.0.1"], "nameserver 127.0.0.1\n");
+      const script = `grep ^nameserver /etc/resolv.conf
+        ${DIG} @fd00::3 A www.test; ${DIG} +tcp @fd00::3 A www.test; ${DIG} @10.0.2.3 A www.test`;
+      const { stdout } = succeeded(await run(script));
+      const address = "198.51.100.7";
+      deepStrictEqual(stdout.trim().split("\n"), [
+        "nameserver 10.0.2.3",
+        "nameserver fd00::3",
+        address,
+        address,
+        address,
+      ]);
+    }));
+
   for (const [host, family] of RESOLVERS) {
     for (const [transport, flag] of TRANSPORTS) {
       test(

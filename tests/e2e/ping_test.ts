@@ -4,16 +4,16 @@ import { test } from "node:test";
 import { match, strictEqual } from "node:assert/strict";
 import { withScope } from "../support/e2e.ts";
 import { IPV4, IPV6, MACHINE, succeeded, USERS } from "../support/guest.ts";
-import { Lab, WORLD4, WORLD6 } from "../support/lab.ts";
+import { FAR4, FAR6, Lab, LAB4, LAB6, WORLD4, WORLD6 } from "../support/lab.ts";
 
 /** Where nobody is on the lab's cable, and where it has no route to. */
 const FAMILIES = [
-  { family: IPV4, world: WORLD4, nobody: "198.51.100.99", nowhere: "203.0.113.9" },
-  { family: IPV6, world: WORLD6, nobody: "2001:db8:1::99", nowhere: "2001:db8:9::9" },
+  { family: IPV4, lab1: LAB4, world: WORLD4, far: FAR4, nobody: "198.51.100.99", nowhere: "203.0.113.9" },
+  { family: IPV6, lab1: LAB6, world: WORLD6, far: FAR6, nobody: "2001:db8:1::99", nowhere: "2001:db8:9::9" },
 ] as const;
 
 for (const { name, as } of USERS) {
-  for (const { family, world, nobody, nowhere } of FAMILIES) {
+  for (const { family, lab1, world, far, nobody, nowhere } of FAMILIES) {
     const ping = ["ping", family.flag, "-n", "-i", "0.05"];
 
     for (const [whom, address] of [["the gateway", family.gateway], ["the world", world]] as const) {
@@ -30,6 +30,40 @@ for (const { name, as } of USERS) {
           strictEqual(/DUP|different|wrong/.test(stdout), false, stdout);
         }));
     }
+
+    test(
+      `ping is told by the host that a neighbour is silent over ${family.name} (${name})`,
+      MACHINE,
+      () =>
+        withScope(async (scope) => {
+          const lab = await Lab.make(scope);
+          const argv = [scope.binary(), "do", "--", ...ping, "-c", "1", "-W", "9", nobody];
+          const result = await lab.run(argv, { ...as, limit: 20_000 });
+          strictEqual(result.status, 1, result.stderr);
+          const words =
+            /From (\S+) icmp_seq=1 Destination (Host Unreachable|unreachable: Address unreachable)/;
+          strictEqual(words.exec(result.stdout)?.[1], lab1, result.stdout);
+        }),
+    );
+
+    test(
+      `ping is told by the router that the hops are used up over ${family.name} (${name})`,
+      MACHINE,
+      () =>
+        withScope(async (scope) => {
+          const lab = await Lab.make(scope);
+          await lab.extend();
+          const script = `${ping.join(" ")} -c 2 -t 2 -W 9 ${far}; ${ping.join(" ")} -c 1 -t 3 -W 9 ${far}`;
+          const argv = [scope.binary(), "do", "--", "sh", "-c", script];
+          const { stdout } = succeeded(await lab.run(argv, { ...as, limit: 20_000 }));
+          const seen = stdout.match(/^From \S+ icmp_seq=\d+ Time .*$/mg)!;
+          for (const [i, line] of seen.entries()) {
+            match(line, new RegExp(`^From ${world} icmp_seq=${i + 1} `));
+          }
+          strictEqual(seen.length, 2, stdout);
+          match(stdout, /, 1 received/);
+        }),
+    );
 
     test(
       `ping is told that there is no route over ${family.name} (${name})`,

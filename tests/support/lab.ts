@@ -136,7 +136,9 @@ function enter(pid: number, argv: readonly string[], user: string | undefined): 
 
 /** A process in new namespaces that lasts as long as the scope. */
 async function hold(scope: Scope, namespaces: readonly string[], script: string): Promise<number> {
-  const whole = `set -e; ip link set lo up; ${script}; echo ready; exec cat`;
+  // A link-local address that waits for objections would keep neighbours waiting for an answer.
+  const quick = "echo 0 >/proc/sys/net/ipv6/conf/default/dad_transmits";
+  const whole = `set -e; ${quick}; ip link set lo up; ${script}; echo ready; exec cat`;
   const child = start(scope, ["unshare", ...namespaces, "--", "sh", "-c", whole]);
   await printed(child, /^ready$/m);
   return child.pid!;
