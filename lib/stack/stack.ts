@@ -275,7 +275,7 @@ export class Stack {
     for (let i = 0; i < LOOPBACK_PER_POLL; i++) {
       const frame = this.loopback.egress(now);
       if (frame === undefined) break;
-      this.loopback.ingress(turnAround(frame, this.pool), now);
+      this.loopback.ingress(turnAround(frame), now);
     }
     this.#tcpSurroundings.deliver(now);
   }
