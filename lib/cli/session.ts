@@ -33,7 +33,8 @@ export async function superviseSession(
   try {
     await engine.ready;
     await serving;
-    await engine.ask("go");
+    // Without a stage to hold it back, a short program is over before it is told to go.
+    await Promise.race([engine.ask("go"), engine.over]);
     // The stage of an attachment has done its work and ends; nobody else reaps it.
     if (!launched.isProgram) {
       waitStatus(started);
