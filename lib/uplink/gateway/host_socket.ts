@@ -6,8 +6,9 @@
  */
 
 import { AF, IPPROTO, SO, SOCK, SOL, TCP } from "../../host/constants.ts";
-import { setOption } from "../../host/inet.ts";
+import { localAddress, setOption } from "../../host/inet.ts";
 import { alloc } from "../../host/memory.ts";
+import { type AddressWords, SocketAddress } from "../../host/structs.ts";
 import { setsockopt, socket } from "../../host/sys.ts";
 
 const FLAGS = SOCK.NONBLOCK | SOCK.CLOEXEC;
@@ -30,6 +31,17 @@ const LOW_HOP_LIMIT = 32;
  */
 export function carriedHopLimit(hopLimit: number): number {
   return hopLimit <= LOW_HOP_LIMIT ? Math.max(1, hopLimit - 1) : -1;
+}
+
+const own = new SocketAddress();
+
+/**
+ * Whether a TCP socket that was connected to `address`, `port` is connected to itself: the kernel may choose the very port
+ * that is dialled on one of the host's own addresses, and two SYNs that cross are a connection (RFC 9293 section 3.5).
+ */
+export function isOwnPeer(fd: number, address: AddressWords, port: number): boolean {
+  return localAddress(fd, own) && own.port === port && own.d === address.d && own.c === address.c &&
+    own.b === address.b && own.a === address.a && own.family === address.family;
 }
 
 /** A UDP socket with every option at its default. */

@@ -30,13 +30,16 @@ import type { Instant } from "../../stack/time.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import type { GatewayConfig, Log } from "./config.ts";
 import { age, endpointText, type Flow, type FlowRegistry } from "./flows.ts";
-import { openStream } from "./host_socket.ts";
+import { isOwnPeer, openStream } from "./host_socket.ts";
 import { type LruItem, LruList } from "./lru_list.ts";
 import { isMartian, route } from "./policy.ts";
 import type { Resolvers } from "./resolvers.ts";
 import { TcpRelay } from "./tcp_relay.ts";
 import type { TcpRelays } from "./tcp_relays.ts";
 import { unreachable } from "./unreachable.ts";
+
+/** No kernel chooses a port below this one by itself. */
+const FIRST_EPHEMERAL = 1_024;
 
 /** Where a dial may go, tried in order. */
 interface Target {
@@ -259,6 +262,12 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
     const { address, port } = this.#targets[this.#next - 1]!;
     if (this.#request.expired) {
       this.#drop();
+      return undefined;
+    }
+    if (port >= FIRST_EPHEMERAL && isOwnPeer(this.#fd, address, port)) {
+      relays.count("gateway.tcp.self-connect");
+      this.#drop();
+      this.#request.reject("reset", now);
       return undefined;
     }
     const relay = new TcpRelay(relays, "out", this.#fd, address, port, now);
