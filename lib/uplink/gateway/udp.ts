@@ -69,6 +69,7 @@ export interface UdpSurroundings {
 export class UdpFlows implements Work {
   readonly reactor: Reactor;
   readonly receiver: DatagramReceiver;
+  readonly pool: BufferPool;
   readonly errors: ErrorRelay;
   readonly #stack: Stack;
   readonly #nic: Nic;
@@ -262,6 +263,12 @@ export class UdpFlows implements Work {
         sent = result < 0 ? result : 1;
       } else {
         sent = this.#sender.many(flow.fd, this.#waiting, at, at + left);
+      }
+      if (sent === -Errno.ENOBUFS) {
+        // The device's queue dropped them, all of a run; IP_RECVERR makes the kernel say so.
+        flow.failed(Errno.ENOBUFS, now);
+        at += run;
+        continue;
       }
       if (sent < 0) {
         // An error that came from outside is about an earlier datagram: this one has not been tried.
