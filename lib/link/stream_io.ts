@@ -21,6 +21,8 @@ import type { Instant } from "../stack/time.ts";
 
 /** Most bytes of one read: TCP takes a chunk that reaches this far beyond its send buffer. */
 const READ_MAX = 65_536;
+/** Longest IP packet, one byte short of the loopback's MTU. */
+const IP_MAX = 65_535;
 /** Chunks of one `writev`. */
 const CHUNKS = 64;
 
@@ -87,8 +89,9 @@ export class StreamIo {
  */
 export function readSize(path: { readonly mtu: number; readonly gsoMaxSize: number }, family: 4 | 6): number {
   const headers = family === 4 ? 20 + 32 : 40 + 32;
-  const segment = path.mtu - headers;
-  const most = Math.min(READ_MAX, Math.max(path.gsoMaxSize, path.mtu) - headers);
+  const mtu = Math.min(path.mtu, IP_MAX);
+  const segment = mtu - headers;
+  const most = Math.min(READ_MAX, Math.max(path.gsoMaxSize, mtu) - headers);
   return Math.max(1, Math.floor(most / segment)) * segment;
 }
 

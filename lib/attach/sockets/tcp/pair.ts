@@ -18,7 +18,7 @@
 import { MSG, SO, SOL } from "../../../host/constants.ts";
 import { setOption } from "../../../host/inet.ts";
 import { NativeMemory } from "../../../host/memory.ts";
-import { recv, send } from "../../../host/sys.ts";
+import { poll, recv, send } from "../../../host/sys.ts";
 
 /** More than the smallest send buffer (`SOCK_MIN_SNDBUF`) can hold. */
 const PADDING = 16_384;
@@ -56,6 +56,15 @@ export function drain(near: number, padding: number): void {
 /** Leaves one byte unread in our end, through the guest's. */
 export function plant(far: number): void {
   send(far, scratch.address, 1, MSG.DONTWAIT | MSG.NOSIGNAL);
+}
+
+const pollfd = new NativeMemory(8);
+
+/** What our end is ready for at this moment, whatever the reactor has told: bits of `EpollEvents`. */
+export function pendingEvents(near: number): number {
+  pollfd.words[0] = near;
+  pollfd.words[1] = 0;
+  return poll(pollfd.address, 1, 0) > 0 ? pollfd.words[1]! >>> 16 : 0;
 }
 
 /** Puts `count` bytes into the guest's receive queue; returns how many there was room for. */

@@ -11,8 +11,18 @@
 import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from "../../../stack/tcp/ports.ts";
 import type { IpAddress } from "../../../stack/wire/address.ts";
 
+/** Who has bound a port. */
+export interface BindingOwner {
+  /**
+   * Looks whether the guest has closed the socket. A close is an event, which may still be on its way while the guest's next
+   * call is answered; then the binding is removed.
+   */
+  settle(): void;
+}
+
 /** What one socket has bound. */
 export interface Binding {
+  readonly owner: BindingOwner;
   /** Unspecified: any address of its family. */
   readonly address: IpAddress;
   readonly port: number;
@@ -68,7 +78,8 @@ export class PortTable {
       if (other === itself || !overlap(binding, other)) continue;
       if (binding.reusePort && other.reusePort) continue;
       if (binding.reuseAddress && other.reuseAddress && !other.listening) continue;
-      return true;
+      other.owner.settle();
+      if (this.#bindings.get(binding.port)?.has(other) === true) return true;
     }
     if (binding.reuseAddress || itself !== undefined || this.#bindings.has(binding.port)) return false;
     // Connections that nobody holds any more keep their port, TIME-WAIT among them.
@@ -76,6 +87,11 @@ export class PortTable {
       if (localPort === binding.port && covers(binding, localAddress)) return true;
     }
     return false;
+  }
+
+  /** Has listeners on a port that the guest has closed go away now. */
+  settleListeners(port: number): void {
+    for (const binding of this.#bindings.get(port) ?? []) if (binding.listening) binding.owner.settle();
   }
 
   /** A port that nobody has bound and for which `isFree`; 0 when there is none. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SO, SOCK, SOL } from "../../../host/constants.ts";
+import { EpollEvents, SO, SOCK, SOL } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import { socketError } from "../../../host/inet.ts";
 import { writeSockaddr } from "../../../host/structs.ts";
@@ -19,8 +19,8 @@ import { SO_LINGER_TIME } from "../options/socket_level.ts";
 import { errnoOf } from "./errors.ts";
 import type { HeldCall } from "./held_call.ts";
 import type { Listening, ListeningOwner } from "./listening.ts";
-import { drain, narrow, plant, prepareNear } from "./pair.ts";
-import type { Binding } from "./ports.ts";
+import { drain, narrow, pendingEvents, plant, prepareNear } from "./pair.ts";
+import type { Binding, BindingOwner } from "./ports.ts";
 import { type RelayEnd, type RelayOwner, StreamRelay } from "./relay.ts";
 import { applyToConnection, applyToPair, isNative, widenFor } from "./stream_options.ts";
 import type { Streams } from "./streams.ts";
@@ -31,7 +31,7 @@ export type Phase = "idle" | "connecting" | "connected" | "listening";
 
 /** What is below the calls of {@linkcode StreamSocket}. */
 export abstract class StreamCore extends GuestSocket
-  implements TcpObserver, OptionOwner, RelayOwner, ListeningOwner {
+  implements TcpObserver, OptionOwner, RelayOwner, ListeningOwner, BindingOwner {
   readonly values = new OptionValues();
   protected readonly streams: Streams;
   protected phase: Phase = "idle";
@@ -76,6 +76,13 @@ export abstract class StreamCore extends GuestSocket
 
   onReady(events: number): void {
     this.relay?.onReady(events);
+  }
+
+  settle(): void {
+    const events = this.detached ? 0 : pendingEvents(this.near);
+    if ((events & EpollEvents.hup) === 0) return;
+    this.onReady(events);
+    this.closed();
   }
 
   closed(): void {

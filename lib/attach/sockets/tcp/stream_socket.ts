@@ -109,7 +109,9 @@ export class StreamSocket extends StreamCore {
     if (socket === undefined) return false;
     const { binding } = this;
     if (binding !== undefined) {
-      streams.ports.add(socket.binding = { ...binding, address: connection.localAddress, listening: false });
+      streams.ports.add(
+        socket.binding = { ...binding, owner: socket, address: connection.localAddress, listening: false },
+      );
     }
     socket.thread = call.tid;
     socket.join(connection, streams.now());
@@ -186,6 +188,7 @@ export class StreamSocket extends StreamCore {
     const path = stack.paths.resolve(remoteAddress, now, source, nic);
     if (typeof path === "string") return errnoOf(path);
     source = path.source;
+    if (path.nic === stack.loopback) ports.settleListeners(remotePort);
     const from = source;
     const localPort = bound?.port ??
       ports.pick((port) => stack.tcp.isFree(from, port, remoteAddress, remotePort));
@@ -308,6 +311,7 @@ export class StreamSocket extends StreamCore {
   bindingFor(address: IpAddress, port: number, listening = false): Binding | undefined {
     const { ports } = this.streams;
     const binding: Binding = {
+      owner: this,
       address,
       port: port === 0 ? ports.pickForBind() : port,
       v6Only: this.domain === AF.INET6 && this.v6Only,
