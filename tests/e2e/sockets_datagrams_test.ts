@@ -1,0 +1,77 @@
+/**
+ * Datagrams on the attachment `sockets`: the socket interface says what the kernel says, and unmodified programs of four
+ * runtimes speak UDP inside the sandbox.
+ */
+
+import { test } from "node:test";
+import { deepStrictEqual, match, ok } from "node:assert/strict";
+import { join } from "node:path";
+import { PROJECT, run, withScope } from "../support/e2e.ts";
+import { MACHINE, succeeded, USERS } from "../support/guest.ts";
+
+const PYTHON = "/usr/bin/python3";
+const PROGRAM = join(PROJECT, "tests/e2e/conformance/udp_api.py");
+const NODE = `
+const dgram = require("node:dgram");
+const server = dgram.createSocket("udp6");
+server.on("message", (message, from) => server.send("echo " + message, from.port, from.address));
+server.bind(0, "::", () => {
+  const client = dgram.createSocket("udp4");
+  client.on("message", (message, from) => {
+    console.log(String(message), from.address, from.family, message.length);
+    client.close();
+    server.close();
+  });
+  client.send("from node", server.address().port, "127.0.0.1");
+});`;
+
+for (const { name, as } of USERS) {
+  test(
+    `the socket interface of datagrams is the kernel's (${name})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const kernel = succeeded(await run([PYTHON, PROGRAM], { ...as, limit: 60_000 })).stdout;
+        const argv = [scope.binary(), "--attach=sockets", "do", "--", PYTHON, PROGRAM];
+        const ours = succeeded(await run(argv, { ...as, limit: 60_000 })).stdout;
+        ok(kernel.split("\n").length > 200, kernel);
+        deepStrictEqual(ours.split("\n"), kernel.split("\n"));
+      }),
+  );
+
+  for (const network of ["none", "sandbox-passthrough"]) {
+    test(
+      `datagrams of node stay inside with --network=${network} (${name})`,
+      MACHINE,
+      () =>
+        withScope(async (scope) => {
+          const argv = [
+            scope.binary(),
+            "--attach=sockets",
+            `--network=${network}`,
+            "do",
+            "--",
+            "node",
+            "-e",
+            NODE,
+          ];
+          const { stdout } = succeeded(await run(argv, { ...as, limit: 20_000 }));
+          deepStrictEqual(stdout, "echo from node 127.0.0.1 IPv4 14\n");
+        }),
+    );
+  }
+
+  for (const [flag, address] of [["-4", "127.0.0.1"], ["-6", "::1"]] as const) {
+    test(
+      `ping reaches the sandbox itself at ${address} (${name})`,
+      MACHINE,
+      () =>
+        withScope(async (scope) => {
+          const ping = ["ping", flag, "-n", "-c", "3", "-i", "0.05", address];
+          const argv = [scope.binary(), "--attach=sockets", "--network=none", "do", "--", ...ping];
+          const { stdout } = succeeded(await run(argv, { ...as, limit: 20_000 }));
+          match(stdout, /3 packets transmitted, 3 received, 0% packet loss/);
+        }),
+    );
+  }
+}
