@@ -15,7 +15,7 @@
  * @module
  */
 
-import { MSG, SO, SOL } from "../../../host/constants.ts";
+import { EpollEvents, MSG, SO, SOL } from "../../../host/constants.ts";
 import { setOption } from "../../../host/inet.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { poll, recv, send } from "../../../host/sys.ts";
@@ -63,7 +63,7 @@ const pollfd = new NativeMemory(8);
 /** What our end is ready for at this moment, whatever the reactor has told: bits of `EpollEvents`. */
 export function pendingEvents(near: number): number {
   pollfd.words[0] = near;
-  pollfd.words[1] = 0;
+  pollfd.words[1] = EpollEvents.in | EpollEvents.out | EpollEvents.rdhup;
   return poll(pollfd.address, 1, 0) > 0 ? pollfd.words[1]! >>> 16 : 0;
 }
 
