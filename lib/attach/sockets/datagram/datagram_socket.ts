@@ -46,6 +46,7 @@ import { nothingAsked, readSendControl, type SendControl } from "./send_control.
 const MAX_DATAGRAM = 0xffff;
 
 const sending = new Message();
+const vectorCopy = new NativeMemory(MAX_IOVECS * MMSGHDR_SIZE);
 const marker = new Arrival();
 const option = new NativeMemory(16);
 
@@ -66,6 +67,8 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   #waiting: Receive[] = [];
   #receive = new Receive();
   #draining = false;
+  /** The guest's end, borrowed for one receive; −1. */
+  #far = -1;
   /** What the last receive took; its bytes are in the landing until the next. */
   readonly #last = new Arrival();
   /** The call that reads an option, for `SO_ERROR`. */
@@ -127,19 +130,23 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
 
   override sendmmsg(call: Call): void {
     const vector = call.arg(1), count = Math.min(call.int(2) >>> 0, MAX_IOVECS), flags = call.int(3);
+    if (count === 0) return void call.reply(0);
+    const headers = call.readBytes(vector, count * MMSGHDR_SIZE);
+    if (headers === undefined) return;
+    vectorCopy.bytes.set(headers);
     let done = 0;
     for (; done < count; done++) {
-      const header = vector + done * MMSGHDR_SIZE;
-      if (sending.read(call, header, flags) !== 0) return;
+      const at = done * MMSGHDR_SIZE;
+      if (sending.readCopy(call, vectorCopy, at, vector + at, flags) !== 0) return;
       const result = this.#send(call, sending);
       if (result === ANSWERED) return;
       if (result < 0) {
         if (done === 0) return void call.fail(-result);
         break;
       }
-      if (!call.writeInt(header + Msghdr.length, result)) return;
+      vectorCopy.view.setInt32(at + Msghdr.length, result, true);
     }
-    call.reply(done);
+    if (call.writeFrom(vector, done * MMSGHDR_SIZE, vectorCopy.address)) call.reply(done);
   }
 
   #send(call: Call, message: Message): number {
@@ -218,8 +225,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
 
   override recvmmsg(call: Call): void {
     const receive = this.#receive.begin(call, this, call.int(3));
-    receive.vector = call.arg(1);
-    receive.count = Math.min(call.int(2) >>> 0, MAX_IOVECS);
+    const count = Math.min(call.int(2) >>> 0, MAX_IOVECS);
     const timeout = call.arg(4);
     if (timeout !== 0) {
       if (call.readBytes(timeout, 16) === undefined) return;
@@ -227,13 +233,19 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
       if (nanos >= 1_000_000_000) return void call.fail(Errno.EINVAL);
       receive.until = (this.now + seconds * 1_000_000 + nanos / 1_000) as Instant;
     }
-    if (receive.count === 0) return void call.reply(0);
-    if (receive.next()) this.#run(receive);
+    if (count === 0) return void call.reply(0);
+    if (receive.readVector(call.arg(1), count) && receive.next()) this.#run(receive);
   }
 
   /** Receives what there is, and waits for more if the call does. */
   #run(receive: Receive): void {
-    const { call } = receive;
+    this.#runOn(receive);
+    if (this.#far < 0) return;
+    receive.call.giveBack(this.#far);
+    this.#far = -1;
+  }
+
+  #runOn(receive: Receive): void {
     for (;;) {
       const result = this.#take1(receive);
       if (result === ANSWERED) return;
@@ -242,9 +254,8 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
         return this.#fail(receive, -result);
       }
       const complete = receive.received(result, this.now);
-      if (complete === ANSWERED) return;
       if (complete >= 0) {
-        if (!call.reply(complete)) this.#undo(receive);
+        if (!receive.reply(complete)) this.#undo(receive);
         return;
       }
       if (!receive.next()) return;
@@ -280,7 +291,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   #fail(receive: Receive, errno: number): void {
     if (receive.done === 0) return void receive.call.fail(errno);
     if (errno !== Errno.EAGAIN) this.errors.pending = errno;
-    receive.call.reply(receive.done);
+    receive.reply(receive.done);
   }
 
   /** One message: bytes, −errno, or {@linkcode ANSWERED}. */
@@ -290,12 +301,13 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     if (this.errors.pending !== 0) return -this.takeErrorFor(call);
     const peek = (receive.flags & MSG.PEEK) !== 0;
     while (this.inbox.mayHold) {
-      if (!call.isValid()) return ANSWERED;
-      const far = call.borrow();
-      if (far < 0) return far;
-      const arrival = this.inbox.take(far, peek);
-      if (arrival?.marker === true && peek) this.inbox.take(far, false);
-      call.giveBack(far);
+      if (this.#far < 0) {
+        if (!call.isValid()) return ANSWERED;
+        this.#far = call.borrow();
+        if (this.#far < 0) return this.#far;
+      }
+      const arrival = this.inbox.take(this.#far, peek);
+      if (arrival?.marker === true && peek) this.inbox.take(this.#far, false);
       if (arrival === undefined) break;
       if (arrival.marker) continue;
       this.#last.copy(arrival);
@@ -310,10 +322,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   #deliver(call: Call, message: Message, from: number, length: number, arrival: Arrival): number {
     const copied = Math.min(length, message.length);
     if (!message.scatter(call, from, copied)) return ANSWERED;
-    const { name, nameLengthAt } = message;
-    if (name !== 0 && !call.writeSockaddr(name, nameLengthAt, arrival.source, this.domain === AF.INET6)) {
-      return ANSWERED;
-    }
+    if (!message.writeName(call, arrival.source, this.domain === AF.INET6)) return ANSWERED;
     const control = receiveControl(message.controlLength, arrival, this.wanted, this.domain);
     const flags = (length > copied ? MSG.TRUNC : 0) | control.flags;
     if (!message.finish(call, control.memory, control.length, flags)) return ANSWERED;
@@ -333,9 +342,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     landing.bytes.set(error.data, 0);
     const copied = Math.min(error.data.length, message.length);
     if (!message.scatter(call, landing.address, copied)) return ANSWERED;
-    const { name, nameLengthAt } = message;
-    const v6 = this.domain === AF.INET6;
-    if (name !== 0 && !call.writeSockaddr(name, nameLengthAt, error.destination, v6)) return ANSWERED;
+    if (!message.writeName(call, error.destination, this.domain === AF.INET6)) return ANSWERED;
     const control = errorControl(message.controlLength, error, this.wanted, this.domain);
     const flags = MessageFlag.ERRQUEUE | control.flags | (error.data.length > copied ? MSG.TRUNC : 0);
     if (!message.finish(call, control.memory, control.length, flags)) return ANSWERED;
@@ -373,10 +380,10 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
       const complete = result === ANSWERED ? ANSWERED : receive.received(result, this.now);
       if (complete === -1 && (receive.flags & MSG.DONTWAIT) !== 0) {
         this.#forget(receive);
-        call.reply(receive.done);
+        receive.reply(receive.done);
       } else if (complete !== -1) {
         this.#forget(receive);
-        if (complete !== ANSWERED && !call.reply(complete)) continue; // interrupted: it is still ours to give
+        if (complete !== ANSWERED && !receive.reply(complete)) continue; // interrupted: it is still ours to give
       } else if (!receive.next()) {
         this.#forget(receive);
       }
@@ -507,7 +514,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     if ((this.shut & 1) !== 0) {
       for (const receive of [...this.#waiting]) {
         this.#forget(receive);
-        if (receive.message.noName(receive.call)) receive.call.reply(receive.done);
+        if (receive.message.noName(receive.call)) receive.reply(receive.done);
       }
     }
     // Linux shuts a socket without a peer down, and says that it could not (inet_shutdown).

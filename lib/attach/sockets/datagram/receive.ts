@@ -4,6 +4,7 @@
  * @module
  */
 
+import { NativeMemory } from "../../../host/memory.ts";
 import { MMSGHDR_SIZE, Msghdr } from "../../../host/structs.ts";
 import { type Instant, NEVER } from "../../../stack/time.ts";
 import type { Call } from "../call.ts";
@@ -34,6 +35,8 @@ export class Receive implements Deadline {
   done = 0;
   /** When `recvmmsg` should return with what it has; the kernel, too, looks only after a message. */
   until: Instant = NEVER;
+  /** Our copy of the array. */
+  #headers: NativeMemory | undefined;
 
   /** Begins with a single message, which the caller fills in. */
   begin(call: Call, owner: ReceiveOwner, flags: number): this {
@@ -46,20 +49,43 @@ export class Receive implements Deadline {
     return this;
   }
 
-  /** Reads the header of the next message of the array. False: answered with an errno. */
+  /** Reads the array of `recvmmsg`, all of it at once. False: answered with EFAULT. */
+  readVector(vector: number, count: number): boolean {
+    this.vector = vector;
+    this.count = count;
+    const size = count * MMSGHDR_SIZE;
+    const bytes = this.call.readBytes(vector, size);
+    if (bytes === undefined) return false;
+    if (this.#headers === undefined || this.#headers.bytes.length < size) {
+      this.#headers = new NativeMemory(size);
+    }
+    this.#headers.bytes.set(bytes);
+    return true;
+  }
+
+  /** Looks at the next message of the array. False: answered with an errno. */
   next(): boolean {
-    return this.message.read(this.call, this.vector + this.done * MMSGHDR_SIZE, this.flags) === 0;
+    const at = this.done * MMSGHDR_SIZE;
+    return this.message.readCopy(this.call, this.#headers!, at, this.vector + at, this.flags) === 0;
+  }
+
+  /** Answers with what has been received. False: the thread was interrupted, or its memory is gone. */
+  reply(result: number): boolean {
+    const size = this.done * MMSGHDR_SIZE;
+    if (this.vector !== 0 && size > 0 && !this.call.writeFrom(this.vector, size, this.#headers!.address)) {
+      return false;
+    }
+    return this.call.reply(result);
   }
 
   /**
    * One message has been received, with this result.
    *
-   * @returns whether the call is complete, and how to answer it: −1 for not yet, {@linkcode ANSWERED}
+   * @returns whether the call is complete, and how to answer it: −1 for not yet
    */
   received(result: number, now: Instant): number {
     if (this.vector === 0) return result;
-    const header = this.vector + this.done * MMSGHDR_SIZE;
-    if (!this.call.writeInt(header + Msghdr.length, result)) return ANSWERED;
+    this.#headers!.view.setInt32(this.done * MMSGHDR_SIZE + Msghdr.length, result, true);
     this.done++;
     if ((this.flags & MessageFlag.WAITFORONE) !== 0) this.flags |= MessageFlag.DONTWAIT;
     return this.done === this.count || now >= this.until ? this.done : -1;

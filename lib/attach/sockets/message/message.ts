@@ -12,7 +12,14 @@
 import { Errno } from "../../../host/errno.ts";
 import { SCRATCH_SIZE } from "../../../host/guest_memory.ts";
 import { NativeMemory } from "../../../host/memory.ts";
-import { IOVEC_SIZE, Msghdr, MSGHDR_SIZE } from "../../../host/structs.ts";
+import {
+  IOVEC_SIZE,
+  Msghdr,
+  MSGHDR_SIZE,
+  SOCKADDR_SIZE,
+  type SocketAddress,
+  writeSockaddr,
+} from "../../../host/structs.ts";
 import type { Call } from "../call.ts";
 import { MAX_IOVECS } from "./flags.ts";
 
@@ -39,10 +46,13 @@ export class Message {
   /** Pieces of data: address and length by turns. */
   readonly #pieces: number[] = [];
   #count = 0;
+  #copy: NativeMemory | undefined;
+  #copyAt = 0;
 
   /** Takes over a message with one piece of data, as `sendto` and `recvfrom` have. */
   single(data: number, length: number, flags: number, name: number, nameLength: number, at: number): this {
     this.header = 0;
+    this.#copy = undefined;
     this.name = name;
     this.nameLength = nameLength;
     this.nameLengthAt = at;
@@ -61,17 +71,32 @@ export class Message {
    * @returns 0, or a positive errno with which the call has been answered: EFAULT, EINVAL, EMSGSIZE
    */
   read(call: Call, from: number, flags: number): number {
+    this.#copy = undefined;
+    if (call.readBytes(from, MSGHDR_SIZE) === undefined) return Errno.EFAULT;
+    return this.#parse(call, call.scratch, 0, from, flags);
+  }
+
+  /**
+   * As {@linkcode read}, for a header of which we have a copy at `at` of `copy`. What a receive tells goes into the copy,
+   * for the caller to write back.
+   */
+  readCopy(call: Call, copy: NativeMemory, at: number, from: number, flags: number): number {
+    this.#copy = copy;
+    this.#copyAt = at;
+    return this.#parse(call, copy, at, from, flags);
+  }
+
+  #parse(call: Call, header: NativeMemory, at: number, from: number, flags: number): number {
     this.header = from;
     this.flags = flags;
-    if (call.readBytes(from, MSGHDR_SIZE) === undefined) return Errno.EFAULT;
-    const { scratch } = call;
-    this.name = scratch.getPointer(Msghdr.name);
-    const nameLength = scratch.view.getInt32(Msghdr.nameLength, true);
+    this.name = header.getPointer(at + Msghdr.name);
+    const nameLength = header.view.getInt32(at + Msghdr.nameLength, true);
     this.nameLengthAt = from + Msghdr.nameLength;
-    const pieces = scratch.getPointer(Msghdr.iov);
-    const count = scratch.getPointer(Msghdr.iovLength);
-    this.control = scratch.getPointer(Msghdr.control);
-    this.controlLength = scratch.getPointer(Msghdr.controlLength);
+    const pieces = header.getPointer(at + Msghdr.iov);
+    const count = header.getPointer(at + Msghdr.iovLength);
+    this.control = header.getPointer(at + Msghdr.control);
+    this.controlLength = header.getPointer(at + Msghdr.controlLength);
+    const { scratch } = call;
     if (this.name === 0) this.nameLength = 0;
     else if (nameLength < 0) return this.#refuse(call, Errno.EINVAL);
     else this.nameLength = nameLength;
@@ -142,7 +167,7 @@ export class Message {
 
   /**
    * Writes what a receive tells beside the data: control messages, and the flags. Nothing for `recvfrom`. The name is
-   * written by {@linkcode Call.writeSockaddr}, or {@linkcode noName}.
+   * written by {@linkcode writeName}, or {@linkcode noName}.
    *
    * @param control native memory that begins with the control messages
    * @param controlLength bytes of them that are to be written; no more than the guest has room for
@@ -152,6 +177,11 @@ export class Message {
   finish(call: Call, control: NativeMemory, controlLength: number, flags: number): boolean {
     if (this.header === 0) return true;
     if (controlLength > 0 && !call.writeFrom(this.control, controlLength, control.address)) return false;
+    if (this.#copy !== undefined) {
+      this.#copy.setPointer(this.#copyAt + Msghdr.controlLength, controlLength);
+      this.#copy.view.setInt32(this.#copyAt + Msghdr.flags, flags, true);
+      return true;
+    }
     output.setPointer(0, controlLength);
     output.view.setInt32(8, flags, true);
     // msg_controllen and msg_flags are neighbours.
@@ -160,7 +190,26 @@ export class Message {
 
   /** The message has no sender to name: says so. False: answered with EFAULT. */
   noName(call: Call): boolean {
-    return this.name === 0 || call.writeInt(this.nameLengthAt, 0);
+    if (this.name === 0) return true;
+    if (this.#copy === undefined) return call.writeInt(this.nameLengthAt, 0);
+    this.#copy.view.setInt32(this.#copyAt + Msghdr.nameLength, 0, true);
+    return true;
+  }
+
+  /**
+   * Writes the sender's address, if it is wanted, truncated to the room there is.
+   *
+   * @param v6 whether the socket is an `AF_INET6` one: an IPv4 address is then written in its mapped form
+   * @returns false: answered with EFAULT or EINVAL
+   */
+  writeName(call: Call, from: SocketAddress, v6: boolean): boolean {
+    if (this.name === 0) return true;
+    if (this.#copy === undefined) return call.writeSockaddr(this.name, this.nameLengthAt, from, v6);
+    const { a, b, c, d, port, scope } = from;
+    const address = v6 ? { family: 6, a, b, c, d } as const : from;
+    const length = writeSockaddr(nameOutput.view, 0, address, port, scope);
+    this.#copy.view.setInt32(this.#copyAt + Msghdr.nameLength, length, true);
+    return call.writeFrom(this.name, Math.min(length, this.nameLength), nameOutput.address);
   }
 
   #refuse(call: Call, errno: number): number {
@@ -170,3 +219,4 @@ export class Message {
 }
 
 const output = new NativeMemory(16);
+const nameOutput = new NativeMemory(SOCKADDR_SIZE);
