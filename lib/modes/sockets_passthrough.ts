@@ -43,6 +43,12 @@ export function startSocketsPassthrough(context: ModeContext): ModeSession {
   const uplink: WireEnd = { nic, link: gatewayLink };
   const attachment = attachSockets({ ...context, nic: guestNic });
   const gateway = startGateway(context, far, nic);
+  if (!config.ownNetwork) {
+    // Without a mount namespace the guest reads the host's resolv.conf, which may name a resolver on the host's loopback.
+    for (const resolver of config.resolvers.map((one) => address(one.address))) {
+      if (resolver.isLoopback()) gateway.serveDns(stack, stack.loopback, resolver);
+    }
+  }
 
   return {
     ...gatewayAnswers(gateway),

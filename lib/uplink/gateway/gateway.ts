@@ -63,6 +63,9 @@ export class Gateway {
   readonly #udp: UdpFlows;
   readonly #echo: EchoFlows;
   readonly #dns: DnsRelay;
+  /** Those of {@linkcode serveDns}. */
+  readonly #furtherDns: DnsRelay[] = [];
+  readonly #surroundings: UdpSurroundings;
   readonly #published: PublishTable;
 
   constructor({ stack, nic, reactor, pool, config, log }: GatewayDependencies) {
@@ -83,6 +86,7 @@ export class Gateway {
       registry,
       receiver: this.#receiver,
     };
+    this.#surroundings = surroundings;
     this.#resolvers = new Resolvers(config.resolvers);
     this.#relays = new TcpRelays(reactor, pool, registry, limits);
     this.#dialer = new TcpDialer(this.#relays, config, this.#resolvers, registry, log);
@@ -119,6 +123,7 @@ export class Gateway {
     this.#stack.echoForwarder = undefined;
     this.#published.stop();
     this.#dns.stop();
+    for (const relay of this.#furtherDns.splice(0)) relay.stop();
     this.#echo.stop();
     this.#udp.stop(now);
     this.#dialer.stop(now);
@@ -132,6 +137,7 @@ export class Gateway {
     at = earlier(at, this.#relays.pollAt());
     at = earlier(at, this.#echo.pollAt());
     at = earlier(at, this.#dns.pollAt());
+    for (const relay of this.#furtherDns) at = earlier(at, relay.pollAt());
     return earlier(at, this.#published.pollAt());
   }
 
@@ -142,6 +148,7 @@ export class Gateway {
     this.#relays.poll(now);
     this.#echo.poll(now);
     this.#dns.poll(now);
+    for (const relay of this.#furtherDns) relay.poll(now);
     this.#published.poll(now);
   }
 
@@ -161,6 +168,20 @@ export class Gateway {
    */
   unpublish(publish: Publish): void {
     this.#published.remove(publish);
+  }
+
+  /**
+   * Answers questions at one more address, of any stack: a resolver that the guest finds in the host's configuration and
+   * that listens on the host's loopback, such as 127.0.0.53.
+   *
+   * @throws {Error} when the address is taken
+   */
+  serveDns(stack: Stack, nic: Nic, address: IpAddress): void {
+    const { dns4: _dns4, dns6: _dns6, ...rest } = this.#config;
+    const config = address.family === 4 ? { ...rest, dns4: address } : { ...rest, dns6: address };
+    const relay = new DnsRelay({ ...this.#surroundings, stack, nic, config }, this.#resolvers);
+    relay.start(this.#now());
+    this.#furtherDns.push(relay);
   }
 
   /** Uses other resolvers from now on. */
