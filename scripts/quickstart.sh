@@ -11,7 +11,7 @@ say "1. Packages"
 need=()
 command -v curl >/dev/null || need+=(curl)
 command -v unshare >/dev/null || need+=(util-linux)
-command -v python3 >/dev/null || need+=(python3-minimal)
+command -v python3 >/dev/null || need+=(python3)
 if ((${#need[@]} > 0)); then
   if [ "$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq "${need[@]}"; else sudo apt-get update -qq && sudo apt-get install -y -qq "${need[@]}"; fi
 fi
