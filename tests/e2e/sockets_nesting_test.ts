@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { run, type Scope, userId, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
 import { succeeded, USERS } from "../support/guest.ts";
+import { Lab } from "../support/lab.ts";
 
 const MACHINE = needs("root", "userns", "user:tester", "tool:bwrap", "tool:curl");
 const BWRAP = ["bwrap", "--dev-bind", "/", "/"];
@@ -38,6 +39,23 @@ const INSIDE: readonly { name: string; inside: readonly string[] }[] = [
 ];
 
 for (const { name, as } of USERS) {
+  test(
+    `sluice without namespaces answers at the host's resolver's address (${name})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const lab = await Lab.make(scope, "nameserver 127.0.0.1\n");
+        await lab.serve("tests/support/dns_server.ts", ["127.0.0.1"]);
+        const bare = [...BWRAP, "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--"];
+        const sluice = [...bare, scope.binary(), "--attach=sockets", "do", "--"];
+        const script = "cat /etc/resolv.conf; getent ahostsv4 www.test | head -1";
+        const { stdout } = succeeded(
+          await lab.run([...sluice, "sh", "-c", script], { ...as, limit: 20_000 }),
+        );
+        match(stdout, /^nameserver 127\.0\.0\.1\n198\.51\.100\.7 /);
+      }),
+  );
+
   for (const { name: outside, around } of AROUND) {
     test(`sluice in ${outside} has its network (${name})`, MACHINE, () =>
       withScope(async (scope) => {
