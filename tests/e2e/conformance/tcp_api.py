@@ -30,7 +30,7 @@ def check(function):
 
 
 def code(number):
-    return errno.errorcode.get(number, str(number)).replace("ENOTSUP", "EOPNOTSUPP").replace("EOPNOTSUPPP", "EOPNOTSUPP")
+    return "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
 
 
 def attempt(call, *args):
@@ -111,7 +111,6 @@ def create():
             yield f"socket {family} {kind} {protocol}", created(family, kind, protocol)
     yield "socket nonblock flag", created(2, 1 | socket.SOCK_NONBLOCK, 0)
     yield "socket bad flag", created(2, 1 | 0x100, 0)
-    yield "socketpair inet", attempt(lambda: socket.socketpair(socket.AF_INET, 1)) if False else "skipped"
 
 
 def created(family, kind, protocol):
@@ -737,13 +736,22 @@ def signals_interrupt():
     signal.signal(signal.SIGUSR1, lambda *_: caught.append(1))
     signal.siginterrupt(signal.SIGUSR1, True)
     main = threading.main_thread().ident
-    threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGUSR1)).start()
-    yield "accept is interrupted", attempt(libc_call, "accept", server.fileno(), None, None)
+    done = threading.Event()
+
+    def shoot():
+        while not done.wait(0.02):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    thread = threading.Thread(target=shoot)
+    thread.start()
+    result = attempt(libc_call, "accept", server.fileno(), None, None)
+    done.set()
+    thread.join()
+    signal.siginterrupt(signal.SIGUSR1, False)
+    yield "accept is interrupted", result
     client = socket.create_connection(server.getsockname())
     peer, address = server.accept()
     yield "and loses nothing", address == client.getsockname()
-    threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGUSR1)).start()
-    yield "recv is interrupted", attempt(libc_call, "recv", peer.fileno(), None, 0, 0) if False else "skipped"
 
 
 # ── v4-mapped ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -814,7 +822,7 @@ SETTABLE = (
 def option_values():
     for family in (socket.AF_INET, socket.AF_INET6):
         for level, option in SETTABLE:
-            for value in (0, 1, 2, 5, 100, 255, 256, 1000, -1, -2):
+            for value in (0, 1, 5, 255, 256, -1, -2):
                 sock = socket.socket(family)
                 result = attempt(sock.setsockopt, level, option, value)
                 yield f"set {family} {level} {option} to {value}", result if result is not None else got(sock, level, option)
