@@ -149,7 +149,7 @@ def scan(arena):
     results = {"open": [], "refused": 0, "other": 0}
 
     def judge(port, error):
-        if error == 0:
+        if error in (0, errno.ECONNRESET):  # open, and reset since
             results["open"].append(port)
         else:
             results["refused" if error == errno.ECONNREFUSED else "other"] += 1
