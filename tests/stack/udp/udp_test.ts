@@ -108,6 +108,48 @@ test("Stack.udpBind() refuses what is taken, not ours, or too much", () => {
   equal(stack.counters.get("udp.too-many-endpoints"), 1);
 });
 
+test("Stack.udpBind() shares a port when asked to: the latest hears", () => {
+  const pair = new Pair();
+  const [a] = bind(pair, pair.a, {});
+  const [, first] = bind(pair, pair.b, { localPort: 53, share: true });
+  const [second, ear] = bind(pair, pair.b, { localPort: 53, share: true });
+  ok(a.send(pair.payload("one"), pair.now, ip("10.0.0.2"), 53));
+  pair.settle();
+  second.close();
+  ok(a.send(pair.payload("two"), pair.now, ip("10.0.0.2"), 53));
+  pair.settle();
+  deepEqual([first.heard, ear.heard], [[`10.0.0.1:${a.localPort} two`], [`10.0.0.1:${a.localPort} one`]]);
+});
+
+test("UdpEndpoint.send() takes another source for one datagram", () => {
+  const pair = new Pair();
+  pair.a.stack.firstNic!.addAddress(ip("10.0.0.77"), 24);
+  const [a] = bind(pair, pair.a, {});
+  const [, ear] = bind(pair, pair.b, { localPort: 53 });
+  ok(a.send(pair.payload("one"), pair.now, ip("10.0.0.2"), 53, ip("10.0.0.77")));
+  ok(a.send(pair.payload("two"), pair.now, ip("10.0.0.2"), 53));
+  pair.settle();
+  deepEqual(ear.heard, [`10.0.0.77:${a.localPort} one`, `10.0.0.1:${a.localPort} two`]);
+  equal(a.send(pair.payload("three"), pair.now, ip("10.0.0.2"), 53, ip("192.0.2.1")), false);
+  equal(a.sendError, "permission");
+});
+
+test("UdpObserver is shown who reported an error, and about what", () => {
+  const pair = new Pair();
+  const reports: string[] = [];
+  const endpoint = pair.a.stack.udpBind({
+    observer: {
+      onUdpDatagram: () => {},
+      onUdpError: (_endpoint, kind, _remote, _port, _now, _mtu, report) =>
+        reports.push(`${kind} ${report?.source} ${report?.type}/${report?.code} ${report?.quoted.length}`),
+    },
+  }, pair.now);
+  if (!(endpoint instanceof UdpEndpoint)) throw new Error(`Cannot bind: ${endpoint}`);
+  ok(endpoint.send(pair.payload("nobody"), pair.now, ip("10.0.0.2"), 9));
+  pair.settle();
+  deepEqual(reports, ["port-unreachable 10.0.0.2 3/3 14"]);
+});
+
 test("UdpEndpoint hears groups and broadcasts only where it is bound to the port", () => {
   const pair = new Pair();
   const [, wanted] = bind(pair, pair.b, { localPort: 5_353 });
