@@ -3,6 +3,17 @@
 Run on the host's kernel and in the sandbox; the two outputs should be equal. Answers are errno names, event names and
 values that do not depend on the machine: no ports, no times, no sizes that the kernel tunes. Everything happens on
 127.0.0.1 and ::1, in one process with a few threads, so it needs no network and no privilege.
+
+Known differences of the sandbox, which are not checked here. They all come from one thing: `send`, `write`, `recv` and
+`read` without an address go through a unix socket pair and are not seen before they are done.
+
+- `send` on a socket without a peer succeeds, and the datagram is dropped (EDESTADDRREQ)
+- `send` of 65508 to 212960 bytes succeeds, and the datagram is dropped (EMSGSIZE)
+- `send` does not return a pending error; `recv` returns an empty datagram in its place, and `poll` says IN, not ERR
+- `recv` that does not wait returns 0 after `shutdown(SHUT_RD)` (EAGAIN)
+- `ioctl(FIONREAD)` tells the bytes of all datagrams that wait, not those of the first
+
+UDP-Lite, UDP_GRO and SO_TIMESTAMPING are not there, and raw and packet sockets fail as they do without CAP_NET_RAW.
 """
 
 import ctypes
