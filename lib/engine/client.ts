@@ -9,6 +9,7 @@ import { close, write } from "../host/sys.ts";
 import { socketPair } from "../host/socket_pair.ts";
 import { startWorker, type WorkerHandle } from "../host/worker.ts";
 import type { EngineConfig } from "./config.ts";
+import { logWritten, newLogCounter } from "./log_credit.ts";
 import { type EngineAnswers, type EngineClient, type EngineMessage, EngineRefusal } from "./messages.ts";
 import { REQUEST_MAX } from "./requests.ts";
 
@@ -34,8 +35,9 @@ export class EngineHandle implements EngineClient {
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
 
-  constructor(config: Omit<EngineConfig, "requests">, events: EngineEvents) {
+  constructor(config: Omit<EngineConfig, "requests" | "logged">, events: EngineEvents) {
     const [ours, theirs] = socketPair();
+    const logged = newLogCounter();
     this.#requests = ours;
     this.#worker = startWorker(new URL("./worker.ts", import.meta.url));
     const ready = Promise.withResolvers<void>();
@@ -61,14 +63,15 @@ export class EngineHandle implements EngineClient {
         case "refused":
           return this.#take(message.id)?.reject(new EngineRefusal(message.code, message.message));
         case "log":
-          return events.onLog(message.level, message.text);
+          events.onLog(message.level, message.text);
+          return logWritten(logged);
       }
     };
     this.#worker.onError = (why) => {
       ready.reject(new EngineRefusal("failed", why));
       over.resolve({ status: 125, message: `the engine failed: ${why}` });
     };
-    this.#worker.post({ ...config, requests: theirs });
+    this.#worker.post({ ...config, requests: theirs, logged });
   }
 
   ask<Op extends keyof EngineAnswers>(

@@ -16,4 +16,6 @@ export interface EngineConfig {
   /** Process whose end the engine reports, or 0. */
   readonly child: number;
   readonly debug: boolean;
+  /** Log lines that the main thread has written; see log_credit.ts. */
+  readonly logged: Int32Array;
 }

@@ -25,6 +25,7 @@ import { Stack } from "../stack/stack.ts";
 import { earlier, type Instant, NEVER } from "../stack/time.ts";
 import type { EngineConfig } from "./config.ts";
 import { Drain } from "./drain.ts";
+import { LogCredit } from "./log_credit.ts";
 import type { EngineMessage } from "./messages.ts";
 import { RequestPort } from "./requests.ts";
 
@@ -49,6 +50,7 @@ export class Engine {
     this.#post = post;
     this.#began = this.reactor.now();
     const pool = new BufferPool(addressOf);
+    const credit = new LogCredit(config.logged);
     this.stack = new Stack({ random: randomWord, pool });
     this.#session = startMode({
       config: config.mode,
@@ -57,7 +59,12 @@ export class Engine {
       stack: this.stack,
       child: config.child,
       log: (level, text) => {
-        if (level !== "debug" || config.debug) post({ type: "log", level, text });
+        if (level === "debug" && !config.debug || !credit.take()) return;
+        const lost = credit.takeLost();
+        if (lost > 0) {
+          post({ type: "log", level: "warn", text: `${lost} log lines were lost: they are not read` });
+        }
+        post({ type: "log", level, text });
       },
       fail: (message, status) => post({ type: "failed", message, status }),
     });
