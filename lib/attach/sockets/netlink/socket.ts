@@ -22,11 +22,11 @@ import { Errno } from "../../../host/errno.ts";
 import { effectiveUser } from "../../../host/guest_owner.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { EpollEvents } from "../../../host/reactor.ts";
-import { recv, send } from "../../../host/sys.ts";
+import { recv, send, setsockopt } from "../../../host/sys.ts";
 import { networkOf } from "../../../stack/snapshot.ts";
-import type { Instant } from "../../../stack/time.ts";
+import { type Instant, later, NEVER } from "../../../stack/time.ts";
 import type { Call } from "../call.ts";
-import { GuestSocket, type SocketsContext } from "../guest_socket.ts";
+import { type Deadline, GuestSocket, type SocketsContext } from "../guest_socket.ts";
 import { ControlWriter } from "../message/control.ts";
 import { Message } from "../message/message.ts";
 import { answerGet, answerSet } from "../options/access.ts";
@@ -40,6 +40,8 @@ import type { ReplyWriter } from "./reply_writer.ts";
 import type { Asker, Request } from "./request.ts";
 import { answerRoute } from "./rtnetlink.ts";
 
+/** Bytes of `struct timeval`. */
+const TIMEVAL = 16;
 /** Bytes of `struct sockaddr_nl`. */
 const SOCKADDR_NL = 12;
 /** Longest request that is read, and longest answer: the kernel's buffers are of this order, too. */
@@ -59,12 +61,21 @@ const control = new ControlWriter();
 /** Bytes that wait, by guest. */
 const waiting = new WeakMap<SocketsContext, { bytes: number }>();
 
-/** A receive that waits for an answer. */
-interface Held {
-  readonly call: Call;
-  readonly message: Message;
-  /** `recvmmsg`: the length goes here. */
-  readonly lengthAt: number;
+/** A receive that waits for an answer, at most as long as SO_RCVTIMEO says. */
+class Held implements Deadline {
+  timerAt: Instant = NEVER;
+  timerIndex = -1;
+
+  /** @param lengthAt of `recvmmsg`: the length goes here; else 0 */
+  constructor(readonly call: Call, readonly message: Message, readonly lengthAt: number) {}
+
+  /** Takes it off the list of those that wait. */
+  forget: () => void = () => {};
+
+  onDeadline(): void {
+    this.forget();
+    this.call.fail(Errno.EAGAIN);
+  }
 }
 
 /** One netlink socket. */
@@ -132,7 +143,10 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
   }
 
   closed(): void {
-    for (const { call } of this.#held.splice(0)) call.fail(Errno.EBADF);
+    for (const held of this.#held.splice(0)) {
+      this.#context.supervisor.setDeadline(held, NEVER);
+      held.call.fail(Errno.EBADF);
+    }
     this.#waiting.bytes -= this.#queued;
     this.#queued = 0;
     this.#queue.length = 0;
@@ -193,7 +207,17 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
       if (option === SO.PASSCRED) this.values.set(level, option, value === 0 ? 0 : 1);
       return void call.reply(0);
     }
-    answerSet(call, this);
+    // `recv` and `read` wait in the kernel, on the guest's end.
+    if (level === SOL.SOCKET && option === SO.RCVTIMEO && call.int(4) >= TIMEVAL) this.#tellPair(call);
+    if (call.open) answerSet(call, this);
+  }
+
+  #tellPair(call: Call): void {
+    if (call.readBytes(call.arg(3), TIMEVAL) === undefined) return;
+    const far = call.borrow();
+    if (far < 0) return;
+    setsockopt(far, SOL.SOCKET, SO.RCVTIMEO, call.scratch.address, TIMEVAL);
+    call.giveBack(far);
   }
 
   override send(call: Call): void {
@@ -219,13 +243,13 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
   override recvfrom(call: Call): void {
     const message = new Message();
     message.single(call.arg(1), call.arg(2), call.int(3), call.arg(4), SOCKADDR_NL, call.arg(5));
-    this.#receive({ call, message, lengthAt: 0 }, true);
+    this.#receive(new Held(call, message, 0), true);
   }
 
   override recvmsg(call: Call): void {
     const message = new Message();
     if (message.read(call, call.arg(1), call.int(2)) !== 0) return;
-    this.#receive({ call, message, lengthAt: 0 }, true);
+    this.#receive(new Held(call, message, 0), true);
   }
 
   /** Receives one message. */
@@ -233,7 +257,7 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
     if (call.int(2) === 0) return void call.reply(0);
     const message = new Message();
     if (message.read(call, call.arg(1), call.int(3)) !== 0) return;
-    this.#receive({ call, message, lengthAt: call.arg(1) + MMSG_LENGTH }, true);
+    this.#receive(new Held(call, message, call.arg(1) + MMSG_LENGTH), true);
   }
 
   #send(call: Call, message: Message, lengthAt: number): void {
@@ -338,10 +362,9 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
     call.giveBack(far);
     if (result === -Errno.EAGAIN) {
       if ((flags & MSG.DONTWAIT) !== 0 || !call.blocking) return void call.fail(Errno.EAGAIN);
-      this.#held.push(held);
-      call.hold(() => this.#held = this.#held.filter((other) => other !== held));
-      return;
+      return this.#hold(held, first);
     }
+    if (!first) this.#context.supervisor.setDeadline(held, NEVER);
     if (result < 0) return void call.fail(-result);
     const length = Math.min(result, room);
     this.#writeName(0, 0);
@@ -356,6 +379,20 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
     if (lengthAt !== 0 && !call.writeInt(lengthAt, value)) return;
     call.reply(lengthAt === 0 ? value : 1);
     this.#flush();
+  }
+
+  #hold(held: Held, first: boolean): void {
+    const { supervisor, reactor } = this.#context;
+    const timeout = this.values.get(SOL.SOCKET, SO.RCVTIMEO) ?? 0;
+    if (timeout < 0) return void held.call.fail(Errno.EAGAIN);
+    this.#held.push(held);
+    if (!first) return;
+    held.forget = () => {
+      supervisor.setDeadline(held, NEVER);
+      this.#held = this.#held.filter((other) => other !== held);
+    };
+    held.call.hold(held.forget);
+    if (timeout > 0) supervisor.setDeadline(held, later(reactor.now() as Instant, timeout));
   }
 
   /** What the socket has asked to be told with each message. */
