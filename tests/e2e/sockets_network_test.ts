@@ -236,6 +236,10 @@ subprocess.run(["ss", "-Htuan"], check=True)`;
       const result = await guest(scope, as, ["sh", "-c", script]);
       strictEqual(result.stdout, "");
       // ifconfig says it twice: about the address, and about the interface being up.
-      strictEqual(result.stderr.match(/Operation not permitted/g)?.length, commands.length + 1, result.stderr);
+      strictEqual(
+        result.stderr.match(/Operation not permitted/g)?.length,
+        commands.length + 1,
+        result.stderr,
+      );
     }));
 }

@@ -27,6 +27,7 @@ import type { FlowFacts, ForwardFacts } from "../../stack/facts.ts";
 import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
 import { earlier, type Instant } from "../../stack/time.ts";
+import type { IpAddress } from "../../stack/wire/address.ts";
 import { type GatewayConfig, limitsWithin, type Log, type Publish, type Resolver } from "./config.ts";
 import { DatagramReceiver } from "./datagram_io.ts";
 import { DnsRelay } from "./dns.ts";
