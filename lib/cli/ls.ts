@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Command, type CommandContext, ExitStatus } from "./command.ts";
+import { type Command, type CommandContext, ExitStatus, UsageFailure } from "./command.ts";
 import { instances } from "./observe.ts";
 import { formatJson } from "./text/json.ts";
 import { formatTable } from "./text/table.ts";
@@ -19,7 +19,8 @@ export const ls: Command = {
   run: showInstances,
 };
 
-async function showInstances({ flags, stdout }: CommandContext): Promise<number> {
+async function showInstances({ args, flags, stdout }: CommandContext): Promise<number> {
+  if (args.length > 0) throw new UsageFailure(`wrong usage: ls takes -j and nothing else, got "${args[0]}"`);
   const all = (await instances().list()).map(({ token: _, ...instance }) => instance);
   if (flags.has("json")) {
     stdout(formatJson(all));

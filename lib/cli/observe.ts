@@ -50,7 +50,9 @@ export function readWords(
       ? [...text].map(nameOf)
       : [undefined];
     for (const name of names) {
-      if (name === undefined) throw new UsageFailure(`wrong usage: unknown option ${arg}`, "sluice help");
+      if (name === undefined) {
+        throw new UsageFailure(`wrong usage: unknown option ${arg}`, "sluice help ip, tc or ss");
+      }
       options.add(name);
     }
   }

@@ -158,7 +158,7 @@ export const FLAGS = [
     placeholder: "BYTES",
     scope: "global",
     group: "Interface",
-    help: "largest IP packet of the guest's interface",
+    help: "largest IP packet of the guest's interface; IPv6 needs 1280",
   },
   {
     name: "mac",
@@ -239,7 +239,7 @@ export const FLAGS = [
     placeholder: "ACCESS",
     scope: "global",
     group: "Access",
-    help: "unix sockets of the host that the guest may use: none, open, create or all",
+    help: "unix sockets of the host that the guest may use, with --attach=sockets: none, open, create or all",
   },
   {
     name: "net-raw",
@@ -247,7 +247,7 @@ export const FLAGS = [
     default: "false",
     scope: "global",
     group: "Access",
-    help: "raw and packet sockets for the guest",
+    help: "raw and packet sockets for the guest, with --attach=sockets",
   },
   {
     name: "debug",
@@ -255,7 +255,7 @@ export const FLAGS = [
     default: "false",
     scope: "global",
     group: "Logs",
-    help: "write the debug log",
+    help: "more detail in the log, where there is any",
   },
   {
     name: "debug-log",
@@ -264,7 +264,7 @@ export const FLAGS = [
     placeholder: "FILE",
     scope: "global",
     group: "Logs",
-    help: "where the debug log goes; stderr if not set",
+    help: "where the log goes; stderr if not set, which has warnings and errors in any case",
   },
   {
     name: "log-format",
@@ -303,7 +303,7 @@ export const FLAGS = [
     commandLineOnly: true,
     scope: "global",
     group: "Configuration",
-    help: "read flags from a .json or .toml file; repeatable, later wins",
+    help: "read flags from a .json or .toml file; later wins",
   },
   {
     name: "runtime",
@@ -392,7 +392,7 @@ export const FLAGS = [
     placeholder: "NAME",
     scope: "global",
     group: "Control",
-    help: "name of this instance for ls, ip, tc, ss and capture",
+    help: "name of this instance for ls, ip, tc and ss",
   },
   {
     name: "cwd",

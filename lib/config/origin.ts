@@ -69,8 +69,13 @@ export class ConfigError extends Error {
   constructor(readonly problems: readonly Problem[]) {
     const [first] = problems;
     const more = problems.length - 1;
+    // `config check` prints all that is wrong with a file; nothing else does so for a command line.
     super(
-      (first === undefined ? "no reason" : formatProblem(first)) + (more > 0 ? `; and ${more} more` : ""),
+      first === undefined
+        ? "no reason"
+        : problems.every(({ origin }) => origin.kind === "flag")
+        ? problems.map(formatProblem).join("; ")
+        : formatProblem(first) + (more > 0 ? `; and ${more} more` : ""),
     );
   }
 

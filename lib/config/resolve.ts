@@ -68,6 +68,10 @@ export function tryResolve(
   if (problems.length > 0) return problems;
   const unused = Object.keys(settings.annotations).filter((key) => POLICY.test(key))
     .map((key) => `annotation ${key} is recorded, but this version does not apply it`);
+  const { network, publish } = settings;
+  if (publish.length > 0 && (network === "none" || network === "host")) {
+    unused.push(`publish means nothing with network=${network}: nothing is published`);
+  }
   return deepFreeze({
     settings,
     values: table.history(),

@@ -69,8 +69,17 @@ export class RuntimeFiles {
   /** Whole or not at all, mode 0600. */
   write(name: string, text: string): void {
     const temporary = this.path(`.${name}.${process.pid}`);
-    writeFileSync(temporary, text, { mode: 0o600 });
-    renameSync(temporary, this.path(name));
+    try {
+      writeFileSync(temporary, text, { mode: 0o600 });
+      renameSync(temporary, this.path(name));
+    } catch (error) {
+      const { code, message } = error as { readonly code?: string; readonly message: string };
+      const why = code === "EROFS" ? "read-only file system" : message;
+      throw new Error(
+        `Cannot write ${this.path(name)}: ${why} (XDG_RUNTIME_DIR must name a directory that you may write)`,
+        { cause: error },
+      );
+    }
   }
 
   remove(name: string): void {

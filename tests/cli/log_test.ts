@@ -27,7 +27,9 @@ test("openLog() writes debugging lines when asked to", () => {
 });
 
 test("openLog() writes one JSON object a line", () => {
-  const lines = written({ ...PLAIN, logFormat: "json" }).trimEnd().split("\n").map((line) => JSON.parse(line));
+  const lines = written({ ...PLAIN, logFormat: "json" }).trimEnd().split("\n").map((line) =>
+    JSON.parse(line)
+  );
   deepStrictEqual(lines, [
     { time: "2020-02-02T12:00:00.000Z", level: "info", msg: "two\nlines" },
     { time: "2020-02-02T12:00:00.000Z", level: "warn", msg: "mind" },

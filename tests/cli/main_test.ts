@@ -155,7 +155,8 @@ const REFUSED: [line: string, status: number, stderr: string][] = [
   [
     "--qdisc=tbf do true",
     2,
-    "sluice: wrong usage: qdisc=tbf requires setting qdisc-tbf-rate (bytes per second); and 1 more",
+    "sluice: wrong usage: qdisc=tbf requires setting qdisc-tbf-rate (bytes per second); " +
+    "qdisc=tbf requires setting qdisc-tbf-burst (bytes)",
   ],
   [
     "--qdisc-tbf-rate=1mbit do true",

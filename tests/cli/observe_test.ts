@@ -147,6 +147,7 @@ const MISTAKES: [words: string, status: number, stderr: RegExp][] = [
   ["ip", 2, /^sluice: wrong usage: name an object: addr, link, route or neigh/],
   ["ip rule", 2, /^sluice: wrong usage: unknown object "rule"/],
   ["ip -z addr", 2, /^sluice: wrong usage: unknown option -z/],
+  ["ls demo", 2, /^sluice: wrong usage: ls takes -j and nothing else, got "demo"/],
   ["ip addr one two", 2, /^sluice: wrong usage: unexpected "two"/],
   ["ip addr show dev eth9 one", 1, /^sluice: Device "eth9" does not exist/],
   ["tc class", 2, /^sluice: wrong usage: the object is qdisc/],

@@ -314,6 +314,12 @@ test("resolve() warns of an annotation that asks for something", () => {
   deepStrictEqual(settings.annotations, { "dev.gvisor.flag.qdisc": "tbf", "a": "b" });
 });
 
+test("resolve() warns of a published port that no mode would serve", () => {
+  const { warnings } = from(["network", "none"], ["publish", "8000:80"]);
+  deepStrictEqual(warnings, ["publish means nothing with network=none: nothing is published"]);
+  deepStrictEqual(from(["publish", "8000:80"]).warnings, []);
+});
+
 test("resolve() keeps an annotation named __proto__ an ordinary one", () => {
   const { settings } = from(["annotation", "__proto__=x"]);
   deepStrictEqual(Object.keys(settings.annotations), ["__proto__"]);
