@@ -14,8 +14,8 @@ import { IpAddress } from "../stack/wire/address.ts";
 
 /** As in gVisor: the bucket's depth is a 32-bit number. */
 export const MAX_BURST = 4294967295n;
-/** RFC 791: every link carries 68 bytes. */
-export const MIN_MTU = 68n;
+/** RFC 8200 section 5: a link that carries IPv6 carries 1280 bytes, and the interface always has an IPv6 address. */
+export const MIN_MTU = 1280n;
 /** What a TAP device carries: 65535 bytes less the Ethernet header. */
 export const MAX_MTU = 65521n;
 

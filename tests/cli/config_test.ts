@@ -75,5 +75,5 @@ test("config check names ignored flags, and refuses them with --strict", async (
 
 test("config check reads the runtime that is named", async () => {
   const { stderr } = await commandLine(["--runtime=s", "config", "check", "daemon.json"], FILES);
-  strictEqual(stderr, "daemon.json:1:37: mtu must be from 68 to 65521, got: 5\n");
+  strictEqual(stderr, "daemon.json:1:37: mtu must be from 1280 to 65521, got: 5\n");
 });

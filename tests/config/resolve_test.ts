@@ -187,8 +187,8 @@ const REFUSED: [pairs: [string, string][], ...want: string[]][] = [
   [[["gso", "yes"]], 'invalid boolean value "yes" for flag --gso: parse error'],
   [[["rootless", ""]], 'invalid boolean value "" for flag --rootless: parse error'],
   [[["gso", "auto"]], 'invalid boolean value "auto" for flag --gso: parse error'],
-  [[["mtu", "67"]], "mtu must be from 68 to 65521, got: 67"],
-  [[["mtu", "65522"]], "mtu must be from 68 to 65521, got: 65522"],
+  [[["mtu", "1279"]], "mtu must be from 1280 to 65521, got: 1279"],
+  [[["mtu", "65522"]], "mtu must be from 1280 to 65521, got: 65522"],
   [[["mtu", "-1"]], 'invalid value "-1" for flag --mtu: parse error'],
   [
     [["mac", "01:00:5e:00:00:01"]],
@@ -275,7 +275,7 @@ const ALLOWED: [string, string][][] = [
   [["api", "0.0.0.0:80"], ["api-allow-remote", "true"]],
   [["api", "127.0.0.1:0"], ["api-token-file", "/t"]],
   [["address", "10.0.2.9/31"], ["gateway", "10.0.2.8"]],
-  [["mtu", "68"]],
+  [["mtu", "1280"]],
   [["mtu", "65521"]],
   [["publish", "80:80"], ["publish", "80:80/udp"]],
 ];
@@ -294,7 +294,7 @@ test("resolve() finds all problems and names the places", () => {
     'invalid boolean value "maybe" for flag --gso: parse error (true or false)',
     "s.toml:2:1: qdisc=tbf requires setting qdisc-tbf-rate (bytes per second)",
     "s.toml:2:1: qdisc=tbf requires setting qdisc-tbf-burst (bytes)",
-    "s.toml:7:1: mtu must be from 68 to 65521, got: 1",
+    "s.toml:7:1: mtu must be from 1280 to 65521, got: 1",
   ]);
 });
 
