@@ -43,7 +43,7 @@ import type { IpAddress } from "../../stack/wire/address.ts";
 import { age, endpointText, type Flow } from "./flows.ts";
 import type { LruItem, LruList } from "./lru_list.ts";
 import { setKeepAlive, setNoDelay, setResetOnClose } from "./host_socket.ts";
-import { readSize, wouldBlock } from "./tcp_io.ts";
+import { readSize, wouldBlock } from "../../link/stream_io.ts";
 import type { TcpRelays } from "./tcp_relays.ts";
 
 /** Bytes that one flow moves in one direction before it lets others go first. */
@@ -234,7 +234,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
       if (connection.sendSpace <= 0) return false;
       if (budget <= 0) return true;
       const want = this.#readSize;
-      const n = this.#relays.io.toGuest(this.fd, connection, want, now);
+      const n = this.#relays.io.receive(this.fd, connection, want, now);
       if (n > 0) {
         budget -= n;
         this.#bytesIn += n;
@@ -259,7 +259,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
       if (budget <= 0) return true;
       // Nagle never holds back the first segment, so a connection with one request never pays for this call.
       if (++this.#writes === 2) setNoDelay(this.fd);
-      const n = this.#relays.io.toHost(this.fd, queue);
+      const n = this.#relays.io.send(this.fd, queue);
       if (n > 0) {
         budget -= n;
         this.#bytesOut += n;

@@ -11,7 +11,7 @@ import { type Instant, later, MILLISECOND, NEVER, SECOND } from "../../stack/tim
 import type { GatewayLimits } from "./config.ts";
 import type { FlowRegistry } from "./flows.ts";
 import { LruList } from "./lru_list.ts";
-import { StreamIo } from "./tcp_io.ts";
+import { StreamIo } from "../../link/stream_io.ts";
 import type { TcpRelay } from "./tcp_relay.ts";
 
 /** How often silent flows are looked for. */

@@ -1,7 +1,6 @@
-import { ok, strictEqual } from "node:assert/strict";
+import { strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { readSize } from "../../../lib/uplink/gateway/tcp_io.ts";
-import { optionsAmong } from "../../../lib/uplink/gateway/tcp_relays.ts";
+import { readSize } from "../../lib/link/stream_io.ts";
 
 /** MTU, largest super-packet, family, what one read takes. */
 const SIZES: readonly [mtu: number, gsoMaxSize: number, family: 4 | 6, want: number][] = [
@@ -19,15 +18,3 @@ for (const [mtu, gsoMaxSize, family, want] of SIZES) {
     strictEqual(readSize({ mtu, gsoMaxSize }, family), want);
   });
 }
-
-test("optionsAmong() gives the many less than the few, and all together less than two gigabytes", () => {
-  let total = 0;
-  let before = Infinity;
-  for (let flows = 0; flows < 16_384; flows++) {
-    const { sendBufferMax } = optionsAmong(flows);
-    ok(sendBufferMax !== undefined && sendBufferMax <= before);
-    before = sendBufferMax;
-    total += sendBufferMax;
-  }
-  ok(total < 2 ** 31, `${total} bytes`);
-});
