@@ -7,6 +7,7 @@
 import { enterExisting, enterNew, type NamespaceCommand, type Tools } from "../attach/tap/namespaces.ts";
 import {
   formatStageDescriptors,
+  type StageAddress,
   type StageConfig,
   type StageDescriptors,
   stageDescriptors,
@@ -191,12 +192,13 @@ function hostResolvConf(): ResolvConf {
   }
 }
 
+/** An address with its prefix as text, which crosses threads and processes. */
+function cidr({ address, prefixLength }: Settings["address"]): StageAddress {
+  return { address: String(address), prefixLength };
+}
+
 function device(settings: Settings): { device?: StageDevice } {
   if (settings.network === "none") return {};
-  const cidr = ({ address, prefixLength }: Settings["address"]) => ({
-    address: String(address),
-    prefixLength,
-  });
   return {
     device: {
       name: "eth0",
@@ -216,10 +218,6 @@ function modeConfig(
   attach: ModeConfig["attach"] = "tap",
   ownNetwork = true,
 ): ModeConfig {
-  const cidr = ({ address, prefixLength }: Settings["address"]) => ({
-    address: String(address),
-    prefixLength,
-  });
   return {
     network: settings.network as ModeConfig["network"],
     attach,

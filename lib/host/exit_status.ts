@@ -47,11 +47,6 @@ export function waitStatus(pid: number): number {
   return status(P_PID, pid, 0);
 }
 
-/** Tells whether child `pid` is over without reaping it. */
-export function peekStatus(pid: number): number {
-  return status(P_PID, pid, WNOHANG | WNOWAIT);
-}
-
 /** Most orphans buried in one go. */
 const BURIED = 256;
 

@@ -5,7 +5,7 @@
  */
 
 import { unlinkSync } from "node:fs";
-import process from "node:process";
+import { withUmask } from "./process.ts";
 
 /** Where to listen. `port` 0: any free one. */
 export type HttpAddress =
@@ -45,8 +45,7 @@ export function serveHttp(address: HttpAddress, handler: HttpHandler): HttpServe
     );
   }
   // The mode must be right from the first moment, so it is the mask's, not a later chmod's.
-  const mask = process.umask(0o177);
-  try {
+  return withUmask(0o177, () => {
     const server = start(address, handler);
     return {
       port: 0,
@@ -55,9 +54,7 @@ export function serveHttp(address: HttpAddress, handler: HttpHandler): HttpServe
         remove(unix);
       },
     };
-  } finally {
-    process.umask(mask);
-  }
+  });
 }
 
 function start(address: HttpAddress, handler: HttpHandler): HttpServer {

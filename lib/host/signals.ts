@@ -8,8 +8,7 @@ import { readFileSync } from "node:fs";
 import { O } from "./arch.ts";
 import { SIG } from "./constants.ts";
 import { cString } from "./memory.ts";
-import { close, getpgid, getpid, kill, open, sigaction, tcgetpgrp } from "./sys.ts";
-import { NativeMemory } from "./memory.ts";
+import { close, getpgid, kill, open, tcgetpgrp } from "./sys.ts";
 
 /** Names of the signals we listen to. */
 export type SignalName =
@@ -85,16 +84,6 @@ function ignoredSignals(): (signal: number) => boolean {
 /** Ends process `pid` at once. 0 is nobody. */
 export function killChild(pid: number): void {
   if (pid > 0) kill(pid, SIG.KILL);
-}
-
-/**
- * Dies of `signal` as a program without a handler would, for a parent that looks. Returns if the signal does
- * not kill.
- */
-export function dieOf(signal: number): void {
-  // struct sigaction: all zero is SIG_DFL, no flags, an empty mask; 152 bytes in glibc.
-  sigaction(signal, new NativeMemory(160).address, 0);
-  kill(getpid(), signal);
 }
 
 /** Whether our process group is the foreground of its terminal; false without one. */

@@ -47,11 +47,6 @@ const LEVELS: readonly (readonly [level: number, name: number])[] = [
   ].map((name) => [SOL.IPV6, name] as const),
 ];
 
-/** Nothing, for `room` bytes of control messages. */
-export function noControl(): ControlWriter {
-  return writer.begin(0);
-}
-
 /** What is told about a datagram. Scratch: one for all receives. */
 export function receiveControl(
   room: number,

@@ -19,6 +19,3 @@ export const MessageFlag = {
 
 /** `UIO_MAXIOV`: most entries of an iovec, and most messages of one `sendmmsg` or `recvmmsg`. */
 export const MAX_IOVECS = 1_024;
-
-/** Most bytes of control messages that a send may bring (`net.core.optmem_max`). */
-export const MAX_CONTROL = 131_072;
