@@ -16,7 +16,7 @@ import {
   writeStdout,
 } from "./lib/host/runtime.ts";
 
-if (args[0] === STAGE_COMMAND) await (await import("./lib/attach/tap/stage.ts")).runStage(args.slice(1));
+if (args[0] === STAGE_COMMAND) await (await import("./lib/attach/stage/stage.ts")).runStage(args.slice(1));
 
 const { main } = await import("./lib/cli/main.ts");
 exit(

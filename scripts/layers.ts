@@ -49,7 +49,7 @@ export const LAYERS: readonly Layer[] = [
     ],
     outside: [],
   },
-  { from: "cli.ts", project: ["lib/cli/", "lib/host/", "lib/attach/tap/stage.ts"], outside: [] },
+  { from: "cli.ts", project: ["lib/cli/", "lib/host/", "lib/attach/stage/stage.ts"], outside: [] },
   { from: "mod.ts", project: ["lib/stack/"], outside: [] },
   { from: "scripts/", project: ["lib/", "tests/", "mod.ts", "cli.ts"], outside: ["*"] },
   { from: "tests/", project: ["lib/", "scripts/", "mod.ts", "cli.ts"], outside: ["*"] },

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { enterExisting, enterNew, type NamespaceCommand, type Tools } from "../attach/tap/namespaces.ts";
+import { enterExisting, enterNew, type NamespaceCommand, type Tools } from "../attach/stage/namespaces.ts";
 import {
   formatStageDescriptors,
   type StageAddress,
@@ -12,7 +12,7 @@ import {
   type StageDescriptors,
   stageDescriptors,
   type StageDevice,
-} from "../attach/tap/protocol.ts";
+} from "../attach/stage/protocol.ts";
 import {
   guestNameservers,
   guestResolvConf,

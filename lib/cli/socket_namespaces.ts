@@ -6,7 +6,7 @@
  * @module
  */
 
-import { enterNew, type NamespaceCommand, type Tools } from "../attach/tap/namespaces.ts";
+import { enterNew, type NamespaceCommand, type Tools } from "../attach/stage/namespaces.ts";
 import { waitStatus } from "../host/exit_status.ts";
 import { findInPath } from "../host/runtime.ts";
 import { silently } from "../host/silent_spawn.ts";

@@ -38,7 +38,7 @@ export interface ModeConfig {
   readonly attach: "tap" | "sockets";
   /** The engine's end of the stage's socketpair; absent for `host`. */
   readonly stage?: number;
-  /** What the stage is to do, as JSON; see lib/attach/tap/protocol.ts. */
+  /** What the stage is to do, as JSON; see lib/attach/stage/protocol.ts. */
   readonly stageConfig?: string;
   readonly address: CidrText;
   readonly address6: CidrText;

@@ -6,7 +6,7 @@
  */
 
 import { attachSockets } from "../attach/sockets/attach.ts";
-import { Stage } from "../attach/tap/stage_peer.ts";
+import { Stage } from "../attach/stage/stage_peer.ts";
 import { NEVER } from "../stack/time.ts";
 import type { ModeContext, ModeSession } from "./mode.ts";
 
@@ -31,7 +31,7 @@ export function startNone(context: ModeContext): ModeSession {
 
 /** `none` on attachment `sockets`: the guest has the loopback of our stack. */
 function startLoopback(context: ModeContext): ModeSession {
-  const attachment = attachSockets({ ...context, nic: undefined });
+  const attachment = attachSockets(context);
   return {
     ...noUplink(context.config.network),
     pollAt: () => attachment.pollAt(),

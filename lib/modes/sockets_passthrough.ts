@@ -41,7 +41,7 @@ export function startSocketsPassthrough(context: ModeContext): ModeSession {
     link: tracedLink(guestLink, "eth0", config, () => reactor.now() as Instant, log),
   };
   const uplink: WireEnd = { nic, link: gatewayLink };
-  const attachment = attachSockets({ ...context, nic: guestNic });
+  const attachment = attachSockets(context);
   const gateway = startGateway(context, far, nic);
   if (!config.ownNetwork) {
     // Without a mount namespace the guest reads the host's resolv.conf, which may name a resolver on the host's loopback.

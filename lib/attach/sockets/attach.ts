@@ -9,10 +9,9 @@ import type { Reactor } from "../../host/reactor.ts";
 import { close, pidfd_getfd, pidfd_open } from "../../host/sys.ts";
 import { openUnixDiag } from "../../host/unix_diag.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
-import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { Instant } from "../../stack/time.ts";
-import { Stage } from "../tap/stage_peer.ts";
+import { Stage } from "../stage/stage_peer.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /** What the attachment needs of the one who composes it. */
@@ -28,7 +27,6 @@ export interface SocketsAttachContext {
   readonly pool: BufferPool;
   /** The guest's stack, furnished with what it shall see. */
   readonly stack: Stack;
-  readonly nic: Nic | undefined;
   readonly child: number;
   log(level: "debug" | "info" | "warn" | "error", text: string): void;
   fail(message: string, status: number): void;
@@ -50,7 +48,7 @@ export interface SocketsAttachment {
  * @throws {Error} with the stage's own words if it cannot
  */
 export function attachSockets(context: SocketsAttachContext): SocketsAttachment {
-  const { config, reactor, pool, stack, nic, log, child } = context;
+  const { config, reactor, pool, stack, log, child } = context;
   if (config.stage === undefined) {
     throw new RangeError("Cannot trap socket calls: there is no stage to do it");
   }
@@ -65,7 +63,6 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
   const diag = stage.prepare(config.stageConfig ?? "{}") ?? (config.ownNetwork ? undefined : ownDiag(log));
   const answers = supervisor = new Supervisor({
     stack,
-    nic,
     reactor,
     pool,
     counters: stack.counters,

@@ -19,7 +19,6 @@ import type { Reactor } from "../../host/reactor.ts";
 import type { TimerItem } from "../../stack/buffer/timer_queue.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Counters } from "../../stack/counters.ts";
-import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { Instant } from "../../stack/time.ts";
 import type { Call } from "./call.ts";
@@ -84,8 +83,6 @@ export interface SupervisorFace {
 export interface SocketsContext {
   /** The guest's stack. */
   readonly stack: Stack;
-  /** Its one interface beside `lo`; undefined with `--network=none`. */
-  readonly nic: Nic | undefined;
   readonly reactor: Reactor;
   readonly pool: BufferPool;
   /** Those of the stack; ours begin with `sockets.`. */

@@ -14,7 +14,7 @@ import type { Link } from "../../stack/link/link.ts";
 import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { Instant } from "../../stack/time.ts";
-import { Stage } from "./stage_peer.ts";
+import { Stage } from "../stage/stage_peer.ts";
 
 /** What the attachment needs of the one who composes it. */
 export interface TapContext {

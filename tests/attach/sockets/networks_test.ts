@@ -17,7 +17,7 @@ const files = {
 
 function world(): { home: SocketsContext; networks: Networks } {
   const stack = new Stack({ random: seeded(1) });
-  const home = { stack, pool: stack.pool, counters: stack.counters, nic: {} } as unknown as SocketsContext;
+  const home = { stack, pool: stack.pool, counters: stack.counters } as unknown as SocketsContext;
   const networks = new Networks(home, files);
   networks.settle(1);
   return { home, networks };
@@ -34,7 +34,6 @@ test("of() gives another namespace a stack with nothing but a loopback, always t
   const { home, networks } = world();
   const nested = networks.of(100);
   notStrictEqual(nested.stack, home.stack);
-  strictEqual(nested.nic, undefined);
   strictEqual(nested.stack.nics.length, 1);
   strictEqual(networks.of(100), nested);
   notStrictEqual(networks.of(101), nested);
