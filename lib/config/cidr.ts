@@ -65,6 +65,21 @@ export function isBroadcast(cidr: InterfaceAddress, address: IpAddress): boolean
   return cidr.prefixLength < 31 && contains(cidr, address) && (address.d | mask(cidr.prefixLength)) === -1;
 }
 
+/** Why an address cannot belong to an interface of this network; undefined: it can. */
+export function whyUnfit(cidr: InterfaceAddress, address: IpAddress): string | undefined {
+  if (address.isUnspecified()) return "it is the unspecified address";
+  if (address.isLoopback()) return "it is a loopback address";
+  if (address.isMulticast()) return "it is a multicast address";
+  if (address.isV4Mapped()) return "it is an IPv4-mapped address";
+  if (isBroadcast(cidr, address)) return "it is the broadcast address";
+  if (cidr.prefixLength === 0) return "a prefix length of 0 leaves no address to route to";
+  // RFC 3021 and RFC 6164: the two addresses of a point-to-point link are both hosts.
+  const hasNetworkAddress = cidr.prefixLength < (address.family === 4 ? 31 : 127);
+  return hasNetworkAddress && address.equals(networkAddress(cidr))
+    ? "it is the network's own address"
+    : undefined;
+}
+
 /** The first `length` of 32 bits, as a signed integer; clamped to 0…32. */
 function mask(length: number): number {
   // A shift by 32 is a shift by 0 in this language.

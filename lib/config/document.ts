@@ -20,6 +20,8 @@ export type Plain =
   /** `what` as an error says it: `a date`. */
   | { readonly kind: "other"; readonly what: string };
 
+type PlainTable = Plain & { readonly kind: "table" };
+
 /** One key of a configuration file. */
 export interface Entry extends Position {
   readonly key: string;
@@ -51,19 +53,21 @@ export class Collector implements FileContents {
 
   /** An entry of our own format: a flag by name, a value by type. */
   own(entry: Entry): void {
+    // One `[[network]]` per interface; `network = "sandbox"` is the flag.
+    if (entry.key === "network" && isTables(entry.value)) return this.#networks(entry, entry.value.items);
     const flag = this.#find(entry);
     if (flag === undefined) return;
     const { value } = entry;
     if (flag.kind === "annotation" && value.kind === "table") {
       for (const [key, inner] of value.entries) {
-        if (inner.kind === "string") this.#assign(flag, `${key}=${inner.text}`, entry);
+        if (inner.kind === "string") this.#assign(flag.name, `${key}=${inner.text}`, entry);
         else this.problem(entry, `"${key}" in "${flag.name}" must be a string, not ${whatIs(inner)}`);
       }
       return;
     }
     for (const item of flag.repeatable && value.kind === "list" ? value.items : [value]) {
       const text = textOf(flag, item);
-      if (text !== undefined) this.#assign(flag, text, entry);
+      if (text !== undefined) this.#assign(flag.name, text, entry);
       else this.problem(entry, `"${entry.key}" must be ${wanted(flag)}, not ${whatIs(item)}`);
     }
   }
@@ -71,7 +75,25 @@ export class Collector implements FileContents {
   /** An entry whose value is the text of a flag on runsc's command line. */
   flag(entry: Entry & { readonly value: { readonly kind: "string"; readonly text: string } }): void {
     const flag = this.#find(entry);
-    if (flag !== undefined) this.#assign(flag, entry.value.text, entry);
+    if (flag !== undefined) this.#assign(flag.name, entry.value.text, entry);
+  }
+
+  #networks(entry: Entry, tables: readonly PlainTable[]): void {
+    for (const { entries } of tables) {
+      const fields = entries.flatMap(([key, value]) =>
+        (value.kind === "list" && key === "addr" ? value.items : [value]).map((item) => {
+          const isWhole = value.kind === "list" && key === "features" && value.items.every(isString);
+          const text = isWhole ? value.items.map((one) => one.text).join("|") : textOfField(item);
+          if (text === undefined) {
+            this.problem(entry, `"${key}" in [[network]] must be a string, not ${whatIs(item)}`);
+          } else if (text.includes(",")) {
+            this.problem(entry, `"${key}" in [[network]] must not hold a comma`);
+          }
+          return `${key}=${text}`;
+        })
+      );
+      this.#assign("external-network", fields.join(","), entry);
+    }
   }
 
   #find(entry: Entry): FlagSpec | undefined {
@@ -91,14 +113,27 @@ export class Collector implements FileContents {
     return undefined;
   }
 
-  #assign(flag: FlagSpec, text: string, { line, column }: Position): void {
-    this.assignments.push({ flag: flag.name, text, origin: { kind: "file", path: this.path, line, column } });
+  #assign(flag: string, text: string, { line, column }: Position): void {
+    this.assignments.push({ flag, text, origin: { kind: "file", path: this.path, line, column } });
   }
 }
 
 /** Names that a file may use. */
 const FILE_FLAGS: readonly string[] = (FLAGS as readonly FlagSpec[])
   .filter((flag) => flag.scope === "global" && !flag.commandLineOnly).map((flag) => flag.name);
+
+function isTables(value: Plain): value is Plain & { readonly items: readonly PlainTable[] } {
+  return value.kind === "list" && value.items.length > 0 && value.items.every(({ kind }) => kind === "table");
+}
+
+function isString(value: Plain): value is Plain & { readonly kind: "string" } {
+  return value.kind === "string";
+}
+
+/** Of a field of `[[network]]`. */
+function textOfField(value: Plain): string | undefined {
+  return value.kind === "string" || value.kind === "boolean" ? value.text : undefined;
+}
 
 function textOf(flag: FlagSpec, value: Plain): string | undefined {
   if (isSwitch(flag)) {

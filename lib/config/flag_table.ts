@@ -19,6 +19,7 @@ export type FlagKind =
   | "mac"
   | "publish"
   | "annotation"
+  | "network"
   | "api"
   | "id";
 
@@ -97,6 +98,16 @@ export const FLAGS = [
     scope: "global",
     group: "Network",
     help: "let a port of the host lead to a port of the guest; ranges as 8000-8010:9000-9010",
+  },
+  {
+    name: "external-network",
+    kind: "network",
+    default: "",
+    placeholder: "socket=PATH,mode=MODE,mac=MAC[,…]",
+    repeatable: true,
+    scope: "global",
+    group: "Network",
+    help: "an interface whose frames travel to a network provider over a unix socket",
   },
   {
     name: "host-loopback",

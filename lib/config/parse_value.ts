@@ -6,6 +6,7 @@
 
 import { IpAddress } from "../stack/wire/address.ts";
 import { type InterfaceAddress, parseCidr } from "./cidr.ts";
+import { type ExternalNetwork, parseExternalNetwork } from "./external_network.ts";
 import type { FlagKind, FlagName, FLAGS, FlagSpec } from "./flag_table.ts";
 import { parseBool, parseUint } from "./go_flags.ts";
 import { parsePublish, type Publish } from "./publish.ts";
@@ -14,6 +15,12 @@ import type { ApiListen } from "./settings.ts";
 /** The text is not a value of the flag. `why` completes `invalid value "X" for flag --NAME: `. */
 export class Refusal {
   constructor(readonly why: string, readonly hint?: string) {}
+}
+
+/** An external network of the operator's; one whose name is empty gets one by its place. */
+interface NamelessNetwork {
+  readonly network: ExternalNetwork;
+  readonly warnings: readonly string[];
 }
 
 /** One reader per kind of flag. */
@@ -41,6 +48,10 @@ const READERS = {
   "annotation": (text: string): readonly [key: string, value: string] | Refusal => {
     const equals = text.indexOf("=");
     return equals < 1 ? new Refusal("want KEY=VALUE") : [text.slice(0, equals), text.slice(equals + 1)];
+  },
+  "network": (text: string): NamelessNetwork | Refusal => {
+    const read = parseExternalNetwork(text, "", true);
+    return "network" in read ? read : new Refusal(read.message, read.hint);
   },
   "api": readApi,
   "id": readId,

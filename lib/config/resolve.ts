@@ -76,7 +76,7 @@ export function tryResolve(
     settings,
     values: table.history(),
     assignments: [...assignments],
-    warnings: [...warnings, ...unused],
+    warnings: [...warnings, ...table.all("external-network").flatMap((one) => one.warnings), ...unused],
   });
 }
 
@@ -197,6 +197,9 @@ function build(table: ValueTable): Settings {
     mtu: Number(table.one("mtu")),
     mac: table.one("mac"),
     publish: table.all("publish").flat(),
+    networks: table.all("external-network").map(({ network }, i) =>
+      network.name === "" ? { ...network, name: `external${i}` } : network
+    ),
     hostLoopback: table.one("host-loopback"),
     hostUds: table.one("host-uds"),
     netRaw: table.one("net-raw"),

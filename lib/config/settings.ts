@@ -8,6 +8,7 @@
 
 import type { IpAddress } from "../stack/wire/address.ts";
 import type { InterfaceAddress } from "./cidr.ts";
+import type { ExternalNetwork } from "./external_network.ts";
 import type { Publish } from "./publish.ts";
 
 /** `--network`. */
@@ -56,6 +57,8 @@ export interface Settings {
   readonly mac: string | undefined;
   /** Ranges expanded, in the order given. */
   readonly publish: readonly Publish[];
+  /** Interfaces to network providers: the operator's as written, then the tenant's by their suffixes. */
+  readonly networks: readonly ExternalNetwork[];
   readonly hostLoopback: boolean;
   readonly hostUds: HostUds;
   readonly netRaw: boolean;

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { contains, formatCidr, type InterfaceAddress, isBroadcast, networkAddress } from "./cidr.ts";
+import { contains, formatCidr, networkAddress, whyUnfit } from "./cidr.ts";
+import { MAX_EXTERNAL_NETWORKS } from "./external_network.ts";
 import type { FlagName } from "./flag_table.ts";
 import type { Origin, Problem } from "./origin.ts";
 import { findClash, formatPublish, MAX_PUBLISHED } from "./publish.ts";
@@ -89,6 +90,20 @@ export function validate(
     report("publish", `cannot publish ${formatPublish(b)}: the host port is taken by ${formatPublish(a)}`);
   }
 
+  const { networks } = settings;
+  if (networks.length > MAX_EXTERNAL_NETWORKS) {
+    report(
+      "external-network",
+      `cannot join ${networks.length} external networks: the limit is ${MAX_EXTERNAL_NETWORKS}`,
+    );
+  }
+  for (const [i, network] of networks.entries()) {
+    const twin = networks.slice(0, i).find(({ name, mac }) => name === network.name || mac === network.mac);
+    if (twin === undefined) continue;
+    const what = twin.name === network.name ? `name ${JSON.stringify(twin.name)}` : `MAC address ${twin.mac}`;
+    report("external-network", `two external networks have the ${what}`, "each needs its own");
+  }
+
   const { api } = settings;
   if (api.kind === "tcp" && !settings.apiAllowRemote && !isLoopbackHost(api.host)) {
     report("api", `api=${api.host}:${api.port} is not a loopback address`, "--api-allow-remote permits it");
@@ -105,21 +120,6 @@ export function validate(
     report(source, `${source} cannot be used: this version does not read annotations from a ${source}`);
   }
   return problems;
-}
-
-/** Why an address cannot belong to an interface of this network. */
-function whyUnfit(cidr: InterfaceAddress, address: IpAddress): string | undefined {
-  if (address.isUnspecified()) return "it is the unspecified address";
-  if (address.isLoopback()) return "it is a loopback address";
-  if (address.isMulticast()) return "it is a multicast address";
-  if (address.isV4Mapped()) return "it is an IPv4-mapped address";
-  if (isBroadcast(cidr, address)) return "it is the broadcast address";
-  if (cidr.prefixLength === 0) return "a prefix length of 0 leaves no address to route to";
-  // RFC 3021 and RFC 6164: the two addresses of a point-to-point link are both hosts.
-  const hasNetworkAddress = cidr.prefixLength < (address.family === 4 ? 31 : 127);
-  return hasNetworkAddress && address.equals(networkAddress(cidr))
-    ? "it is the network's own address"
-    : undefined;
 }
 
 function whyNoNameServer({ dns, address, address6 }: Settings): string | undefined {
