@@ -40,6 +40,7 @@ export function routerAdvertisementRepr(advertisement: RouterAdvertisement, mac:
     hopLimit: 64,
     managed: false,
     otherConfig: false,
+    preference: "medium",
     lifetime,
     reachableTime: 0,
     retransTimer: 0,

@@ -12,9 +12,24 @@ import { IpAddress } from "./address.ts";
 import { finishIcmpv6, Icmpv6Type } from "./icmpv6.ts";
 import type { IpHeader } from "./ip.ts";
 import type { Malformed } from "./malformed.ts";
-import { emitNdpOptions, type NdpOptions, ndpOptionsLength, parseNdpOptions } from "./ndp_options.ts";
+import {
+  emitNdpOptions,
+  type NdpOptions,
+  ndpOptionsLength,
+  parseNdpOptions,
+  preferenceBits,
+  readPreference,
+  type RouterPreference,
+} from "./ndp_options.ts";
 
-export type { NdpOptions, PrefixInformation, RecursiveDnsServers } from "./ndp_options.ts";
+export type {
+  DnsSearchList,
+  NdpOptions,
+  PrefixInformation,
+  RecursiveDnsServers,
+  RouteInformation,
+  RouterPreference,
+} from "./ndp_options.ts";
 
 /** The hop limit of all messages. */
 export const NDP_HOP_LIMIT = 255;
@@ -40,6 +55,8 @@ export type NdpRepr =
     readonly managed: boolean;
     /** Other configuration by DHCPv6. */
     readonly otherConfig: boolean;
+    /** As a default router (RFC 4191). */
+    readonly preference: RouterPreference;
     /** Seconds; 0: not a default router. */
     readonly lifetime: number;
     /** Milliseconds; 0: unspecified. */
@@ -137,6 +154,7 @@ function readRouterAdvertisement(view: DataView, start: number, options: NdpOpti
     hopLimit: view.getUint8(start + 4),
     managed: (flags & FIRST) !== 0,
     otherConfig: (flags & SECOND) !== 0,
+    preference: readPreference(flags),
     lifetime: view.getUint16(start + 6),
     reachableTime: view.getUint32(start + 8),
     retransTimer: view.getUint32(start + 12),
@@ -161,7 +179,10 @@ export function emitNdp(p: PacketBuffer, repr: NdpRepr, source: IpAddress, desti
       break;
     case "router-advertisement":
       view.setUint8(at + 4, repr.hopLimit);
-      view.setUint8(at + 5, (repr.managed ? FIRST : 0) | (repr.otherConfig ? SECOND : 0));
+      view.setUint8(
+        at + 5,
+        (repr.managed ? FIRST : 0) | (repr.otherConfig ? SECOND : 0) | preferenceBits(repr.preference),
+      );
       view.setUint16(at + 6, repr.lifetime);
       view.setUint32(at + 8, repr.reachableTime);
       view.setUint32(at + 12, repr.retransTimer);

@@ -1,15 +1,17 @@
 /**
- * Options of neighbour discovery messages (RFC 4861 section 4.6, RFC 8106 for DNS servers).
+ * Options of neighbour discovery messages (RFC 4861 section 4.6, RFC 8106 for DNS servers and search domains, RFC 4191 for
+ * routes).
  *
  * @module
  */
 
 import type { PacketBuffer } from "../buffer/packet.ts";
 import { IpAddress } from "./address.ts";
+import { domainNameBytes, parseDomainNames } from "./domain_name.ts";
 import { MacAddress } from "./mac_address.ts";
 import type { Malformed } from "./malformed.ts";
 
-/** Prefixes, and DNS servers, taken from one message; more are ignored, they cannot be good news. */
+/** Options of one kind (and servers of one) taken from one message; more are ignored, they cannot be good news. */
 export const MAX_NDP_LIST = 8;
 
 /** A prefix that a router announces. Lifetimes are seconds, 0xffffffff for ever. */
@@ -30,6 +32,25 @@ export interface RecursiveDnsServers {
   readonly servers: readonly IpAddress[];
 }
 
+/** Domains to search that a router announces. */
+export interface DnsSearchList {
+  /** Seconds. */
+  readonly lifetime: number;
+  readonly domains: readonly string[];
+}
+
+/** How much a router, or a route by it, is to be preferred (RFC 4191 section 2.1). */
+export type RouterPreference = "low" | "medium" | "high";
+
+/** A route by the router that announces it (RFC 4191). */
+export interface RouteInformation {
+  readonly prefix: IpAddress;
+  readonly prefixLength: number;
+  readonly preference: RouterPreference;
+  /** Seconds, 0xffffffff for ever. */
+  readonly lifetime: number;
+}
+
 /** The options that we know. */
 export interface NdpOptions {
   readonly sourceLinkLayer?: MacAddress;
@@ -37,12 +58,35 @@ export interface NdpOptions {
   readonly mtu?: number;
   readonly prefixes?: readonly PrefixInformation[];
   readonly dns?: readonly RecursiveDnsServers[];
+  readonly search?: readonly DnsSearchList[];
+  readonly routes?: readonly RouteInformation[];
 }
 
-const Kind = { sourceLinkLayer: 1, targetLinkLayer: 2, prefix: 3, mtu: 5, dns: 25 } as const;
+const Kind = {
+  sourceLinkLayer: 1,
+  targetLinkLayer: 2,
+  prefix: 3,
+  mtu: 5,
+  route: 24,
+  dns: 25,
+  search: 31,
+} as const;
 
 const ON_LINK = 0x80;
 const AUTONOMOUS = 0x40;
+
+/** By the two bits of RFC 4191 section 2.1, which are a signed number; the reserved one has to be taken as medium. */
+const PREFERENCES = ["medium", "high", "medium", "low"] as const;
+
+/** The preference in bits 3 and 4 of a byte. */
+export function readPreference(byte: number): RouterPreference {
+  return PREFERENCES[(byte >>> 3) & 3]!;
+}
+
+/** Bits 3 and 4 of a byte. */
+export function preferenceBits(preference: RouterPreference): number {
+  return PREFERENCES.indexOf(preference) << 3;
+}
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -52,6 +96,8 @@ export function parseNdpOptions(p: PacketBuffer): NdpOptions | Malformed {
   const options: Mutable<NdpOptions> = {};
   const prefixes: PrefixInformation[] = [];
   const dns: RecursiveDnsServers[] = [];
+  const search: DnsSearchList[] = [];
+  const routes: RouteInformation[] = [];
   while (p.start < p.end) {
     const at = p.start;
     if (p.end - at < 8) return "truncated";
@@ -81,10 +127,23 @@ export function parseNdpOptions(p: PacketBuffer): NdpOptions | Malformed {
           dns.push(readDns(view, at, length));
         }
         break;
+      case Kind.search:
+        if (length >= 16 && search.length < MAX_NDP_LIST) {
+          const domains = parseDomainNames(p.bytes.subarray(at + 8, at + length));
+          if (domains.length > 0) search.push({ lifetime: view.getUint32(at + 4), domains });
+        }
+        break;
+      case Kind.route:
+        if (view.getUint8(at + 2) <= 8 * Math.min(16, length - 8) && routes.length < MAX_NDP_LIST) {
+          routes.push(readRoute(view, at, length));
+        }
+        break;
     }
   }
   if (prefixes.length > 0) options.prefixes = prefixes;
   if (dns.length > 0) options.dns = dns;
+  if (search.length > 0) options.search = search;
+  if (routes.length > 0) options.routes = routes;
   return options;
 }
 
@@ -108,6 +167,22 @@ function readDns(view: DataView, at: number, length: number): RecursiveDnsServer
   return { lifetime: view.getUint32(at + 4), servers };
 }
 
+/** The prefix is cut after 0, 8 or 16 bytes. */
+function readRoute(view: DataView, at: number, length: number): RouteInformation {
+  const word = (i: number) => 8 + 4 * i < length ? view.getInt32(at + 8 + 4 * i) : 0;
+  return {
+    prefix: new IpAddress(6, word(0), word(1), word(2), word(3)),
+    prefixLength: view.getUint8(at + 2),
+    preference: readPreference(view.getUint8(at + 3)),
+    lifetime: view.getUint32(at + 4),
+  };
+}
+
+/** Bytes of a search list: zeros fill it up to a multiple of eight. */
+function searchLength(bytes: Uint8Array): number {
+  return 8 + (bytes.length + 7 & ~7);
+}
+
 /** Bytes that {@linkcode emitNdpOptions} will write. */
 export function ndpOptionsLength(options: NdpOptions): number {
   let length = 0;
@@ -116,6 +191,8 @@ export function ndpOptionsLength(options: NdpOptions): number {
   if (options.mtu !== undefined) length += 8;
   length += 32 * (options.prefixes?.length ?? 0);
   for (const { servers } of options.dns ?? []) length += 8 + 16 * servers.length;
+  for (const { domains } of options.search ?? []) length += searchLength(domainNameBytes(domains));
+  length += 24 * (options.routes?.length ?? 0);
   return length;
 }
 
@@ -148,5 +225,18 @@ export function emitNdpOptions(view: DataView, at: number, options: NdpOptions):
     const begin = header(Kind.dns, 8 + 16 * servers.length);
     view.setUint32(begin + 4, lifetime);
     for (const [i, server] of servers.entries()) server.write(view, begin + 8 + 16 * i);
+  }
+  for (const { lifetime, domains } of options.search ?? []) {
+    const bytes = domainNameBytes(domains);
+    const begin = header(Kind.search, searchLength(bytes));
+    view.setUint32(begin + 4, lifetime);
+    for (let i = 0; i < bytes.length; i++) view.setUint8(begin + 8 + i, bytes[i]!);
+  }
+  for (const { prefix, prefixLength, preference, lifetime } of options.routes ?? []) {
+    const begin = header(Kind.route, 24);
+    view.setUint8(begin + 2, prefixLength);
+    view.setUint8(begin + 3, preferenceBits(preference));
+    view.setUint32(begin + 4, lifetime);
+    prefix.write(view, begin + 8);
   }
 }

@@ -68,6 +68,7 @@ const ADVERTISEMENT: NdpRepr = {
   hopLimit: 64,
   managed: true,
   otherConfig: false,
+  preference: "low",
   lifetime: 1800,
   reachableTime: 30_000,
   retransTimer: 0xffff_ffff,
@@ -83,11 +84,13 @@ const ADVERTISEMENT: NdpRepr = {
       preferredLifetime: 14_400,
     }],
     dns: [{ lifetime: 600, servers: [address("fd00::3"), address("fd00::4")] }],
+    search: [{ lifetime: 1_200, domains: ["example.org", "lab.example.org"] }],
+    routes: [{ prefix: address("2001:db8::"), prefixLength: 48, preference: "high", lifetime: 60 }],
   },
 };
 const MESSAGES: NdpRepr[] = [
   ADVERTISEMENT,
-  { ...ADVERTISEMENT, managed: false, otherConfig: true, options: {} },
+  { ...ADVERTISEMENT, managed: false, otherConfig: true, preference: "medium", options: {} } as NdpRepr,
   { kind: "router-solicitation", options: {} },
   {
     kind: "neighbour-advertisement",
@@ -164,3 +167,26 @@ test("parseNdp() refuses or reads every prefix of a long message without reading
     else equal((n - 16) % 8, 0);
   }
 });
+
+const OPTIONS: [why: string, bytes: string, want: unknown][] = [
+  ["a default route in one unit", "1801 0018 00000e10", {
+    routes: [{ prefix: address("::"), prefixLength: 0, preference: "low", lifetime: 3_600 }],
+  }],
+  ["half a prefix", "1802 4000 00000e10 20010db800000000", {
+    routes: [{ prefix: address("2001:db8::"), prefixLength: 64, preference: "medium", lifetime: 3_600 }],
+  }],
+  ["a prefix longer than its bytes", "1802 4100 00000e10 20010db800000000", {}],
+  ["the reserved preference", "1801 0010 00000e10", {
+    routes: [{ prefix: address("::"), prefixLength: 0, preference: "medium", lifetime: 3_600 }],
+  }],
+  ["a search list with its padding", "1f03 0000 00000258 0361 6263 00 0000 0000 0000 0000 0000 00", {
+    search: [{ lifetime: 600, domains: ["abc"] }],
+  }],
+  ["a search list that would break a line", "1f02 0000 00000258 0361 0a63 00 000000", {}],
+];
+for (const [why, bytes, want] of OPTIONS) {
+  test(`parseNdp() reads ${why}`, () => {
+    const message = parseNdp(tight(`${RA} ${bytes}`), header());
+    deepEqual(typeof message === "string" ? message : message.options, want);
+  });
+}
