@@ -7,7 +7,8 @@
  * ```
  *
  * A frame that the link would not take stays here, in order, and nothing more is pulled from the interface until the
- * descriptor polls writable: so a full link fills the qdisc, a full qdisc stops TCP, and nothing is lost on the way.
+ * descriptor polls writable: so a full link fills the qdisc, a full qdisc stops TCP, and nothing is lost on the way. A link
+ * that sends frames together is told when there are no more.
  *
  * @module
  */
@@ -15,20 +16,28 @@
 import { EpollEvents, type Reactor } from "../host/reactor.ts";
 import type { PacketBuffer } from "../stack/buffer/packet.ts";
 import type { Link } from "../stack/link/link.ts";
-import type { Nic } from "../stack/nic.ts";
 import type { Instant } from "../stack/time.ts";
 
 /** Frames taken from one link in one turn of the loop, so that no link starves another. */
 const RECEIVE_BATCH = 64;
+
+/** What stands at the near end of the pump: an interface of a stack. */
+export interface PumpEnd {
+  ingress(frame: PacketBuffer, now: Instant): void;
+  egress(now: Instant): PacketBuffer | undefined;
+}
 
 /** Moves frames between one link and one interface. */
 export class Pump {
   readonly #reactor: Reactor;
   readonly #fd: number;
   readonly #link: Link;
-  readonly #nic: Nic;
+  readonly #nic: PumpEnd;
   readonly #onHangUp: () => void;
+  /** The frame that the link would not take. */
   #blocked: PacketBuffer | undefined;
+  /** The link is full; of what it has kept back, too. */
+  #full = false;
   #more = false;
   #closed = false;
 
@@ -36,7 +45,7 @@ export class Pump {
    * @param fd what the reactor watches for `link`; the link reads and writes it
    * @param onHangUp called once if the far side is gone
    */
-  constructor(reactor: Reactor, fd: number, link: Link, nic: Nic, onHangUp: () => void) {
+  constructor(reactor: Reactor, fd: number, link: Link, nic: PumpEnd, onHangUp: () => void) {
     this.#reactor = reactor;
     this.#fd = fd;
     this.#link = link;
@@ -52,12 +61,8 @@ export class Pump {
   }
 
   onReady(events: number): void {
-    if ((events & EpollEvents.out) !== 0 && this.#blocked !== undefined) {
-      this.#reactor.modify(this.#fd, EpollEvents.in);
-      const frame = this.#blocked;
-      this.#blocked = undefined;
-      this.#send(frame);
-    }
+    if ((events & EpollEvents.out) !== 0 && this.#full) this.#resume();
+    if (this.#closed) return;
     if ((events & EpollEvents.in) !== 0) this.#receive();
     else if ((events & (EpollEvents.err | EpollEvents.hup)) !== 0) {
       this.close();
@@ -67,12 +72,14 @@ export class Pump {
 
   /** Sends what the interface has; drains, bounded by what the qdisc and the senders' windows hold. */
   flush(now: Instant): void {
-    if (this.#closed) return;
-    while (this.#blocked === undefined) {
+    if (this.#closed || this.#full) return;
+    for (;;) {
       const frame = this.#nic.egress(now);
-      if (frame === undefined) return;
-      this.#send(frame);
+      if (frame === undefined) break;
+      if (!this.#link.transmit(frame)) return this.#block(frame);
+      if (this.#closed) return;
     }
+    if (this.#link.flush?.() === false) this.#block(undefined);
   }
 
   /** Stops watching; the descriptor stays its owner's. */
@@ -90,6 +97,7 @@ export class Pump {
       const frame = this.#link.receive();
       if (frame === undefined) return;
       this.#nic.ingress(frame, now);
+      if (this.#closed) return;
     }
     if (!this.#more) {
       this.#more = true;
@@ -97,9 +105,25 @@ export class Pump {
     }
   }
 
-  #send(frame: PacketBuffer): void {
-    if (this.#link.transmit(frame)) return;
+  #block(frame: PacketBuffer | undefined): void {
+    // A link that learnt while it was written to that its far side is gone has had us closed.
+    if (this.#closed) {
+      frame?.release();
+      return;
+    }
     this.#blocked = frame;
+    this.#full = true;
     this.#reactor.modify(this.#fd, EpollEvents.in | EpollEvents.out);
+  }
+
+  #resume(): void {
+    const frame = this.#blocked;
+    if (frame !== undefined) {
+      if (!this.#link.transmit(frame)) return;
+      this.#blocked = undefined;
+    }
+    if (this.#closed || this.#link.flush?.() === false) return;
+    this.#full = false;
+    this.#reactor.modify(this.#fd, EpollEvents.in);
   }
 }

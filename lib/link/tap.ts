@@ -4,9 +4,7 @@
  * Theory of operation
  *
  * In front of each frame stands a `struct virtio_net_hdr`, in which one side tells the other what it has left
- * undone: a transport checksum to complete (`NEEDS_CSUM`, `csum_start`, `csum_offset`), a packet to cut
- * (`gso_type`, `gso_size`). It means the same as the fields of a PacketBuffer, so 64 KiB cross this link in
- * one system call without a checksum.
+ * undone (see vnet_header.ts).
  *
  * ```text
  *   receive   bytes: |… headroom …|vnet header|Ethernet|IP|TCP|payload …|    one read, straight into a pooled buffer
@@ -18,9 +16,8 @@
  * turns out short would keep 64 KiB alive for an acknowledgement, and a guest could pin a lot of memory so:
  * it is copied into a buffer of its size, and the large one is used again.
  *
- * Trust. The header comes from the guest's kernel, or from a guest that has its device open. Offsets beyond
- * the frame, kinds of segmentation that were never offered, sizes of zero: such a frame is dropped and
- * counted. That `csum_start` is where the transport header is, is for the stack to check.
+ * Trust. The header comes from the guest's kernel, or from a guest that has its device open: a frame whose header says
+ * nonsense is dropped and counted.
  *
  * @module
  */
@@ -30,14 +27,11 @@ import { NativeMemory } from "../host/memory.ts";
 import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
 import { read, write, writev } from "../host/sys.ts";
 import { VNET_HEADER } from "../host/tun.ts";
-import { Checksum, Gso, HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
+import { Gso, HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, LARGE, MEDIUM } from "../stack/buffer/pool.ts";
 import type { Link, LinkCapabilities } from "../stack/link/link.ts";
+import { readVnetHeader, writeVnetHeader } from "./vnet_header.ts";
 
-const NEEDS_CSUM = 1, DATA_VALID = 2;
-const GSO_TCP4 = 1, GSO_UDP = 3, GSO_TCP6 = 4, GSO_UDP_L4 = 5, GSO_ECN = 0x80;
-const UDP_HEADER = 8;
-const ETHERNET_HEADER = 14;
 /** Most iovecs of one frame; more fragments than this are joined into one buffer first. */
 const IOVECS = 64;
 /** Most malformed frames that one call passes over. */
@@ -127,7 +121,7 @@ export class TapLink implements Link {
       if (length <= 0) return undefined;
       buffer.start = HEADROOM;
       buffer.end = at + length;
-      if (!this.#readVnetHeader(buffer, at)) {
+      if (!readVnetHeader(buffer, at)) {
         this.counters.rxMalformed++;
         buffer.reset(HEADROOM, HEADROOM);
         continue;
@@ -150,7 +144,7 @@ export class TapLink implements Link {
     const length = frame.totalLength;
     let result: number;
     if (fragments.length === 0 && frame.address !== 0) {
-      const at = this.#writeVnetHeader(frame);
+      const at = writeVnetHeader(frame, VNET_HEADER);
       result = write(this.#fd, frame.address + at, frame.end - at);
     } else if (fragments.length < IOVECS && frame.address !== 0 && this.#gather(frame)) {
       result = writev(this.#fd, this.#iovecs.address, fragments.length + 1);
@@ -190,34 +184,6 @@ export class TapLink implements Link {
     this.#spare = undefined;
   }
 
-  #readVnetHeader(buffer: PacketBuffer, at: number): boolean {
-    const { view } = buffer;
-    const length = buffer.end - buffer.start;
-    if (length < ETHERNET_HEADER) return false;
-    const flags = view.getUint8(at), kind = view.getUint8(at + 1) & ~GSO_ECN;
-    if ((flags & NEEDS_CSUM) !== 0) {
-      const start = view.getUint16(at + 6, true), offset = view.getUint16(at + 8, true);
-      if (start < ETHERNET_HEADER || start + offset + 2 > length) return false;
-      buffer.checksum = Checksum.partial;
-      buffer.checksumStart = buffer.start + start;
-      buffer.checksumOffset = offset;
-    } else {
-      buffer.checksum = (flags & DATA_VALID) !== 0 ? Checksum.valid : Checksum.unknown;
-    }
-    if (kind === 0) {
-      buffer.gso = Gso.none;
-      buffer.gsoSize = 0;
-      return true;
-    }
-    const size = view.getUint16(at + 4, true);
-    // Segments cannot be cut without a checksum to complete in each (linux/virtio_net.h); only TSO was
-    // offered.
-    if (size === 0 || (flags & NEEDS_CSUM) === 0 || (kind !== GSO_TCP4 && kind !== GSO_TCP6)) return false;
-    buffer.gso = kind === GSO_TCP4 ? Gso.tcp4 : Gso.tcp6;
-    buffer.gsoSize = size;
-    return true;
-  }
-
   /** Moves a short frame into a buffer of its size and keeps the large one. */
   #compact(large: PacketBuffer): PacketBuffer {
     const length = large.end - large.start;
@@ -233,29 +199,6 @@ export class TapLink implements Link {
     return small;
   }
 
-  /** Writes the vnet header into the headroom, which stays the frame's own; returns where it begins. */
-  #writeVnetHeader(frame: PacketBuffer): number {
-    const at = frame.start - VNET_HEADER;
-    if (at < 0) throw new RangeError(`Cannot transmit a frame: its headroom is ${frame.start}`);
-    const { view } = frame;
-    const partial = frame.checksum === Checksum.partial;
-    const start = partial ? frame.checksumStart - frame.start : 0;
-    view.setUint8(at, partial ? NEEDS_CSUM : 0);
-    view.setUint8(at + 1, KIND[frame.gso]!);
-    // A hint for the kernel of how much to keep in one piece: all headers.
-    view.setUint16(at + 2, frame.gso === Gso.none ? 0 : this.#headerLength(frame, start), true);
-    view.setUint16(at + 4, frame.gso === Gso.none ? 0 : frame.gsoSize, true);
-    view.setUint16(at + 6, start, true);
-    view.setUint16(at + 8, partial ? frame.checksumOffset : 0, true);
-    return at;
-  }
-
-  /** Ethernet, IP and transport headers together. */
-  #headerLength(frame: PacketBuffer, start: number): number {
-    if (frame.gso === Gso.datagrams) return start + UDP_HEADER;
-    return start + ((frame.view.getUint8(frame.checksumStart + 12) >>> 4) << 2);
-  }
-
   /** One iovec for the headers, one per fragment; false when a fragment has no address. */
   #gather(frame: PacketBuffer): boolean {
     const { fragments } = frame;
@@ -264,7 +207,7 @@ export class TapLink implements Link {
       if (buffer.address === 0) return false;
       writeIovec(this.#iovecs, 0, i + 1, buffer.address + start, end - start);
     }
-    const at = this.#writeVnetHeader(frame);
+    const at = writeVnetHeader(frame, VNET_HEADER);
     writeIovec(this.#iovecs, 0, 0, frame.address + at, frame.end - at);
     return true;
   }
@@ -294,6 +237,3 @@ export class TapLink implements Link {
     return true;
   }
 }
-
-/** `gso_type` by {@linkcode Gso}. */
-const KIND: readonly number[] = [0, GSO_TCP4, 0, GSO_UDP, GSO_TCP6, GSO_UDP_L4];

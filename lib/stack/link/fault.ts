@@ -108,6 +108,11 @@ class FaultLink implements Link {
     return true;
   }
 
+  flush(): boolean {
+    this.#flush();
+    return this.#inner.flush?.() ?? true;
+  }
+
   #flush(): void {
     const held = this.#overtaken;
     if (held !== undefined && this.#inner.transmit(held)) this.#overtaken = undefined;

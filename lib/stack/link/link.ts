@@ -30,6 +30,11 @@ export interface Link {
   receive(): PacketBuffer | undefined;
   /** Takes ownership of the frame. False: the wire is full; the frame is still the caller's. */
   transmit(frame: PacketBuffer): boolean;
+  /**
+   * Sends what `transmit` took and kept back, to send it together with more. Whoever transmits calls it when nothing more
+   * is at hand. False: the wire is full; call it again when there is room. Absent: nothing is ever kept back.
+   */
+  flush?(): boolean;
 }
 
 /** No offload at all: complete checksums, frames no longer than the MTU. */

@@ -54,6 +54,10 @@ class LogLink implements Link {
     return taken;
   }
 
+  flush(): boolean {
+    return this.#inner.flush?.() ?? true;
+  }
+
   #line(direction: "<" | ">", frame: PacketBuffer): string {
     const bytes = frame.fragments.length === 0
       ? frame.bytes.subarray(frame.start, frame.end)

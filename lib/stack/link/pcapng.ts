@@ -214,6 +214,10 @@ class PcapngLink implements Link {
     frame.release();
     return taken;
   }
+
+  flush(): boolean {
+    return this.#inner.flush?.() ?? true;
+  }
 }
 
 function padded(length: number): number {
