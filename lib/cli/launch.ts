@@ -224,6 +224,7 @@ function modeConfig(
     ...(settings.mac === undefined ? {} : { mac: settings.mac }),
     hostUds: settings.hostUds,
     ownNetwork,
+    netRaw: settings.netRaw,
     ...(stage === undefined ? {} : { stage }),
     ...(stageConfig === undefined ? {} : { stageConfig }),
     address: cidr(settings.address),

@@ -19,10 +19,20 @@ export const SOCK = {
 } as const;
 
 /** Protocols for `socket(2)`. */
-export const IPPROTO = { IP: 0, ICMP: 1, TCP: 6, UDP: 17, IPV6: 41, ICMPV6: 58 } as const;
+export const IPPROTO = { IP: 0, ICMP: 1, TCP: 6, UDP: 17, IPV6: 41, ICMPV6: 58, RAW: 255 } as const;
 
 /** Levels of socket options. */
-export const SOL = { IP: 0, SOCKET: 1, TCP: 6, UDP: 17, IPV6: 41, PACKET: 263, NETLINK: 270 } as const;
+export const SOL = {
+  IP: 0,
+  SOCKET: 1,
+  TCP: 6,
+  UDP: 17,
+  IPV6: 41,
+  ICMPV6: 58,
+  RAW: 255,
+  PACKET: 263,
+  NETLINK: 270,
+} as const;
 
 /** Options of level `SOL.SOCKET`. */
 export const SO = {
@@ -54,6 +64,7 @@ export const SO = {
 export const IP = {
   TOS: 1,
   TTL: 2,
+  HDRINCL: 3,
   PKTINFO: 8,
   MTU_DISCOVER: 10,
   RECVERR: 11,

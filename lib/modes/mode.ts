@@ -53,6 +53,8 @@ export interface ModeConfig {
   readonly hostUds: "none" | "open" | "create" | "all";
   /** Whether the guest has a network namespace of its own. */
   readonly ownNetwork: boolean;
+  /** Raw sockets for the guest: with attachment `sockets` only. */
+  readonly netRaw: boolean;
   readonly resolvers: readonly { readonly address: string; readonly port: number }[];
   readonly hostLoopback: boolean;
   readonly publish: readonly PublishText[];

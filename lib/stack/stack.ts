@@ -172,7 +172,7 @@ export class Stack {
       reassemblyTimedOut: (packet, nic, now) => this.#quote("reassembly-time-exceeded", packet, nic, now),
     }, limits);
     const { echo, udp, tcp, raw, pathMtus } = this;
-    const icmp = new IcmpInput({ counters, ndp, echo, udp, tcp, pathMtus });
+    const icmp = new IcmpInput({ counters, ndp, echo, udp, tcp, raw, pathMtus });
     const surroundings = this.#tcpSurroundings;
     const input = new IpInput({
       counters,

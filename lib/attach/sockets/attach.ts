@@ -22,6 +22,8 @@ export interface SocketsAttachContext {
     readonly hostUds: "none" | "open" | "create" | "all";
     /** Whether the guest has a network namespace of its own beside. */
     readonly ownNetwork: boolean;
+    /** Whether the guest may have raw sockets. */
+    readonly netRaw: boolean;
   };
   readonly reactor: Reactor;
   readonly pool: BufferPool;
@@ -68,6 +70,7 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
     counters: stack.counters,
     log,
     child,
+    netRaw: config.netRaw,
     unix: {
       hostUds: config.hostUds,
       ownNetwork: config.ownNetwork,

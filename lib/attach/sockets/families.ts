@@ -8,7 +8,7 @@ import type { Call } from "./call.ts";
 import { openTcp } from "./tcp/open.ts";
 import type { SocketsContext } from "./guest_socket.ts";
 import { openPing } from "./icmp/open.ts";
-import { refuseOthers } from "./raw/open.ts";
+import { openRaw, refuseOthers } from "./raw/open.ts";
 import { openUdp } from "./udp/open.ts";
 import { interfaceIoctl } from "./ioctl/interface.ts";
 import { openNetlink } from "./netlink/socket.ts";
@@ -35,7 +35,14 @@ export type Opener = (context: SocketsContext, call: Call, request: SocketReques
 export type InterfaceIoctl = (context: SocketsContext, call: Call, domain?: number) => boolean;
 
 /** Asked in order. */
-export const OPENERS: readonly Opener[] = [openTcp, openUdp, openPing, openNetlink, refuseOthers];
+export const OPENERS: readonly Opener[] = [
+  openTcp,
+  openUdp,
+  openPing,
+  openRaw,
+  openNetlink,
+  refuseOthers,
+];
 
 /** Asked first, for sockets that are ours and for those that are not. */
 export const INTERFACE_IOCTL: InterfaceIoctl = interfaceIoctl;

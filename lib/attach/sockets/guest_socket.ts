@@ -88,6 +88,8 @@ export interface SocketsContext {
   /** Those of the stack; ours begin with `sockets.`. */
   readonly counters: Counters;
   readonly supervisor: SupervisorFace;
+  /** Whether the guest may have raw sockets: as if it had `CAP_NET_RAW`. */
+  readonly netRaw: boolean;
   log(level: "debug" | "info" | "warn" | "error", text: string): void;
 }
 

@@ -15,6 +15,7 @@ import type { Delivery } from "../ip/input.ts";
 import type { Ndp } from "../ip/ndp.ts";
 import type { PathMtuCache } from "../ip/path_mtu.ts";
 import type { Nic } from "../nic.ts";
+import type { RawTable } from "../raw/endpoint.ts";
 import type { TcpDemux } from "../tcp/demux.ts";
 import type { Instant } from "../time.ts";
 import type { EthernetHeader } from "../wire/ethernet.ts";
@@ -32,6 +33,7 @@ export interface IcmpInputContext {
   readonly echo: Echo;
   readonly udp: Udp;
   readonly tcp: TcpDemux;
+  readonly raw: RawTable;
   readonly pathMtus: PathMtuCache;
 }
 
@@ -123,7 +125,7 @@ export class IcmpInput {
     at: number,
     now: Instant,
   ): void {
-    const { counters, echo, udp, tcp } = this.#context;
+    const { counters, echo, udp, tcp, raw } = this.#context;
     const quote = this.#quote;
     const reason = parseQuote(packet, quote);
     if (reason !== undefined) {
@@ -158,6 +160,7 @@ export class IcmpInput {
         if (known && kind === "packet-too-big") this.#tooBig(mtu, quote, nic, now);
         break;
     }
+    if (raw.failed(kind, ip.protocol, destination, mtu, report, now)) known = true;
     if (!known) counters.bump("icmp.errors-unrelated");
   }
 

@@ -96,6 +96,18 @@ export class IpOutput {
     return this.#link(path, packet, resolved, now);
   }
 
+  /**
+   * Sends a packet whose cursor is at a complete IP header, as it is: what does not fit is refused. Takes ownership,
+   * whatever it returns.
+   */
+  sendComplete(path: IpPath, packet: PacketBuffer, now: Instant): OutputError | undefined {
+    this.#paths.refresh(path, now);
+    const resolved = this.#resolve(path, now);
+    if (packet.totalLength <= path.mtu) return this.#link(path, packet, resolved, now);
+    packet.release();
+    return "message-size";
+  }
+
   /** Whether the next hop's hardware address is known; asks for it if not. */
   #resolve(path: IpPath, now: Instant): boolean {
     if (path.hardware !== undefined) return true;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SOL } from "../../../host/constants.ts";
+import { IPPROTO, SOCK, SOL } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import type { Call } from "../call.ts";
@@ -17,6 +17,7 @@ import {
   refusedWith,
   type SocketOption,
 } from "./option.ts";
+import { ICMPV6_OPTIONS, RAW_OPTIONS } from "./raw_level.ts";
 import { SOCKET_OPTIONS } from "./socket_level.ts";
 import { TCP_OPTIONS } from "./tcp_level.ts";
 
@@ -35,6 +36,12 @@ function tableOf(owner: OptionOwner, level: number, setting: boolean): OptionTab
       return IP_OPTIONS;
     case SOL.IPV6:
       if (owner.domain === AF_INET6) return IPV6_OPTIONS;
+      break;
+    case SOL.RAW:
+      if (owner.type === SOCK.RAW) return RAW_OPTIONS;
+      break;
+    case SOL.ICMPV6:
+      if (owner.type === SOCK.RAW && owner.protocol === IPPROTO.ICMPV6) return ICMPV6_OPTIONS;
       break;
     case SOL.TCP:
       if (owner.protocol === SOL.TCP) return TCP_OPTIONS;

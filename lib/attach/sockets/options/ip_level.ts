@@ -4,6 +4,7 @@
  * @module
  */
 
+import { IPPROTO, SOCK } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import {
   type BytesOption,
@@ -54,7 +55,11 @@ export const IP_OPTIONS: OptionTable = {
     accept: (value, owner) => owner.type === STREAM ? value & 0xfc : value & 0xff,
   },
   2: { ...int("stored", 64), accept: (value) => orDefault(value, 1, 255, 64) }, // IP_TTL
-  3: flag("stored"), // IP_HDRINCL: raw sockets set it
+  3: { // IP_HDRINCL: of raw sockets alone; IPPROTO_RAW has it from the start
+    ...flag("real"),
+    initial: (owner) => owner.protocol === IPPROTO.RAW ? 1 : 0,
+    accept: (value, owner) => owner.type !== SOCK.RAW ? refusal(Errno.ENOPROTOOPT) : value === 0 ? 0 : 1,
+  },
   4: noOptions,
   5: flag("stored"), // IP_ROUTER_ALERT
   6: flag("stored"), // IP_RECVOPTS
