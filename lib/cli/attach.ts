@@ -34,7 +34,13 @@ export const attach: Command = {
 };
 
 async function attachNamespace(context: CommandContext): Promise<number> {
-  const { flags } = context;
+  const { flags, settings } = context;
+  if (settings.network === "sandbox") {
+    throw new UsageFailure(
+      "Cannot attach with --network=sandbox: that drives interfaces, and attach makes one",
+      "nsenter --net=PATH sluice --network=sandbox do -- PROGRAM",
+    );
+  }
   const pid = flags.get("pid");
   const netns = flags.get("netns");
   if ((pid === undefined) === (netns === undefined)) {

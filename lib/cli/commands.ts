@@ -30,6 +30,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./attach.ts")).attach,
   },
   {
+    name: "restore-netns",
+    summary: "give interfaces back that a killed sandbox has left without addresses",
+    load: async () => (await import("./restore_netns.ts")).restoreNetns,
+  },
+  {
     name: "ip",
     summary: "addresses, links, routes and neighbours of a running stack",
     load: async () => (await import("./ip.ts")).ip,

@@ -31,9 +31,9 @@ async function runProgram(context: CommandContext): Promise<number> {
   if (args.length === 0) {
     throw new UsageFailure("Cannot run a program: none is named", "sluice do -- PROGRAM [ARG…]");
   }
-  if (settings.network === "sandbox" || settings.network === "tsi") {
+  if (settings.network === "tsi") {
     throw new Failure(
-      `Cannot use --network=${settings.network}: this version has none, host and sandbox-passthrough`,
+      "Cannot use --network=tsi: this version has none, host, sandbox and sandbox-passthrough",
     );
   }
   const launched = launch(context, { kind: "program", argv: args });

@@ -28,6 +28,7 @@ import {
   namespaceOf,
   setDumpable,
 } from "../host/process.ts";
+import { isInitialUserNamespace } from "../host/network_namespace.ts";
 import { inheritedDescriptors } from "../host/inherited.ts";
 import { socketPair } from "../host/socket_pair.ts";
 import { directoryExists, runtimeDirectory } from "../host/files.ts";
@@ -80,6 +81,12 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   if (settings.rootless === false && !root) {
     throw new Failure("Cannot run with --rootless=false: this is an ordinary user", "leave the flag away");
   }
+  if (settings.network === "sandbox" && settings.rootless === true && isInitialUserNamespace()) {
+    throw new Failure(
+      "Cannot use --network=sandbox with --rootless: it needs CAP_NET_ADMIN and CAP_NET_RAW in this network namespace",
+      "be root in a user namespace, as in: pasta -- sluice --network=sandbox do -- PROGRAM",
+    );
+  }
   const stage = [...ownCommand(), STAGE_COMMAND, ...formatStageDescriptors(descriptors)];
   const traps = settings.attach === "sockets" && guest.kind === "program";
   let namespaces: NamespaceCommand & { readonly ownNamespaces?: boolean };
@@ -97,7 +104,8 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   const stageConfig: StageConfig = guest.kind === "program"
     ? {
       ...(traps ? { sockets: { ownNamespaces: ownNetwork } } : device(settings)),
-      ...(settings.network === "none"
+      // The device's network has the name servers that it has.
+      ...(settings.network === "none" || settings.network === "sandbox"
         ? {}
         : { resolvConf: guestResolvConf(guestNameservers(settings), resolv) }),
       scratch: runtimeDirectory(),
@@ -105,7 +113,8 @@ export function launch(context: CommandContext, guest: Guest): Launched {
       program: {
         argv: guest.argv,
         noFile: inheritedNoFile(),
-        dropCapabilities: namespaces.ownsUserNamespace,
+        // In the same namespace as an interface that we drive, the guest must have no power over it.
+        dropCapabilities: namespaces.ownsUserNamespace || (settings.network === "sandbox" && !ownNetwork),
       },
     }
     : device(settings);
@@ -242,5 +251,9 @@ function modeConfig(
     pcapLog: settings.pcapLog ?? "",
     logPackets: settings.logPackets,
     gso: settings.gso,
+    softwareGso: settings.softwareGso,
+    txChecksumOffload: settings.txChecksumOffload ?? true,
+    rxChecksumOffload: settings.rxChecksumOffload ?? true,
+    force: settings.force,
   };
 }

@@ -12,6 +12,9 @@ import { type CommandContext, Failure } from "./command.ts";
 import { type Log, type LogLevel, openLog } from "./log.ts";
 import type { Launched } from "./launch.ts";
 
+/** How long a data plane may take to end in good order. */
+const STOP_MILLISECONDS = 5_000;
+
 /** Runs a launched session to its end; resolves to the exit status. */
 export async function superviseSession(
   context: CommandContext,
@@ -46,13 +49,35 @@ export async function superviseSession(
     return status;
   } catch (error) {
     killChild(started);
+    await ended(engine);
     if (error instanceof Failure) throw error;
     throw new Failure(error instanceof Error ? error.message : String(error));
   } finally {
     signals.close();
     (await served)?.close();
     engine.dispose();
+    if (launched.mode.network === "sandbox") await lastResort(log);
     log.close();
+  }
+}
+
+/** A session that failed halfway puts back what it has taken; its loop is told to, and given some time. */
+async function ended(engine: EngineHandle): Promise<void> {
+  engine.ask("stop").catch(() => {});
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const patience = new Promise((resolve) => timer = setTimeout(resolve, STOP_MILLISECONDS));
+  await Promise.race([engine.over, patience]);
+  clearTimeout(timer);
+}
+
+/** If even that failed, the interfaces are given back from here. */
+async function lastResort(log: Log): Promise<void> {
+  const { restoreOwn } = await import("../modes/restore.ts");
+  try {
+    const restored = restoreOwn();
+    if (restored !== undefined) log.write("warn", `gave ${restored.devices.join(", ")} back after a failure`);
+  } catch (error) {
+    log.write("error", error instanceof Error ? error.message : String(error));
   }
 }
 

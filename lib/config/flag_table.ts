@@ -89,6 +89,14 @@ export const FLAGS = [
     help: "assert that no privilege is used; an error if the mode needs some",
   },
   {
+    name: "force",
+    kind: "boolean",
+    default: "false",
+    scope: "global",
+    group: "Network",
+    help: "with --network=sandbox: take the interfaces of the machine's own network namespace, too",
+  },
+  {
     name: "publish",
     short: "p",
     kind: "publish",

@@ -14,6 +14,7 @@
 import { contains, type InterfaceAddress, networkAddress } from "./cidr.ts";
 import { findFlag, type FlagName, FLAGS, type FlagSpec } from "./flag_table.ts";
 import { type Assignment, ConfigError, DEFAULT, type Origin, type Problem } from "./origin.ts";
+import { meaningless } from "./meaningless.ts";
 import { parseValue, type ValueOf } from "./parse_value.ts";
 import type { Settings } from "./settings.ts";
 import { type Exact, validate } from "./validate.ts";
@@ -58,6 +59,7 @@ export function tryResolve(
     if (problem !== undefined) problems.push(problem);
   }
   deriveInterface(table);
+  deriveAttachment(table);
   const settings = build(table);
   const exact: Exact = {
     rate: table.one("qdisc-tbf-rate"),
@@ -68,10 +70,7 @@ export function tryResolve(
   if (problems.length > 0) return problems;
   const unused = Object.keys(settings.annotations).filter((key) => POLICY.test(key))
     .map((key) => `annotation ${key} is recorded, but this version does not apply it`);
-  const { network, publish } = settings;
-  if (publish.length > 0 && (network === "none" || network === "host")) {
-    unused.push(`publish means nothing with network=${network}: nothing is published`);
-  }
+  unused.push(...meaningless(settings, (flag) => table.originOf(flag)));
   return deepFreeze({
     settings,
     values: table.history(),
@@ -116,7 +115,7 @@ class ValueTable {
   }
 
   /** Sets a flag on behalf of another one. */
-  derive(name: FlagName, value: IpAddress, from: FlagName): void {
+  derive(name: FlagName, value: IpAddress | string, from: FlagName): void {
     const origins: Origin[] = [{ kind: "derived", from }];
     Object.assign(this.#slot(name), { texts: [value.toString()], values: [value], origins });
   }
@@ -155,6 +154,13 @@ class ValueTable {
   }
 }
 
+/** A mode that knows only one attachment has it. */
+function deriveAttachment(table: ValueTable): void {
+  if (table.one("network") === "sandbox" && table.originOf("attach").kind === "default") {
+    table.derive("attach", "sockets", "network");
+  }
+}
+
 /** Router and name server follow the guest's network where nobody named them. */
 function deriveInterface(table: ValueTable): void {
   const follow = (
@@ -182,6 +188,7 @@ function build(table: ValueTable): Settings {
     network: table.one("network"),
     attach: table.one("attach"),
     rootless: table.one("rootless"),
+    force: table.one("force"),
     qdisc: table.one("qdisc"),
     qdiscTbfRate: Number(table.one("qdisc-tbf-rate")),
     qdiscTbfBurst: Number(table.one("qdisc-tbf-burst")),

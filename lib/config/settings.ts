@@ -35,6 +35,8 @@ export interface Settings {
   readonly attach: AttachKind;
   /** true: it is an error if the mode needs a privilege. */
   readonly rootless: boolean | undefined;
+  /** Drive the interfaces even of the machine's own network namespace. */
+  readonly force: boolean;
 
   readonly qdisc: QdiscKind;
   /** Bytes per second; 0 is not set. */

@@ -47,6 +47,13 @@ export function validate(
     if (exact.rate === 0n) report("qdisc", "qdisc=tbf requires setting qdisc-tbf-rate", "bytes per second");
     if (exact.burst === 0n) report("qdisc", "qdisc=tbf requires setting qdisc-tbf-burst", "bytes");
   }
+  if (settings.network === "sandbox" && settings.attach !== "sockets") {
+    report(
+      "attach",
+      `attach=${settings.attach} cannot be used with network=sandbox, which needs attach=sockets`,
+      "leave --attach away",
+    );
+  }
   if (exact.mtu < MIN_MTU || exact.mtu > MAX_MTU) {
     report("mtu", `mtu must be from ${MIN_MTU} to ${MAX_MTU}, got: ${exact.mtu}`);
   }

@@ -40,6 +40,7 @@ export class Engine {
   readonly stack: Stack;
   readonly #session: ModeSession;
   readonly #child: ChildExit | undefined;
+  #failure: { readonly message: string; readonly status: number } | undefined;
   /** Once the child has ended. */
   #drain: Drain | undefined;
   readonly #began: number;
@@ -66,7 +67,11 @@ export class Engine {
         }
         post({ type: "log", level, text });
       },
-      fail: (message, status) => post({ type: "failed", message, status }),
+      // What was taken is given back first: who hears of the failure ends the process.
+      fail: (message, status) => {
+        this.#failure ??= { message, status };
+        this.reactor.stop();
+      },
     });
     new RequestPort(this.reactor, config.requests, (request) => this.answer(request), post);
     if (config.child !== 0) {
@@ -78,6 +83,18 @@ export class Engine {
 
   /** The loop. Drains until {@linkcode stop}. */
   run(): void {
+    try {
+      if (this.#failure === undefined) this.#turn();
+    } finally {
+      this.#session.stop();
+      this.#child?.close();
+    }
+    // Only now: who hears it ends the process, and what has not been closed then would end like something whole.
+    if (this.#failure !== undefined) this.#post({ type: "failed", ...this.#failure });
+    else if (this.#drain !== undefined) this.#post({ type: "exited", status: this.#drain.status });
+  }
+
+  #turn(): void {
     this.reactor.run({
       beforeWait: () => {
         const at = earlier(this.stack.pollAt(), this.#session.pollAt());
@@ -89,10 +106,6 @@ export class Engine {
         if (this.#drain?.over(this.#session.unfinished(), now) === true) this.reactor.stop();
       },
     });
-    this.#session.stop();
-    this.#child?.close();
-    // Only now: who hears it ends the process, and what has not been closed then would end like something whole.
-    if (this.#drain !== undefined) this.#post({ type: "exited", status: this.#drain.status });
   }
 
   /** Timers, events, egress, until nothing is due or the rounds are used up. */

@@ -1,5 +1,5 @@
 /**
- * Classic BPF programs for seccomp: a small assembler (`linux/filter.h`, `linux/seccomp.h`).
+ * Classic BPF programs, for seccomp and for sockets: a small assembler (`linux/filter.h`, `linux/seccomp.h`).
  *
  * A program looks at one `struct seccomp_data`: the call's number, the architecture, six 64-bit arguments. Jumps go
  * forwards only, at most 255 instructions for a conditional one, so each rule is a block of its own that falls through
@@ -44,7 +44,8 @@ export interface SyscallRule {
   readonly cases: readonly { readonly when?: ArgumentTest; readonly then: number }[];
 }
 
-type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, k: number];
+/** One instruction of classic BPF. */
+export type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, k: number];
 
 function load(offset: number): Instruction {
   return [LOAD, 0, 0, offset];

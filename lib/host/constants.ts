@@ -104,6 +104,9 @@ export const TCP = {
   NOTSENT_LOWAT: 25,
 } as const;
 
+/** Options of level `SOL.PACKET`. */
+export const PACKET = { ADD_MEMBERSHIP: 1, STATISTICS: 6, VNET_HDR: 15, IGNORE_OUTGOING: 23 } as const;
+
 /** Options of level `SOL.UDP`. */
 export const UDP = { SEGMENT: 103, GRO: 104 } as const;
 

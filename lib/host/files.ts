@@ -4,7 +4,15 @@
  * @module
  */
 
-import { lstatSync, mkdirSync, realpathSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import process from "node:process";
 import { getuid } from "./sys.ts";
 
@@ -21,7 +29,8 @@ export function runtimeDirectory(): string {
   const uid = getuid();
   const base = process.env["XDG_RUNTIME_DIR"];
   const inherited = base !== undefined && base.startsWith("/") && isOurs(base, uid);
-  const path = inherited ? `${base.replace(/\/+$/, "")}/sluice` : `/tmp/sluice-${uid}`;
+  // Root of a user namespace is somebody else outside, where /tmp is.
+  const path = inherited ? `${base.replace(/\/+$/, "")}/sluice` : `/tmp/sluice-${outerUser(uid)}`;
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
@@ -44,6 +53,19 @@ export function runtimeDirectory(): string {
     throw new Error(`Cannot use ${path}: it is not a directory that only you can write (remove it)`);
   }
   return found = path;
+}
+
+/** The number that our parent user namespace knows `uid` by (user_namespaces(7)); itself if it has none. */
+function outerUser(uid: number): number {
+  try {
+    for (const line of readFileSync("/proc/self/uid_map", "utf8").split("\n")) {
+      const [inside, outside, count] = line.trim().split(/\s+/).map(Number) as [number, number, number];
+      if (uid >= inside && uid < inside + count) return outside + uid - inside;
+    }
+  } catch {
+    // Without /proc there is nothing to translate.
+  }
+  return uid;
 }
 
 /**

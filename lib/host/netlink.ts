@@ -47,6 +47,16 @@ export class MessageWriter {
     return NLMSG_HEADER;
   }
 
+  /** Appends bytes that are a fixed part and attributes already. */
+  append(bytes: Uint8Array): void {
+    const next = this.#length + ((bytes.length + 3) & ~3);
+    if (next > this.memory.bytes.length) {
+      throw new RangeError("Cannot write a netlink message: it is too long");
+    }
+    this.memory.bytes.set(bytes, this.#length);
+    this.#length = next;
+  }
+
   /** Appends an attribute of 32 bits. */
   word(type: number, value: number): void {
     this.memory.view.setUint32(this.#attribute(type, 4), value, true);

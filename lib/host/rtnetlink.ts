@@ -7,7 +7,7 @@
 import { AF } from "./constants.ts";
 import { SystemError } from "./errno.ts";
 import { Errno } from "./errno.ts";
-import { MessageWriter, NetlinkSocket, NLM } from "./netlink.ts";
+import { type MessageReader, MessageWriter, NetlinkSocket, NLM } from "./netlink.ts";
 import type { AddressWords } from "./structs.ts";
 
 const RTM = {
@@ -21,10 +21,22 @@ const RTM = {
   DELROUTE: 25,
   GETROUTE: 26,
 } as const;
-const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, OPERSTATE: 16, LINKINFO: 18 } as const;
+const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, OPERSTATE: 16, LINKINFO: 18, GSO_MAX_SIZE: 41 } as const;
 const IFLA_INFO_KIND = 1;
 const IFA = { ADDRESS: 1, LOCAL: 2, FLAGS: 8 } as const;
-const RTA = { DST: 1, OIF: 4, GATEWAY: 5, PRIORITY: 6, PREFSRC: 7, METRICS: 8, TABLE: 15 } as const;
+const RTA = {
+  DST: 1,
+  OIF: 4,
+  GATEWAY: 5,
+  PRIORITY: 6,
+  PREFSRC: 7,
+  METRICS: 8,
+  MULTIPATH: 9,
+  TABLE: 15,
+  VIA: 18,
+} as const;
+/** `struct rtnexthop`, and where its interface stands; attributes follow. */
+const RTNEXTHOP = 8, RTNH_IFINDEX = 4;
 const RTAX_MTU = 2;
 const IFINFOMSG = 16, IFADDRMSG = 8, RTMSG = 12;
 const RT_TABLE_MAIN = 254, RTPROT_STATIC = 4, RT_SCOPE_UNIVERSE = 0, RT_SCOPE_LINK = 253, RTN_UNICAST = 1;
@@ -43,6 +55,10 @@ export interface HostLink {
   readonly up: boolean;
   /** `veth`, `tun`, …; `""` for hardware. */
   readonly kind: string;
+  /** `ARPHRD_…`: what its frames look like. */
+  readonly type: number;
+  /** Largest packet that it takes uncut. */
+  readonly gsoMaxSize: number;
 }
 
 /** An address on an interface. */
@@ -50,6 +66,8 @@ export interface HostAddress {
   /** Index of the interface. */
   readonly index: number;
   readonly address: AddressWords;
+  /** Of the prefix: on a point-to-point link, the one of the other end. */
+  readonly peer: AddressWords;
   readonly prefixLength: number;
   /** 0 global, 253 link, 254 host. */
   readonly scope: number;
@@ -66,8 +84,10 @@ export interface HostRoute {
   readonly gateway?: AddressWords;
   /** Address that the kernel sends from. */
   readonly source?: AddressWords;
-  /** Index of the interface, 0 for none (several next hops). */
+  /** Index of the interface, of the first one if there are several next hops; 0 for none. */
   readonly index: number;
+  /** How many ways there are, of which only the first is told here; 0 if it is by a router of the other family. */
+  readonly nextHops: number;
   readonly metric: number;
   readonly mtu?: number;
   readonly scope: number;
@@ -103,11 +123,12 @@ export class RouteNetlink {
     let links: HostLink[] = [];
     this.#socket.dump("list interfaces", message, () => links = [], (reader) => {
       const { view, bytes } = reader.memory;
-      let name = "", mac = "", mtu = 0, kind = "";
+      let name = "", mac = "", mtu = 0, kind = "", gsoMaxSize = 0;
       reader.attributes(IFINFOMSG, (type, at, length) => {
         if (type === IFLA.IFNAME) name = reader.text(at, length);
         else if (type === IFLA.ADDRESS) mac = formatMac(bytes.subarray(at, at + length));
         else if (type === IFLA.MTU) mtu = view.getUint32(at, true);
+        else if (type === IFLA.GSO_MAX_SIZE) gsoMaxSize = view.getUint32(at, true);
         else if (type === IFLA.LINKINFO) kind = infoKind(view, reader.text.bind(reader), at, length);
       });
       const flags = view.getUint32(reader.start + 8, true);
@@ -119,6 +140,8 @@ export class RouteNetlink {
         flags,
         up: (flags & IFF_UP) !== 0,
         kind,
+        type: view.getUint16(reader.start + 2, true),
+        gsoMaxSize,
       });
     });
     return links;
@@ -153,6 +176,7 @@ export class RouteNetlink {
       addresses.push({
         index: view.getInt32(at + 4, true),
         address: ours,
+        peer: address ?? ours,
         prefixLength: view.getUint8(at + 1),
         scope: view.getUint8(at + 3),
         flags,
@@ -175,6 +199,7 @@ export class RouteNetlink {
         family: family === AF.INET ? 4 : 6,
         prefixLength: view.getUint8(at + 1),
         index: 0,
+        nextHops: 1,
         metric: 0,
         scope: view.getUint8(at + 6),
         protocol: view.getUint8(at + 5),
@@ -186,6 +211,19 @@ export class RouteNetlink {
         else if (type === RTA.METRICS) {
           const mtu = metricsMtu(view, offset, length);
           if (mtu > 0) route.mtu = mtu;
+        } else if (type === RTA.VIA) route.nextHops = 0;
+        else if (type === RTA.MULTIPATH) {
+          route.nextHops = 0;
+          for (let hop = offset; hop + RTNEXTHOP <= offset + length; route.nextHops++) {
+            const size = view.getUint16(hop, true);
+            if (size < RTNEXTHOP) break;
+            if (route.nextHops === 0) {
+              route.index = view.getInt32(hop + RTNH_IFINDEX, true);
+              const gateway = gatewayOf(reader, hop + RTNEXTHOP, hop + size);
+              if (gateway !== undefined) route.gateway = gateway;
+            }
+            hop += (size + 3) & ~3;
+          }
         } else {
           const address = reader.address(offset, length);
           if (address === undefined) return;
@@ -353,6 +391,17 @@ function infoKind(
     at += (size + 3) & ~3;
   }
   return "";
+}
+
+function gatewayOf(reader: MessageReader, at: number, end: number): AddressWords | undefined {
+  const { view } = reader.memory;
+  while (at + 4 <= end) {
+    const size = view.getUint16(at, true);
+    if (size < 4) return undefined;
+    if (view.getUint16(at + 2, true) === RTA.GATEWAY) return reader.address(at + 4, size - 4);
+    at += (size + 3) & ~3;
+  }
+  return undefined;
 }
 
 function metricsMtu(view: DataView, at: number, length: number): number {

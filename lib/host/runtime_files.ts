@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import process from "node:process";
 
-/** Bytes of a file that {@linkcode RuntimeFiles.read} takes; a longer one is not ours. */
+/** Bytes of a file that {@linkcode RuntimeFiles.read} takes by default; a longer one is not ours. */
 const FILE_LIMIT = 64 * 1024;
 
 /** Our own process. */
@@ -23,7 +23,12 @@ export const ownProcessId: number = process.pid;
 
 /** The files of one directory. Nothing here throws for a file that is not there. */
 export class RuntimeFiles {
-  constructor(readonly directory: string) {}
+  readonly #limit: number;
+
+  /** @param limit bytes of a file that {@linkcode read} takes */
+  constructor(readonly directory: string, limit = FILE_LIMIT) {
+    this.#limit = limit;
+  }
 
   path(name: string): string {
     return `${this.directory}/${name}`;
@@ -59,7 +64,7 @@ export class RuntimeFiles {
   read(name: string): string | undefined {
     try {
       const stat = lstatSync(this.path(name));
-      if (!stat.isFile() || stat.size > FILE_LIMIT) return undefined;
+      if (!stat.isFile() || stat.size > this.#limit) return undefined;
       return readFileSync(this.path(name), "utf8");
     } catch {
       return undefined;
@@ -68,7 +73,7 @@ export class RuntimeFiles {
 
   /** Whole or not at all, mode 0600. */
   write(name: string, text: string): void {
-    const temporary = this.path(`.${name}.${process.pid}`);
+    const temporary = this.path(`.${name.replace(/^\./, "")}.${process.pid}`);
     try {
       writeFileSync(temporary, text, { mode: 0o600 });
       renameSync(temporary, this.path(name));

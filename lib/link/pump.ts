@@ -34,6 +34,7 @@ export class Pump {
   readonly #link: Link;
   readonly #nic: PumpEnd;
   readonly #onHangUp: () => void;
+  readonly #survives: () => boolean;
   /** The frame that the link would not take. */
   #blocked: PacketBuffer | undefined;
   /** The link is full; of what it has kept back, too. */
@@ -44,8 +45,17 @@ export class Pump {
   /**
    * @param fd what the reactor watches for `link`; the link reads and writes it
    * @param onHangUp called once if the far side is gone
+   * @param survives asked about an error first: true if it has been dealt with, and the wire may come back
    */
-  constructor(reactor: Reactor, fd: number, link: Link, nic: PumpEnd, onHangUp: () => void) {
+  constructor(
+    reactor: Reactor,
+    fd: number,
+    link: Link,
+    nic: PumpEnd,
+    onHangUp: () => void,
+    survives: () => boolean = () => false,
+  ) {
+    this.#survives = survives;
     this.#reactor = reactor;
     this.#fd = fd;
     this.#link = link;
@@ -64,7 +74,7 @@ export class Pump {
     if ((events & EpollEvents.out) !== 0 && this.#full) this.#resume();
     if (this.#closed) return;
     if ((events & EpollEvents.in) !== 0) this.#receive();
-    else if ((events & (EpollEvents.err | EpollEvents.hup)) !== 0) {
+    else if ((events & (EpollEvents.err | EpollEvents.hup)) !== 0 && !this.#survives()) {
       this.close();
       this.#onHangUp();
     }
@@ -80,6 +90,11 @@ export class Pump {
       if (this.#closed) return;
     }
     if (this.#link.flush?.() === false) this.#block(undefined);
+  }
+
+  /** Whether the link is full: a frame waits for it. */
+  get full(): boolean {
+    return this.#full;
   }
 
   /** Stops watching; the descriptor stays its owner's. */

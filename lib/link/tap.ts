@@ -3,8 +3,8 @@
  *
  * Theory of operation
  *
- * In front of each frame stands a `struct virtio_net_hdr`, in which one side tells the other what it has left
- * undone (see vnet_header.ts).
+ * In front of each frame stands a `struct virtio_net_hdr` (vnet_header.ts), so 64 KiB cross this link in one system call
+ * without a checksum.
  *
  * ```text
  *   receive   bytes: |… headroom …|vnet header|Ethernet|IP|TCP|payload …|    one read, straight into a pooled buffer
@@ -16,28 +16,24 @@
  * turns out short would keep 64 KiB alive for an acknowledgement, and a guest could pin a lot of memory so:
  * it is copied into a buffer of its size, and the large one is used again.
  *
- * Trust. The header comes from the guest's kernel, or from a guest that has its device open: a frame whose header says
+ * Trust. The header comes from the guest's kernel, or from a guest that has its device open; a frame whose header says
  * nonsense is dropped and counted.
  *
  * @module
  */
 
 import { Errno } from "../host/errno.ts";
-import { NativeMemory } from "../host/memory.ts";
-import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
-import { read, write, writev } from "../host/sys.ts";
+import { read } from "../host/sys.ts";
 import { VNET_HEADER } from "../host/tun.ts";
 import { Gso, HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
-import { type BufferPool, LARGE, MEDIUM } from "../stack/buffer/pool.ts";
+import { type BufferPool, LARGE } from "../stack/buffer/pool.ts";
 import type { Link, LinkCapabilities } from "../stack/link/link.ts";
-import { readVnetHeader, writeVnetHeader } from "./vnet_header.ts";
+import { compact, COPY_BREAK } from "./compact.ts";
+import { readVnetHeader } from "./vnet_header.ts";
+import { type SendCounters, VnetSender } from "./vnet_sender.ts";
 
-/** Most iovecs of one frame; more fragments than this are joined into one buffer first. */
-const IOVECS = 64;
 /** Most malformed frames that one call passes over. */
 const DROPS = 64;
-/** Frames up to this length move into a buffer of their size. */
-const COPY_BREAK = MEDIUM - HEADROOM;
 
 /** What the link is made of. */
 export interface TapLinkOptions {
@@ -56,19 +52,11 @@ export interface TapLinkOptions {
 }
 
 /** What happened on the link. */
-export interface TapCounters {
+export interface TapCounters extends SendCounters {
   rxFrames: number;
   rxBytes: number;
-  txFrames: number;
-  txBytes: number;
   /** Frames with a vnet header that says nonsense, or shorter than an Ethernet header. */
   rxMalformed: number;
-  /** Frames for which the kernel had no room; they stayed the sender's. */
-  txBusy: number;
-  /** Frames that the kernel refused for good. */
-  txErrors: number;
-  /** Frames that had to be copied because a fragment had no native address, or there were too many. */
-  txCopied: number;
 }
 
 /** Ethernet frames over a TAP descriptor. */
@@ -87,7 +75,7 @@ export class TapLink implements Link {
   };
   readonly #fd: number;
   readonly #pool: BufferPool;
-  readonly #iovecs = new NativeMemory(IOVECS * IOVEC_SIZE);
+  readonly #sender: VnetSender;
   /** The large buffer that the next frame is read into. */
   #spare: PacketBuffer | undefined;
 
@@ -106,6 +94,10 @@ export class TapLink implements Link {
       gsoMaxSize: gso && checksum ? 65_535 : 0,
       datagrams: gso && checksum,
     };
+    this.#sender = new VnetSender(fd, pool, this.counters, (frame, errno) => {
+      // Linux before 6.2 does not know the kind. What was in this frame is lost, as datagrams may be.
+      if (frame.gso === Gso.datagrams && errno === Errno.EINVAL) this.capabilities.datagrams = false;
+    });
   }
 
   /**
@@ -128,7 +120,7 @@ export class TapLink implements Link {
       }
       this.counters.rxFrames++;
       this.counters.rxBytes += length - VNET_HEADER;
-      if (length - VNET_HEADER <= COPY_BREAK) return this.#compact(buffer);
+      if (length - VNET_HEADER <= COPY_BREAK) return compact(buffer, this.#pool);
       this.#spare = undefined;
       return buffer;
     }
@@ -140,31 +132,7 @@ export class TapLink implements Link {
    * is.
    */
   transmit(frame: PacketBuffer): boolean {
-    const { fragments } = frame;
-    const length = frame.totalLength;
-    let result: number;
-    if (fragments.length === 0 && frame.address !== 0) {
-      const at = writeVnetHeader(frame, VNET_HEADER);
-      result = write(this.#fd, frame.address + at, frame.end - at);
-    } else if (fragments.length < IOVECS && frame.address !== 0 && this.#gather(frame)) {
-      result = writev(this.#fd, this.#iovecs.address, fragments.length + 1);
-    } else {
-      return this.#transmitCopy(frame, length);
-    }
-    if (result === -Errno.EAGAIN) {
-      this.counters.txBusy++;
-      return false;
-    }
-    if (result < 0) {
-      this.counters.txErrors++;
-      // Linux before 6.2 does not know the kind. What was in this frame is lost, as datagrams may be.
-      if (frame.gso === Gso.datagrams && result === -Errno.EINVAL) this.capabilities.datagrams = false;
-    } else {
-      this.counters.txFrames++;
-      this.counters.txBytes += length;
-    }
-    frame.release();
-    return true;
+    return this.#sender.transmit(frame);
   }
 
   /** What went wrong so far, by the names under which it is shown. */
@@ -182,58 +150,5 @@ export class TapLink implements Link {
   close(): void {
     this.#spare?.release();
     this.#spare = undefined;
-  }
-
-  /** Moves a short frame into a buffer of its size and keeps the large one. */
-  #compact(large: PacketBuffer): PacketBuffer {
-    const length = large.end - large.start;
-    const small = this.#pool.take(length);
-    small.bytes.set(large.bytes.subarray(large.start, large.end), small.start);
-    small.end = small.start + length;
-    small.checksum = large.checksum;
-    small.checksumStart = large.checksumStart - large.start + small.start;
-    small.checksumOffset = large.checksumOffset;
-    small.gso = large.gso;
-    small.gsoSize = large.gsoSize;
-    large.reset(HEADROOM, HEADROOM);
-    return small;
-  }
-
-  /** One iovec for the headers, one per fragment; false when a fragment has no address. */
-  #gather(frame: PacketBuffer): boolean {
-    const { fragments } = frame;
-    for (let i = 0; i < fragments.length; i++) {
-      const { buffer, start, end } = fragments[i]!;
-      if (buffer.address === 0) return false;
-      writeIovec(this.#iovecs, 0, i + 1, buffer.address + start, end - start);
-    }
-    const at = writeVnetHeader(frame, VNET_HEADER);
-    writeIovec(this.#iovecs, 0, 0, frame.address + at, frame.end - at);
-    return true;
-  }
-
-  /** The slow way for frames that cannot be gathered. */
-  #transmitCopy(frame: PacketBuffer, length: number): boolean {
-    if (length > LARGE - HEADROOM) {
-      this.counters.txErrors++;
-      frame.release();
-      return true;
-    }
-    const copy = this.#pool.take(length);
-    frame.copyTo(copy.bytes, copy.start);
-    copy.end = copy.start + length;
-    copy.checksum = frame.checksum;
-    copy.checksumStart = frame.checksumStart - frame.start + copy.start;
-    copy.checksumOffset = frame.checksumOffset;
-    copy.gso = frame.gso;
-    copy.gsoSize = frame.gsoSize;
-    const taken = this.transmit(copy);
-    if (!taken) {
-      copy.release();
-      return false;
-    }
-    this.counters.txCopied++;
-    frame.release();
-    return true;
   }
 }

@@ -24,8 +24,12 @@ const MERGED_BUFFERS = 10;
 /** `gso_type` by {@linkcode Gso}. */
 const KIND: readonly number[] = [0, GSO_TCP4, 0, GSO_UDP, GSO_TCP6, GSO_UDP_L4];
 
-/** Reads the header at `at` into the fields of the frame, whose cursors are set. False: it says nonsense. */
-export function readVnetHeader(frame: PacketBuffer, at: number): boolean {
+/**
+ * Reads the header at `at` into the fields of the frame, whose cursors are set. False: it says nonsense.
+ *
+ * @param datagrams whether several UDP datagrams in one frame are welcome
+ */
+export function readVnetHeader(frame: PacketBuffer, at: number, datagrams = false): boolean {
   const { view } = frame;
   const length = frame.end - frame.start;
   if (length < ETHERNET_HEADER) return false;
@@ -45,10 +49,12 @@ export function readVnetHeader(frame: PacketBuffer, at: number): boolean {
     return true;
   }
   const size = view.getUint16(at + 4, true);
-  // Segments cannot be cut without a checksum to complete in each (linux/virtio_net.h); only TSO was
-  // offered.
-  if (size === 0 || (flags & NEEDS_CSUM) === 0 || (kind !== GSO_TCP4 && kind !== GSO_TCP6)) return false;
-  frame.gso = kind === GSO_TCP4 ? Gso.tcp4 : Gso.tcp6;
+  // Segments cannot be cut without a checksum to complete in each (linux/virtio_net.h).
+  if (size === 0 || (flags & NEEDS_CSUM) === 0) return false;
+  if (kind === GSO_TCP4) frame.gso = Gso.tcp4;
+  else if (kind === GSO_TCP6) frame.gso = Gso.tcp6;
+  else if (kind === GSO_UDP_L4 && datagrams) frame.gso = Gso.datagrams;
+  else return false;
   frame.gsoSize = size;
   return true;
 }

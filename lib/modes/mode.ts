@@ -34,7 +34,7 @@ export interface QdiscConfig {
 
 /** What a mode is told. */
 export interface ModeConfig {
-  readonly network: "none" | "host" | "sandbox-passthrough";
+  readonly network: "none" | "host" | "sandbox" | "sandbox-passthrough";
   readonly attach: "tap" | "sockets";
   /** The engine's end of the stage's socketpair; absent for `host`. */
   readonly stage?: number;
@@ -64,6 +64,13 @@ export interface ModeConfig {
   readonly logPackets: boolean;
   /** Give the device TSO and checksum offload. */
   readonly gso: boolean;
+  /** Super-packets inside the stack, for a link that takes none. */
+  readonly softwareGso: boolean;
+  /** Leave checksums to the link. */
+  readonly txChecksumOffload: boolean;
+  readonly rxChecksumOffload: boolean;
+  /** Uplink `device`: even in the network namespace of the machine itself. */
+  readonly force: boolean;
 }
 
 /** Lines for the log. */

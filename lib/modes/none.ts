@@ -43,7 +43,10 @@ function startLoopback(context: ModeContext): ModeSession {
   };
 }
 
-function noUplink(network: string) {
+/** What every session without published ports and relayed flows answers alike. */
+export function noUplink(
+  network: string,
+): Pick<ModeSession, "flows" | "forwards" | "counters" | "publish" | "unpublish"> {
   const refuse = () => {
     throw new RangeError(`Cannot publish a port: network mode ${network} has no uplink`);
   };

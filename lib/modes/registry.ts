@@ -6,11 +6,13 @@
 
 import type { ModeConfig, ModeContext, ModeSession, Start } from "./mode.ts";
 import { startNone } from "./none.ts";
+import { startSandbox } from "./sandbox.ts";
 import { startSandboxPassthrough } from "./sandbox_passthrough.ts";
 
 const MODES: { readonly [Network in ModeConfig["network"]]: Start } = {
   "none": startNone,
   "host": startNone,
+  "sandbox": startSandbox,
   "sandbox-passthrough": startSandboxPassthrough,
 };
 

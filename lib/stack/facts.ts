@@ -58,6 +58,9 @@ export interface NicFacts {
   };
 }
 
+/** How a route came to be: with an address (`kernel`), or who made it. */
+export type RouteProtocol = "kernel" | "boot" | "static" | "ra" | "dhcp";
+
 /** One route (`ip -j route`). */
 export interface RouteFacts {
   readonly family: 4 | 6;
@@ -67,8 +70,7 @@ export interface RouteFacts {
   readonly device: string;
   readonly metric: number;
   readonly source?: string;
-  /** How it came to be: with an address (`kernel`), or because somebody said so (`static`). */
-  readonly protocol: "kernel" | "static";
+  readonly protocol: RouteProtocol;
   readonly scope: "global" | "link" | "host";
 }
 

@@ -74,6 +74,8 @@ export interface NicOptions {
   readonly learnNeighbours?: boolean;
   /** Cut super-packets for a link that takes none; without it TCP sends segment by segment. Default true. */
   readonly softwareGso?: boolean;
+  /** Announce our addresses anew when somebody else on the link claims one (RFC 5227 section 2.4). */
+  readonly defendAddresses?: boolean;
   /** Answer router solicitations (RFC 4861 section 6.2). */
   readonly routerAdvertisement?: RouterAdvertisement;
 }
@@ -121,6 +123,9 @@ export class Nic implements TcpPath {
   readonly neighbours: NeighbourCache;
   readonly rx: Traffic = new Traffic();
   readonly tx: Traffic = new Traffic();
+  readonly defendAddresses: boolean;
+  /** Whether there is a wire. For those who ask: what is sent without one is the link's to drop. */
+  up = true;
   /** May be replaced while the interface runs. */
   routerAdvertisement: RouterAdvertisement | undefined;
   /** A frame that is on its way in was sent to a group or to everybody on the link. */
@@ -151,6 +156,7 @@ export class Nic implements TcpPath {
     this.promiscuous = options.promiscuous ?? false;
     this.spoofing = options.spoofing ?? false;
     this.learnNeighbours = options.learnNeighbours ?? false;
+    this.defendAddresses = options.defendAddresses ?? false;
     this.routerAdvertisement = options.routerAdvertisement;
     this.#environment = environment;
     this.#qdisc = options.qdisc ?? new Fifo();
@@ -197,22 +203,30 @@ export class Nic implements TcpPath {
    * Gives the interface an address, and the stack the route to its prefix. The first IPv6 address brings a link-local
    * one along, as everywhere: without it neighbours that ask from theirs could not be answered (RFC 4291 section 2.8).
    *
+   * @param options `alone`: neither comes along; whoever adds it adds those that there are
    * @throws {RangeError} when the prefix length does not fit the family, or the address is there already
    */
-  addAddress(address: IpAddress, prefixLength: number, options?: { scope?: AddressFacts["scope"] }): void {
+  addAddress(
+    address: IpAddress,
+    prefixLength: number,
+    options?: { scope?: AddressFacts["scope"]; alone?: boolean },
+  ): void {
     if (this.owns(address)) {
       throw new RangeError(`Cannot add address ${address}: ${this.name} has it already`);
     }
-    this.#environment.routes.add({
-      destination: prefixOf(address, prefixLength),
-      prefixLength,
-      nic: this,
-      protocol: "kernel",
-      source: address,
-    });
+    const alone = options?.alone === true;
+    if (!alone) {
+      this.#environment.routes.add({
+        destination: prefixOf(address, prefixLength),
+        prefixLength,
+        nic: this,
+        protocol: "kernel",
+        source: address,
+      });
+    }
     this.#addresses.push({ address, prefixLength, scope: options?.scope ?? scopeOf(address) });
     this.#rebuild();
-    if (address.family === 6 && this.kind === "ether" && this.linkLocal === undefined) {
+    if (!alone && address.family === 6 && this.kind === "ether" && this.linkLocal === undefined) {
       this.addAddress(linkLocalOf(this.mac), 64);
     }
   }

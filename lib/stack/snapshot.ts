@@ -44,7 +44,7 @@ function nicFacts(nic: Nic): NicFacts {
     kind: nic.kind,
     mac: nic.mac.toString(),
     mtu: nic.mtu,
-    up: true,
+    up: nic.up,
     addresses: nic.addresses.map(addressFacts),
     qdisc: nic.qdiscFacts(),
     rx: trafficFacts(nic.rx),

@@ -24,7 +24,7 @@ export interface RouteJson {
 }
 
 /** Linux has no IPv6 metric 0: it reads 0 as `IP6_RT_PRIO_USER`, or `IP6_RT_PRIO_ADDRCONF` for the kernel's own. */
-const METRIC_V6 = { static: 1024, kernel: 256 } as const;
+const METRIC_V6 = 1024, METRIC_V6_KERNEL = 256;
 
 /** The main table of one family, in the kernel's order. `ip route` without a family means IPv4. */
 export function routesJson(routes: readonly RouteFacts[], family: 4 | 6 = 4): RouteJson[] {
@@ -48,7 +48,9 @@ function isFirst(route: RouteFacts, at: number, all: readonly RouteFacts[]): boo
 /** One route. */
 export function routeJson(route: RouteFacts): RouteJson {
   const v6 = route.family === 6;
-  const metric = v6 && route.metric === 0 ? METRIC_V6[route.protocol] : route.metric;
+  const metric = v6 && route.metric === 0
+    ? (route.protocol === "kernel" ? METRIC_V6_KERNEL : METRIC_V6)
+    : route.metric;
   return {
     dst: route.destination.replace(v6 ? /\/128$/ : /\/32$/, ""),
     ...(route.gateway === undefined ? {} : { gateway: route.gateway }),

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { RouteProtocol } from "../facts.ts";
 import { IpAddress, type IpFamily } from "../wire/address.ts";
 import type { Nic } from "../nic.ts";
 
@@ -24,8 +25,7 @@ export interface Route {
   readonly metric: number;
   /** Preferred source address. */
   readonly source?: IpAddress;
-  /** Came with an address (`kernel`), or was asked for (`static`). */
-  readonly protocol: "kernel" | "static";
+  readonly protocol: RouteProtocol;
 }
 
 /** What {@linkcode RouteTable.add} takes. */
@@ -38,7 +38,7 @@ export interface RouteSpec {
   readonly metric?: number;
   readonly source?: IpAddress;
   /** Default `static`. */
-  readonly protocol?: "kernel" | "static";
+  readonly protocol?: RouteProtocol;
 }
 
 /** Word `i` (0 to 3) of the mask of an IPv6 prefix, as a signed integer. */

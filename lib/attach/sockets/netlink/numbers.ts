@@ -153,7 +153,7 @@ export const RTA = {
   UID: 25,
 } as const;
 export const RT_TABLE = { DEFAULT: 253, MAIN: 254, LOCAL: 255 } as const;
-export const RTPROT = { UNSPEC: 0, KERNEL: 2, STATIC: 4 } as const;
+export const RTPROT = { unspec: 0, kernel: 2, boot: 3, static: 4, ra: 9, dhcp: 16 } as const;
 export const RT_SCOPE = { global: 0, link: 253, host: 254 } as const;
 export const RTN = { UNICAST: 1, LOCAL: 2, BROADCAST: 3, MULTICAST: 5 } as const;
 export const RTM_F = { CLONED: 0x200, LOOKUP_TABLE: 0x1000, FIB_MATCH: 0x2000 } as const;

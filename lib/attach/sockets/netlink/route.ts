@@ -21,7 +21,7 @@ import type { NetworkFacts } from "./rtnetlink.ts";
 /** Bytes of `struct rtmsg`. */
 export const RTMSG = 12;
 /** Linux has no IPv6 metric 0: it reads 0 as `IP6_RT_PRIO_USER`, or `IP6_RT_PRIO_ADDRCONF` for the kernel's own. */
-const METRIC_V6 = { static: 1_024, kernel: 256 } as const;
+const METRIC_V6 = 1_024, METRIC_V6_KERNEL = 256;
 const GROUPS_V6 = new IpAddress(6, 0xff000000 | 0, 0, 0, 0);
 
 /** A route as Linux would have it. */
@@ -70,18 +70,20 @@ function mainRoute(route: RouteFacts, facts: NetworkFacts): KernelRoute | undefi
     destination,
     prefixLength: everything ? 0 : Number(bits),
     table: RT_TABLE.MAIN,
-    protocol: route.protocol === "kernel" ? RTPROT.KERNEL : RTPROT.STATIC,
+    protocol: RTPROT[route.protocol],
     scope: v6 ? RT_SCOPE.global : RT_SCOPE[route.scope],
     type: RTN.UNICAST,
     index: nic.index,
-    metric: v6 && route.metric === 0 ? METRIC_V6[route.protocol] : route.metric,
+    metric: v6 && route.metric === 0
+      ? (route.protocol === "kernel" ? METRIC_V6_KERNEL : METRIC_V6)
+      : route.metric,
     gateway: parsed(route.gateway),
     // The kernel's own IPv6 routes prefer no source: RFC 6724 chooses.
     source: v6 && route.protocol === "kernel" ? undefined : parsed(route.source),
   };
 }
 
-const LOCAL = { table: RT_TABLE.LOCAL, protocol: RTPROT.KERNEL, metric: 0 } as const;
+const LOCAL = { table: RT_TABLE.LOCAL, protocol: RTPROT.kernel, metric: 0 } as const;
 
 function localV4(nic: NicFacts): KernelRoute[] {
   const routes: KernelRoute[] = [];
@@ -123,7 +125,7 @@ function localV6(nic: NicFacts): KernelRoute[] {
 }
 
 function alike(a: KernelRoute, b: KernelRoute): boolean {
-  return a.protocol === RTPROT.KERNEL && b.protocol === RTPROT.KERNEL && a.index === b.index &&
+  return a.protocol === RTPROT.kernel && b.protocol === RTPROT.kernel && a.index === b.index &&
     a.prefixLength === b.prefixLength && a.metric === b.metric && a.destination.equals(b.destination);
 }
 

@@ -86,7 +86,7 @@ function lookup(facts: NetworkFacts, destination: IpAddress, index: number): Ker
     destination: wanted,
     prefixLength: 32,
     table: RT_TABLE.MAIN,
-    protocol: RTPROT.UNSPEC,
+    protocol: RTPROT.unspec,
     scope: RT_SCOPE.global,
     type: wanted.isMulticast() ? RTN.MULTICAST : RTN.BROADCAST,
     index: nic.index,
@@ -125,7 +125,7 @@ function writeAnswer(
   view.setUint8(at + 1, v4 ? 32 : 128);
   view.setUint8(at + 2, v4 ? (asked === undefined ? 0 : 32) : 128);
   view.setUint8(at + 4, v4 ? RT_TABLE.MAIN : route.table);
-  view.setUint8(at + 5, v4 ? RTPROT.UNSPEC : route.protocol);
+  view.setUint8(at + 5, v4 ? RTPROT.unspec : route.protocol);
   view.setUint8(at + 7, type);
   if (v4) view.setUint32(at + 8, (RTM_F.CLONED | flagsOf(type)) >>> 0, true);
   out.u32(RTA.TABLE, v4 ? RT_TABLE.MAIN : route.table);

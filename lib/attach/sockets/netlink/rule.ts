@@ -37,7 +37,7 @@ export function dumpRules(request: Request, _facts: NetworkFacts, out: ReplyWrit
       out.view.setUint8(at + 7, RTN.UNICAST); // `FR_ACT_TO_TBL`
       out.u32(FRA.TABLE, table);
       out.u32(FRA.SUPPRESS_PREFIXLEN, NONE);
-      out.u8(FRA.PROTOCOL, RTPROT.KERNEL);
+      out.u8(FRA.PROTOCOL, RTPROT.kernel);
       if (priority !== 0) out.u32(FRA.PRIORITY, priority);
       out.end();
     }

@@ -1,0 +1,155 @@
+/**
+ * One interface of the kernel, as an interface of the guest's stack.
+ *
+ * @module
+ */
+
+import { Errno, errnoText } from "../../host/errno.ts";
+import { socketError } from "../../host/inet.ts";
+import { openPacketSocket } from "../../host/packet_socket.ts";
+import type { Reactor } from "../../host/reactor.ts";
+import type { HostLink } from "../../host/rtnetlink.ts";
+import { close } from "../../host/sys.ts";
+import { PacketLink } from "../../link/packet.ts";
+import { Pump } from "../../link/pump.ts";
+import { tracedLink } from "../../link/trace.ts";
+import type { BufferPool } from "../../stack/buffer/pool.ts";
+import type { Link } from "../../stack/link/link.ts";
+import type { Nic } from "../../stack/nic.ts";
+import { createQdisc } from "../../stack/qdisc/qdisc.ts";
+import type { Stack } from "../../stack/stack.ts";
+import type { Instant } from "../../stack/time.ts";
+import { MacAddress } from "../../stack/wire/ethernet.ts";
+import type { DeviceConfig, Log } from "./device.ts";
+import type { Device } from "./scrape.ts";
+
+/** `IFF_RUNNING`: up, and something at the other end of the cable. */
+const IFF_RUNNING = 0x40;
+
+/** What a port is made of. */
+export interface PortOptions {
+  readonly device: Device;
+  readonly stack: Stack;
+  readonly reactor: Reactor;
+  readonly pool: BufferPool;
+  readonly config: DeviceConfig;
+  readonly log: Log;
+  /** Where its packets are recorded, or empty. */
+  readonly pcapLog: string;
+}
+
+/** An interface that we drive. */
+export class Port {
+  readonly device: Device;
+  readonly nic: Nic;
+  readonly #fd: number;
+  readonly #packets: PacketLink;
+  readonly #link: Link;
+  readonly #reactor: Reactor;
+  readonly #log: Log;
+  #pump: Pump | undefined;
+  #gone = false;
+  #mtu: number;
+
+  /**
+   * Begins to listen, and gives the stack an interface, without addresses yet. What comes in waits until {@linkcode start}.
+   *
+   * @throws {PacketSocketError} when we may not; {RangeError} for a shaper that cannot work
+   */
+  constructor({ device, stack, reactor, pool, config, log, pcapLog }: PortOptions) {
+    this.device = device;
+    this.#reactor = reactor;
+    this.#log = log;
+    this.#mtu = device.mtu;
+    this.#fd = openPacketSocket(device.index);
+    try {
+      this.#packets = new PacketLink({
+        fd: this.#fd,
+        mtu: device.mtu,
+        pool,
+        gsoMaxSize: config.gso ? device.gsoMaxSize : 0,
+        txChecksum: config.txChecksumOffload,
+        rxChecksum: config.rxChecksumOffload,
+      });
+      const trace = { logPackets: config.logPackets, pcapLog };
+      this.#link = tracedLink(this.#packets, device.name, trace, () => reactor.now() as Instant, log);
+      const { capabilities } = this.#packets;
+      this.nic = stack.addNic({
+        name: device.name,
+        mac: device.mac,
+        mtu: device.mtu,
+        capabilities,
+        softwareGso: config.softwareGso,
+        defendAddresses: true,
+        qdisc: createQdisc({ ...config.qdisc, mtu: device.mtu, gsoMaxSize: capabilities.gsoMaxSize }),
+      });
+    } catch (error) {
+      close(this.#fd);
+      throw error;
+    }
+  }
+
+  /** Begins to move frames. */
+  start(): void {
+    this.#pump = new Pump(this.#reactor, this.#fd, this.#link, this.nic, () => {}, () => this.#recover());
+  }
+
+  flush(now: Instant): void {
+    this.#pump?.flush(now);
+  }
+
+  /** Whether a frame waits for the kernel. */
+  get busy(): boolean {
+    return this.#pump?.full === true || this.nic.qdiscFacts().qlen > 0;
+  }
+
+  /** What went wrong on the wire, by name. */
+  problems(): Record<string, number> {
+    return this.#packets.problems(this.device.name);
+  }
+
+  /** Compares with what the kernel says of the interface now: follows what can be followed, and tells the rest. */
+  follow(link: HostLink | undefined): void {
+    const { name } = this.device;
+    if (link === undefined) {
+      if (!this.#gone) {
+        this.#log("error", `interface ${name} is gone: the guest's ${name} has no wire any more`);
+      }
+      this.#gone = true;
+      this.nic.up = false;
+      return;
+    }
+    const up = link.up && (link.flags & IFF_RUNNING) !== 0;
+    if (up !== this.nic.up) {
+      const state = up ? "is up again" : link.up ? "has no carrier" : "is down";
+      this.#log("warn", `interface ${name} ${state}`);
+      this.nic.up = up;
+    }
+    const mac = MacAddress.parse(link.mac);
+    if (mac !== undefined && !mac.equals(this.nic.mac)) {
+      this.#log("warn", `interface ${name} has hardware address ${mac} now; so has the guest's`);
+      this.nic.mac.high = mac.high;
+      this.nic.mac.low = mac.low;
+    }
+    if (link.mtu !== this.#mtu) {
+      this.#mtu = link.mtu;
+      const keeps = link.mtu === this.nic.mtu ? "as the guest's again" : `the guest keeps ${this.nic.mtu}`;
+      this.#log("warn", `interface ${name} has MTU ${link.mtu} now: ${keeps}`);
+    }
+  }
+
+  close(): void {
+    this.#pump?.close();
+    this.#packets.close();
+    close(this.#fd);
+  }
+
+  /** An interface that goes down says so once, and comes back to this very socket. */
+  #recover(): boolean {
+    const error = socketError(this.#fd);
+    if (error !== 0 && error !== Errno.ENETDOWN) {
+      this.#log("debug", `interface ${this.device.name}: ${errnoText(error)}`);
+    }
+    return true;
+  }
+}
