@@ -10,7 +10,13 @@ import { socketPair } from "../host/socket_pair.ts";
 import { startWorker, type WorkerHandle } from "../host/worker.ts";
 import type { EngineConfig } from "./config.ts";
 import { logWritten, newLogCounter } from "./log_credit.ts";
-import { type EngineAnswers, type EngineClient, type EngineMessage, EngineRefusal } from "./messages.ts";
+import {
+  type EngineAnswers,
+  type EngineArguments,
+  type EngineClient,
+  type EngineMessage,
+  EngineRefusal,
+} from "./messages.ts";
 import { REQUEST_MAX } from "./requests.ts";
 
 interface Waiting {
@@ -76,11 +82,11 @@ export class EngineHandle implements EngineClient {
 
   ask<Op extends keyof EngineAnswers>(
     op: Op,
-    arguments_: Readonly<Record<string, unknown>> = {},
+    ...[details]: EngineArguments<Op>
   ): Promise<EngineAnswers[Op]> {
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const text = new TextEncoder().encode(JSON.stringify({ ...arguments_, op, id }));
+    const text = new TextEncoder().encode(JSON.stringify({ ...details, op, id }));
     if (text.length > REQUEST_MAX) {
       return Promise.reject(
         new EngineRefusal("too-large", `Cannot ask ${op}: the request has ${text.length} bytes`),

@@ -26,7 +26,7 @@ import { earlier, type Instant, NEVER } from "../stack/time.ts";
 import type { EngineConfig } from "./config.ts";
 import { Drain } from "./drain.ts";
 import { LogCredit } from "./log_credit.ts";
-import type { EngineMessage } from "./messages.ts";
+import type { EngineAnswers, EngineMessage, EngineRequest } from "./messages.ts";
 import { RequestPort } from "./requests.ts";
 
 /** Rounds of timers, events and egress in one turn; each is bounded in itself. */
@@ -120,8 +120,8 @@ export class Engine {
   }
 
   /** Answers one request; throws for one that cannot be carried out. */
-  answer(request: Readonly<Record<string, unknown>>): unknown {
-    switch (request["op"]) {
+  answer(request: EngineRequest): EngineAnswers[EngineRequest["op"]] {
+    switch (request.op) {
       case "go":
         this.#session.go();
         return null;
@@ -134,9 +134,11 @@ export class Engine {
       case "forwards":
         return this.#session.forwards();
       case "publish":
-        return this.#session.publish(request["forward"] as never) ?? null;
+        this.#session.publish(request.forward);
+        return null;
       case "unpublish":
-        return this.#session.unpublish(request["forward"] as never) ?? null;
+        this.#session.unpublish(request.forward);
+        return null;
       case "health":
         return {
           uptime: (this.reactor.now() - this.#began) / 1e6,
@@ -146,18 +148,15 @@ export class Engine {
           longestTurn: Math.round(this.reactor.counters.longestTurn),
         };
       case "qdisc":
-        this.stack.setQdiscRate(
-          String(request["device"]),
-          Number(request["rate"]),
-          Number(request["burst"]),
-          this.reactor.now() as Instant,
-        );
+        this.stack.setQdiscRate(request.device, request.rate, request.burst, this.reactor.now() as Instant);
         return null;
       case "stop":
         this.reactor.stop();
         return null;
       default:
-        throw new RangeError(`Cannot answer request "${String(request["op"])}": there is no such request`);
+        throw new RangeError(
+          `Cannot answer request "${String((request as EngineRequest).op)}": there is no such request`,
+        );
     }
   }
 }

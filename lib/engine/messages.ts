@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { FlowFacts, ForwardFacts, StackFacts } from "../stack/facts.ts";
+import type { FlowFacts, ForwardFacts, PublishedPort, StackFacts } from "../stack/facts.ts";
 
 export type {
   AddressFacts,
@@ -15,6 +15,7 @@ export type {
   ForwardFacts,
   NeighbourFacts,
   NicFacts,
+  PublishedPort,
   QdiscFacts,
   RouteFacts,
   SocketFacts,
@@ -33,14 +34,6 @@ export interface HealthFacts {
   readonly longestTurn: number;
 }
 
-/** A port to publish, or to publish no longer. */
-export interface PublishRequest {
-  readonly protocol: "tcp" | "udp";
-  readonly hostAddress?: string;
-  readonly hostPort: number;
-  readonly guestPort: number;
-}
-
 /** A question to the engine. `id` comes back in the answer. */
 export type EngineRequest =
   /** Everything is in place: let the program start. */
@@ -49,8 +42,8 @@ export type EngineRequest =
   | { readonly id: number; readonly op: "flows" }
   | { readonly id: number; readonly op: "health" }
   | { readonly id: number; readonly op: "forwards" }
-  | { readonly id: number; readonly op: "publish"; readonly forward: PublishRequest }
-  | { readonly id: number; readonly op: "unpublish"; readonly forward: PublishRequest }
+  | { readonly id: number; readonly op: "publish"; readonly forward: PublishedPort }
+  | { readonly id: number; readonly op: "unpublish"; readonly forward: PublishedPort }
   | {
     readonly id: number;
     readonly op: "qdisc";
@@ -84,11 +77,17 @@ export type EngineMessage =
   | { readonly type: "refused"; readonly id: number; readonly code: string; readonly message: string }
   | { readonly type: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly text: string };
 
+type Details<Op extends EngineRequest["op"]> = Omit<Extract<EngineRequest, { readonly op: Op }>, "id" | "op">;
+
+/** What follows a question's name in a call: its details, or nothing if it has none. */
+export type EngineArguments<Op extends EngineRequest["op"]> = keyof Details<Op> extends never ? []
+  : [details: Details<Op>];
+
 /** The engine as the control API sees it: one question, one answer. Rejects with {@linkcode EngineRefusal}. */
 export interface EngineClient {
   ask<Op extends keyof EngineAnswers>(
     op: Op,
-    arguments_?: Readonly<Record<string, unknown>>,
+    ...details: EngineArguments<Op>
   ): Promise<EngineAnswers[Op]>;
 }
 

@@ -7,7 +7,7 @@
 import { NativeMemory } from "../host/memory.ts";
 import { EpollEvents, type Reactor } from "../host/reactor.ts";
 import { read } from "../host/sys.ts";
-import type { EngineMessage } from "./messages.ts";
+import type { EngineMessage, EngineRequest } from "./messages.ts";
 
 /** Longest request, bytes; the longest real one is a published port. */
 export const REQUEST_MAX = 65_536;
@@ -15,7 +15,7 @@ export const REQUEST_MAX = 65_536;
 /** Reads requests from a socket and posts their answers. */
 export class RequestPort {
   readonly #fd: number;
-  readonly #answer: (request: Readonly<Record<string, unknown>>) => unknown;
+  readonly #answer: (request: EngineRequest) => unknown;
   readonly #post: (message: EngineMessage) => void;
   readonly #memory = new NativeMemory(REQUEST_MAX);
   readonly #decoder = new TextDecoder();
@@ -23,7 +23,7 @@ export class RequestPort {
   constructor(
     reactor: Reactor,
     fd: number,
-    answer: (request: Readonly<Record<string, unknown>>) => unknown,
+    answer: (request: EngineRequest) => unknown,
     post: (message: EngineMessage) => void,
   ) {
     this.#fd = fd;
@@ -36,8 +36,10 @@ export class RequestPort {
   onReady(): void {
     const length = read(this.#fd, this.#memory.address, REQUEST_MAX);
     if (length <= 0) return;
-    const request = JSON.parse(this.#decoder.decode(this.#memory.bytes.subarray(0, length)));
-    const id: number = request.id;
+    // Our own other thread wrote it.
+    const text = this.#decoder.decode(this.#memory.bytes.subarray(0, length));
+    const request = JSON.parse(text) as EngineRequest;
+    const { id } = request;
     try {
       this.#post({ type: "answer", id, value: this.#answer(request) });
     } catch (error) {

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { PublishedPort } from "../stack/facts.ts";
 import type { LinkCapabilities } from "../stack/link/link.ts";
 import type { Nic } from "../stack/nic.ts";
 import { createQdisc, type Qdisc } from "../stack/qdisc/qdisc.ts";
@@ -15,7 +16,7 @@ import { IpAddress } from "../stack/wire/address.ts";
 import { MacAddress } from "../stack/wire/ethernet.ts";
 import type { Publish } from "../uplink/gateway/config.ts";
 import { Gateway } from "../uplink/gateway/gateway.ts";
-import type { ModeContext, ModeSession, PublishText } from "./mode.ts";
+import type { ModeContext, ModeSession } from "./mode.ts";
 
 /** The gateway's hardware address: locally administered, and the same in every sandbox, as nobody else is on the wire. */
 const GATEWAY_MAC = "5a:94:ef:e4:0c:dd";
@@ -27,7 +28,7 @@ export function address(text: string): IpAddress {
   return parsed;
 }
 
-function publishOf(text: PublishText): Publish {
+function publishOf(text: PublishedPort): Publish {
   const { protocol, hostPort, guestPort, hostAddress } = text;
   const base = { protocol, hostPort, guestPort };
   return hostAddress === undefined ? base : { ...base, hostAddress: address(hostAddress) };

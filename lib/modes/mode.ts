@@ -6,7 +6,7 @@
 
 import type { Reactor } from "../host/reactor.ts";
 import type { BufferPool } from "../stack/buffer/pool.ts";
-import type { FlowFacts, ForwardFacts } from "../stack/facts.ts";
+import type { FlowFacts, ForwardFacts, PublishedPort } from "../stack/facts.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { Instant } from "../stack/time.ts";
 
@@ -14,14 +14,6 @@ import type { Instant } from "../stack/time.ts";
 export interface CidrText {
   readonly address: string;
   readonly prefixLength: number;
-}
-
-/** A published port, in text. */
-export interface PublishText {
-  readonly protocol: "tcp" | "udp";
-  readonly hostAddress?: string;
-  readonly hostPort: number;
-  readonly guestPort: number;
 }
 
 /** Queueing discipline of the mode's interfaces. */
@@ -57,7 +49,7 @@ export interface ModeConfig {
   readonly netRaw: boolean;
   readonly resolvers: readonly { readonly address: string; readonly port: number }[];
   readonly hostLoopback: boolean;
-  readonly publish: readonly PublishText[];
+  readonly publish: readonly PublishedPort[];
   readonly qdisc: QdiscConfig;
   /** Where to write a pcapng capture, or empty. */
   readonly pcapLog: string;
@@ -106,8 +98,8 @@ export interface ModeSession {
   /** Counters of the uplink, to be shown beside the stack's. */
   counters(): Readonly<Record<string, number>>;
   /** @throws {Error} with a clear message: no such mode, taken port */
-  publish(forward: PublishText): void;
-  unpublish(forward: PublishText): void;
+  publish(forward: PublishedPort): void;
+  unpublish(forward: PublishedPort): void;
   stop(): void;
 }
 

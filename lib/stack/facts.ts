@@ -152,6 +152,15 @@ export interface FlowFacts {
   readonly age: number;
 }
 
+/** A port of the host that leads, or is to lead, to a port of the guest; plain data, for it crosses threads. */
+export interface PublishedPort {
+  readonly protocol: "tcp" | "udp";
+  /** Absent: every address of the host, both families. */
+  readonly hostAddress?: string;
+  readonly hostPort: number;
+  readonly guestPort: number;
+}
+
 /** A published port. */
 export interface ForwardFacts {
   readonly protocol: "tcp" | "udp";
