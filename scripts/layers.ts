@@ -20,7 +20,7 @@ export const LAYERS: readonly Layer[] = [
   { from: "lib/stack/", project: [], outside: [] },
   { from: "lib/host/", project: [], outside: ["node:", "bun:"] },
   { from: "lib/link/", project: ["lib/stack/", "lib/host/"], outside: [] },
-  { from: "lib/config/", project: ["lib/stack/wire/"], outside: ["smol-toml"] },
+  { from: "lib/config/", project: ["lib/stack/wire/"], outside: ["smol-toml", "yaml"] },
   { from: "lib/attach/", project: ["lib/stack/", "lib/link/", "lib/host/", "lib/config/"], outside: [] },
   { from: "lib/uplink/", project: ["lib/stack/", "lib/link/", "lib/host/", "lib/config/"], outside: [] },
   {

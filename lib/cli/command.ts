@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Problem } from "../config/origin.ts";
 import type { Resolved } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
 
@@ -37,6 +38,8 @@ export interface CommandContext {
   readonly settings: Settings;
   /** The settings with their origins. */
   readonly resolved: Resolved;
+  /** What is wrong with them; always empty unless the command {@linkcode Command.toleratesProblems}. */
+  readonly problems: readonly Problem[];
   /** What follows the command and its flags; everything after the command if it declares no flags. */
   readonly args: readonly string[];
   readonly flags: FlagValues;
@@ -65,6 +68,8 @@ export interface Command {
   readonly takesGlobalFlags?: boolean;
   /** Does not read configuration files, and works when they are broken. */
   readonly withoutConfig?: boolean;
+  /** Is run even if the configuration cannot be used, to say why. */
+  readonly toleratesProblems?: boolean;
   /** Resolves to the exit status. A thrown {@linkcode Failure} or Error is printed as one line. */
   run(context: CommandContext): Promise<number>;
 }

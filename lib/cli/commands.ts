@@ -56,7 +56,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "config",
-    summary: "show the configuration with its origins, or check files",
+    summary: "show the configuration with its origins, or check it",
     load: async () => (await import("./config.ts")).config,
   },
   {

@@ -8,10 +8,10 @@
  * @module
  */
 
-import { loadFiles } from "../config/load.ts";
+import { loadSources } from "../config/load.ts";
 import { nearest } from "../config/nearest.ts";
 import { ConfigError } from "../config/origin.ts";
-import { resolve, type Resolved } from "../config/resolve.ts";
+import { type Outcome, tryResolve } from "../config/resolve.ts";
 import { type Arguments, NO_FLAGS, readArguments } from "./arguments.ts";
 import { type Command, ExitStatus, Failure, UsageFailure } from "./command.ts";
 import { type CommandEntry, commandNames, COMMANDS, findCommand } from "./commands.ts";
@@ -67,11 +67,12 @@ async function dispatch(
     surroundings.stdout(commandHelp(command));
     return ExitStatus.ok;
   }
-  const resolved = await settle(command, head, own, surroundings);
+  const { resolved, problems } = await settle(command, head, own, surroundings);
   for (const line of resolved.warnings) surroundings.stderr(`sluice: ${oneLine(line)}\n`);
   return await command.run({
     settings: resolved.settings,
     resolved,
+    problems,
     args: own.rest,
     flags: own.own,
     stdout: (text) => surroundings.stdout(text),
@@ -100,37 +101,36 @@ async function settle(
   head: Arguments,
   own: Arguments,
   surroundings: Surroundings,
-): Promise<Resolved> {
-  if (command.withoutConfig) return resolve();
+): Promise<Outcome> {
+  if (command.withoutConfig) return tryResolve([]);
   const line = [...head.assignments, ...own.assignments];
-  const valuesOf = (flag: string) => line.filter((one) => one.flag === flag).map((one) => one.text);
-  const paths = valuesOf("config").filter((path) => path !== "");
-  const files = paths.length === 0
-    ? { assignments: [], ignored: [] }
-    : await loadFiles(paths, { runtime: valuesOf("runtime").at(-1), readText: surroundings.readText });
-  const assignments = [...files.assignments, ...line];
-  const ignored = [...new Set([...files.ignored, ...head.ignored, ...own.ignored])];
-  const warnings: string[] = [];
-  const resolved = resolve(assignments, warnings);
-  if (ignored.length === 0) return resolved;
+  const sources = await loadSources(line, surroundings.readText);
+  const { resolved, problems: found } = tryResolve(sources.assignments);
+  const problems = [...sources.problems, ...found];
+  if (problems.length > 0 && !command.toleratesProblems) throw new ConfigError(problems);
+  const elsewhere = [...sources.ignored, ...resolved.ignored];
+  const ignored = [...new Set([...elsewhere, ...head.ignored, ...own.ignored])];
+  if (ignored.length === 0) return { resolved, problems };
   const names = ignored.map((name) => `--${name}`).join(", ");
   if (resolved.settings.strict) {
     const message = `flags of runsc that mean nothing here: ${names}`;
-    if (files.ignored.length > 0) throw new Failure(message, "--strict forbids them");
+    if (elsewhere.length > 0) throw new Failure(message, "--strict forbids them");
     throw new UsageFailure(message, "--strict forbids them");
   }
-  return {
-    ...resolved,
-    warnings: [...resolved.warnings, `ignored flags of runsc that mean nothing here: ${names}`],
-  };
+  const warnings = [...resolved.warnings, `ignored flags of runsc that mean nothing here: ${names}`];
+  return { resolved: { ...resolved, warnings }, problems };
 }
 
 /** One line: `what failed: why (what to do)`. */
 function describe(error: unknown): string {
   if (error instanceof ConfigError) {
     const { origin } = error.problems[0] ?? {};
-    const how = origin?.kind === "file" && error.problems.length > 1
+    const how = error.problems.length < 2 || origin === undefined
+      ? ""
+      : origin.kind === "file"
       ? `: sluice config check ${origin.path}`
+      : origin.kind === "annotation"
+      ? ": sluice [the same flags] config check"
       : "";
     return `${error.isUsage ? "wrong usage" : "cannot use the configuration"}: ${error.message}${how}`;
   }

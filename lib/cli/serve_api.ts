@@ -4,7 +4,7 @@
  * @module
  */
 
-import { describeSettings } from "../config/describe.ts";
+import { describeSettings, describeTenancy } from "../config/describe.ts";
 import type { Settings } from "../config/settings.ts";
 import { createApi } from "../control/api.ts";
 import { LOOPBACK_HOSTS, UNIX_HOSTS } from "../control/middleware/host_allow_list.ts";
@@ -46,7 +46,8 @@ export async function serveApi(
     : listen(api.kind === "unix" ? { unix: registry.socketPath(id) } : api, {
       engine,
       id,
-      settings: describeSettings(context.resolved),
+      settings: { ...describeSettings(context.resolved), ...describeTenancy(context.resolved) },
+      ceilings: context.resolved.ceilings,
       allowedHosts: allowedHosts(api),
       onError: (error: Error) => context.stderr(`sluice: control API: ${error.stack ?? error.message}\n`),
       ...(token === undefined ? {} : { token }),

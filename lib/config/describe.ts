@@ -6,8 +6,9 @@
 
 import { isSwitch } from "./flag_table.ts";
 import { parseBool, parseUint } from "./go_flags.ts";
-import { DEFAULT, formatOrigin, type Origin } from "./origin.ts";
-import type { Resolved, ResolvedValue } from "./resolve.ts";
+import { DEFAULT, formatOrigin, formatProblem, type Origin, type Problem } from "./origin.ts";
+import type { Resolved } from "./resolve.ts";
+import type { ResolvedValue } from "./value_table.ts";
 
 /** One flag. */
 export interface SettingFacts {
@@ -26,17 +27,80 @@ export function describeSettings(resolved: Resolved): Readonly<Record<string, Se
 
 /** Three aligned columns: flag, value, origin. A repeatable flag has a line for each of its values. */
 export function formatSettings(resolved: Resolved): string {
-  const rows: [name: string, value: string, origin: string][] = [];
+  const rows: Row[] = [];
   for (const { flag, texts, origins } of resolved.values) {
     if (texts.length === 0) rows.push([flag.name, "-", originAt(origins, 0)]);
     for (const [i, text] of texts.entries()) {
-      rows.push([flag.name, text === "" ? "-" : text, originAt(origins, i)]);
+      rows.push([flag.name, text === "" ? "-" : printable(text), originAt(origins, i)]);
     }
   }
-  const width = (column: 0 | 1) => Math.max(...rows.map((row) => row[column].length));
+  return columns(rows);
+}
+
+/** What the operator lets annotations set, at most, and what was refused. Null: anything may be set. */
+export interface TenancyFacts {
+  readonly ceilings: Readonly<Record<string, SettingFacts>> | null;
+  readonly refused: readonly { readonly origin: string; readonly why: string }[];
+}
+
+/** The ceilings of annotations, and all that is wrong with the configuration. */
+export function describeTenancy(resolved: Resolved, problems: readonly Problem[] = []): TenancyFacts {
+  const rows = resolved.ceilings.lifted ? undefined : ceilingsOf(resolved);
+  return {
+    ceilings: rows === undefined
+      ? null
+      : Object.fromEntries(rows.map(({ name, value, origin }) => [name, { value, origin }])),
+    refused: problems.map((problem) => ({
+      origin: formatOrigin(problem.origin),
+      why: problem.hint === undefined ? problem.message : `${problem.message} (${problem.hint})`,
+    })),
+  };
+}
+
+/** The same for people: two headings, with nothing below the second one if nothing was refused. */
+export function formatTenancy(resolved: Resolved, problems: readonly Problem[] = []): string {
+  const ceilings = resolved.ceilings.lifted ? "  any flag, to any value: --allow-flag-override\n" : columns(
+    ceilingsOf(resolved).map(({ name, value, origin }) => [`  ${name}`, String(value ?? "-"), origin]),
+  );
+  const refused = problems.map((problem) => `  ${printable(formatProblem(problem))}\n`).join("");
+  return `\nannotations may set at most:\n${ceilings}${refused === "" ? "" : `\nrefused:\n${refused}`}`;
+}
+
+/** Of the flags on the allow-list; null is no ceiling. */
+function ceilingsOf({ ceilings, operatorOrigins }: Resolved) {
+  const limit = (value: bigint) => value === 0n ? null : Number(value);
+  return [
+    { name: "debug", value: null, origin: "default" },
+    { name: "host-uds", value: ceilings.hostUds, origin: formatOrigin(operatorOrigins["host-uds"]) },
+    { name: "qdisc", value: "tbf", origin: "default" },
+    {
+      name: "qdisc-tbf-rate",
+      value: limit(ceilings.rate),
+      origin: formatOrigin(operatorOrigins["qdisc-tbf-rate"]),
+    },
+    {
+      name: "qdisc-tbf-burst",
+      value: limit(ceilings.burst),
+      origin: formatOrigin(operatorOrigins["qdisc-tbf-burst"]),
+    },
+  ];
+}
+
+type Row = [name: string, value: string, origin: string];
+
+/** Wider texts do not widen their column. */
+const MAX_COLUMN = 48;
+
+function columns(rows: readonly Row[]): string {
+  const width = (column: 0 | 1) => Math.min(MAX_COLUMN, Math.max(...rows.map((row) => row[column].length)));
   const [names, values] = [width(0), width(1)];
   return rows.map(([name, value, origin]) => `${name.padEnd(names)}  ${value.padEnd(values)}  ${origin}\n`)
     .join("");
+}
+
+/** Values come from tenants, too: what a terminal would obey is escaped. */
+function printable(text: string): string {
+  return /\p{Cc}/u.test(text) ? JSON.stringify(text) : text;
 }
 
 function describeOne({ flag, texts, origins }: ResolvedValue): SettingFacts {

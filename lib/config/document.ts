@@ -5,7 +5,7 @@
  */
 
 import { findFlag, FLAGS, type FlagSpec, isSwitch } from "./flag_table.ts";
-import type { Position } from "./json_reader.ts";
+import type { JsonNode, Position } from "./json_reader.ts";
 import { nearest } from "./nearest.ts";
 import type { Assignment, Problem } from "./origin.ts";
 import { findIgnoredFlag } from "./runsc_flags.ts";
@@ -76,6 +76,12 @@ export class Collector implements FileContents {
   flag(entry: Entry & { readonly value: { readonly kind: "string"; readonly text: string } }): void {
     const flag = this.#find(entry);
     if (flag !== undefined) this.#assign(flag.name, entry.value.text, entry);
+  }
+
+  /** One annotation of a container. */
+  annotation(key: string, value: string, { line, column }: Position): void {
+    const origin = { kind: "annotation", key, path: this.path, line, column } as const;
+    this.assignments.push({ flag: "annotation", text: `${key}=${value}`, origin });
   }
 
   #networks(entry: Entry, tables: readonly PlainTable[]): void {
@@ -151,6 +157,17 @@ function wanted(flag: FlagSpec): string {
   if (flag.kind === "auto-boolean") return 'true, false or "auto"';
   if (flag.kind === "uint") return "an integer";
   return flag.repeatable ? "a string or a list of strings" : "a string";
+}
+
+/** `a string`, `a number`, … */
+export function nameOfJson({ kind }: JsonNode): string {
+  return kind === "array"
+    ? "a list"
+    : kind === "object"
+    ? "an object"
+    : kind === "null"
+    ? "null"
+    : `a ${kind}`;
 }
 
 /** `a string`, `an integer`, … */

@@ -58,6 +58,21 @@ export function positionAt(text: string, at: number): Position {
   return { line, column: at - before.lastIndexOf("\n") };
 }
 
+/** {@linkcode positionAt} for many places of one text. */
+export function lineIndex(text: string): (at: number) => Position {
+  const starts = [0];
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
+  return (at) => {
+    let [low, high] = [0, starts.length];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (starts[middle]! <= at) low = middle;
+      else high = middle;
+    }
+    return { line: low + 1, column: at - starts[low]! + 1 };
+  };
+}
+
 class Reader {
   at = 0;
 

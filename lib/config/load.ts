@@ -1,11 +1,12 @@
 /**
- * Configuration files → assignments. Reading is somebody else's: the caller hands in `readText`.
+ * Configuration files, bundles and manifests → assignments. Reading is somebody else's: the caller hands in
+ * `readText`.
  *
  * @module
  */
 
 import { Collector, type FileContents } from "./document.ts";
-import { type Assignment, ConfigError, type Problem } from "./origin.ts";
+import type { Assignment, Problem } from "./origin.ts";
 
 /** How to read files, and which runtime of Docker's is meant. */
 export interface LoadOptions {
@@ -22,33 +23,64 @@ export async function loadFile(path: string, options: LoadOptions): Promise<File
     into.problem(undefined, "cannot tell its format", "name it .json or .toml");
     return into;
   }
-  let text: string;
-  try {
-    text = await options.readText(path);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    into.problem(undefined, `cannot be read: ${why.replace(`Cannot read ${path}: `, "")}`);
-    return into;
-  }
+  const text = await read(into, path, options);
+  if (text === undefined) return into;
   // Parsers are loaded when they are needed: most runs have no file at all.
   if (format === "json") return (await import("./file_json.ts")).readJsonFile(path, text, options.runtime);
   return (await import("./file_toml.ts")).readTomlFile(path, text);
 }
 
-/** Reads files in order. Throws {@linkcode ConfigError} with the problems of all of them. */
-export async function loadFiles(
-  paths: readonly string[],
-  options: LoadOptions,
-): Promise<{ readonly assignments: readonly Assignment[]; readonly ignored: readonly string[] }> {
-  const assignments: Assignment[] = [];
-  const ignored: string[] = [];
-  const problems: Problem[] = [];
-  for (const path of paths) {
-    const contents = await loadFile(path, options);
-    assignments.push(...contents.assignments);
-    ignored.push(...contents.ignored);
-    problems.push(...contents.problems);
+/**
+ * Reads every source that a command line names, and those that its files name: configuration files in order, before
+ * the line itself; then the annotations of a pod and of a bundle. What is wrong is part of the answer.
+ */
+export async function loadSources(
+  line: readonly Assignment[],
+  readText: LoadOptions["readText"],
+): Promise<FileContents> {
+  const textsOf = (list: readonly Assignment[], flag: string) =>
+    list.filter((one) => one.flag === flag).map((one) => one.text);
+  const runtime = textsOf(line, "runtime").at(-1);
+  const read: FileContents[] = [];
+  for (const path of textsOf(line, "config")) {
+    if (path !== "") read.push(await loadFile(path, { runtime, readText }));
   }
-  if (problems.length > 0) throw new ConfigError(problems);
-  return { assignments, ignored };
+  const operator = [...read.flatMap((contents) => contents.assignments), ...line];
+  const tenant: FileContents[] = [];
+  const pod = textsOf(operator, "pod").at(-1) ?? "";
+  if (pod !== "") tenant.push(await loadPod(pod, { readText }));
+  const bundle = textsOf(operator, "bundle").at(-1) ?? "";
+  if (bundle !== "") tenant.push(await loadBundle(bundle, { readText }));
+  return {
+    assignments: [...operator, ...tenant.flatMap((contents) => contents.assignments)],
+    ignored: read.flatMap((contents) => contents.ignored),
+    problems: [...read, ...tenant].flatMap((contents) => contents.problems),
+  };
+}
+
+/** Reads the annotations of `FILE`, or of the pod that `FILE.yaml#NAME` chooses. */
+async function loadPod(what: string, options: LoadOptions): Promise<FileContents> {
+  const [, path = what, name] = /^(.+\.(?:ya?ml|json))#([^#/]+)$/.exec(what) ?? [];
+  const into = new Collector(path);
+  const text = await read(into, path, options);
+  if (text === undefined) return into;
+  return await (await import("./annotation_sources.ts")).readPod(path, text, name);
+}
+
+/** Reads the annotations of an OCI bundle's directory. */
+async function loadBundle(directory: string, options: LoadOptions): Promise<FileContents> {
+  const path = `${directory.replace(/(?<=.)\/+$/, "")}/config.json`;
+  const into = new Collector(path);
+  const text = await read(into, path, options);
+  return text === undefined ? into : (await import("./annotation_sources.ts")).readBundle(path, text);
+}
+
+async function read(into: Collector, path: string, options: LoadOptions): Promise<string | undefined> {
+  try {
+    return await options.readText(path);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    into.problem(undefined, `cannot be read: ${why.replace(`Cannot read ${path}: `, "")}`);
+    return undefined;
+  }
 }

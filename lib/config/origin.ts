@@ -11,7 +11,14 @@ export type Origin =
   | { readonly kind: "derived"; readonly from: string }
   | { readonly kind: "file"; readonly path: string; readonly line: number; readonly column: number }
   | { readonly kind: "flag" }
-  | { readonly kind: "annotation"; readonly key: string };
+  /** Without a path: `--annotation`. */
+  | {
+    readonly kind: "annotation";
+    readonly key: string;
+    readonly path?: string;
+    readonly line?: number;
+    readonly column?: number;
+  };
 
 /** One flag set to one text by one place. Later assignments win; those of a repeatable flag add up. */
 export interface Assignment {
@@ -35,7 +42,7 @@ export const DEFAULT: Origin = { kind: "default" };
 /** Given on the command line. */
 export const FLAG: Origin = { kind: "flag" };
 
-/** `default`, `default for --address`, `sluice.toml:3`, `command line`, `annotation KEY`. */
+/** `default`, `default for --address`, `sluice.toml:3`, `command line`, `annotation KEY in pod.yaml:7`. */
 export function formatOrigin(origin: Origin): string {
   switch (origin.kind) {
     case "default":
@@ -43,23 +50,32 @@ export function formatOrigin(origin: Origin): string {
     case "derived":
       return `default for --${origin.from}`;
     case "file":
-      return origin.line > 0 ? `${origin.path}:${origin.line}` : origin.path;
+      return placeOf(origin, false);
     case "flag":
       return "command line";
     case "annotation":
-      return `annotation ${origin.key}`;
+      return `annotation ${origin.key}` +
+        (origin.path === undefined ? "" : ` in ${placeOf({ ...origin, path: origin.path }, false)}`);
   }
 }
 
-/** `sluice.toml:3:1: unknown key "qdsic" (did you mean "qdisc"?)`, without the position where there is none. */
+/** `sluice.toml:3:1`, less what is not known. */
+function placeOf(place: { path: string; line?: number; column?: number }, withColumn: boolean): string {
+  const { path, line = 0, column = 0 } = place;
+  return line === 0 ? path : `${path}:${line}${withColumn ? `:${column}` : ""}`;
+}
+
+/** `sluice.toml:3:1: unknown key "qdsic" (did you mean "qdisc"?)`; `annotation KEY: …` where there is no file. */
 export function formatProblem(problem: Problem): string {
   const { message, hint, origin } = problem;
-  const place = origin.kind !== "file"
-    ? ""
-    : origin.line > 0
-    ? `${origin.path}:${origin.line}:${origin.column}: `
-    : `${origin.path}: `;
-  return `${place}${message}${hint === undefined ? "" : ` (${hint})`}`;
+  return `${culprit(origin)}${message}${hint === undefined ? "" : ` (${hint})`}`;
+}
+
+function culprit(origin: Origin): string {
+  if (origin.kind === "file") return `${placeOf(origin, true)}: `;
+  if (origin.kind !== "annotation") return "";
+  const { key, path } = origin;
+  return path === undefined ? `annotation ${key}: ` : `${placeOf({ ...origin, path }, true)}: `;
 }
 
 /** The configuration cannot be used. Holds every problem that was found, in the order of the sources. */

@@ -68,6 +68,8 @@ export type ValueOf<Name extends FlagName> = SpecOf<Name> extends
 /** What is wrong with the text of a flag. */
 export interface BadValue {
   readonly message: string;
+  /** The part of `message` that does not repeat the flag and its text. */
+  readonly why: string;
   readonly hint?: string;
 }
 
@@ -77,16 +79,15 @@ export function parseValue(flag: FlagSpec, text: string): { readonly value: unkn
     // As in runsc, an empty --host-uds is the first choice, `none`.
     if (text === "" && flag.name === "host-uds") return { value: "none" };
     if (flag.choices.includes(text)) return { value: text };
-    return {
-      message: `invalid ${flag.noun} ${JSON.stringify(text)}`,
-      hint: `one of ${flag.choices.join(", ")}`,
-    };
+    const why = `invalid ${flag.noun} ${JSON.stringify(text)}`;
+    return { message: why, why, hint: `one of ${flag.choices.join(", ")}` };
   }
   const value: unknown = READERS[flag.kind](text);
   if (!(value instanceof Refusal)) return { value };
   const what = flag.kind === "boolean" || flag.kind === "auto-boolean" ? "boolean value" : "value";
   const message = `invalid ${what} ${JSON.stringify(text)} for flag --${flag.name}: ${value.why}`;
-  return value.hint === undefined ? { message } : { message, hint: value.hint };
+  const { why, hint } = value;
+  return hint === undefined ? { message, why } : { message, why, hint };
 }
 
 function readCidr(text: string, family: 4 | 6): InterfaceAddress | Refusal {

@@ -2,32 +2,26 @@
  * Assignments → settings.
  *
  * Sources are turned into flat lists of {@linkcode Assignment}s by who knows them (files: load.ts; the command line:
- * lib/cli). Here they are applied lowest first: built-in default, configuration files in order, command line,
- * annotations. A later assignment replaces an earlier one; those of a repeatable flag add up, and an empty one empties
- * the list. Then everything is validated, once. The result is frozen and says of each value where it came from.
+ * lib/cli). Here they are applied lowest first: built-in default, configuration files in order, command line. A later
+ * assignment replaces an earlier one; those of a repeatable flag add up, and an empty one empties the list. Annotations
+ * are values of the flag `annotation`; what they ask for comes last, under ceilings (tenant.ts). Then everything is
+ * validated, once. The result is frozen and says of each value where it came from.
  *
  * Assignments are plain data and `resolve()` is pure: a worker thread gets the list and resolves it again.
  *
  * @module
  */
 
+import type { Ceilings } from "./ceilings.ts";
 import { contains, type InterfaceAddress, networkAddress } from "./cidr.ts";
-import { findFlag, type FlagName, FLAGS, type FlagSpec } from "./flag_table.ts";
+import type { FlagName } from "./flag_table.ts";
 import { type Assignment, ConfigError, DEFAULT, type Origin, type Problem } from "./origin.ts";
 import { meaningless } from "./meaningless.ts";
-import { parseValue, type ValueOf } from "./parse_value.ts";
 import type { Settings } from "./settings.ts";
+import { type Annotation, applyAnnotations } from "./tenant.ts";
 import { type Exact, validate } from "./validate.ts";
+import { type ResolvedValue, ValueTable } from "./value_table.ts";
 import type { IpAddress } from "../stack/wire/address.ts";
-
-/** One flag with the values it ended up with. */
-export interface ResolvedValue {
-  readonly flag: FlagSpec;
-  /** As set; one element for a flag that is not repeatable, none for an empty list. */
-  readonly texts: readonly string[];
-  /** Who set each of `texts`. For an empty list: who emptied it. */
-  readonly origins: readonly Origin[];
-}
 
 /** The settings and their history. */
 export interface Resolved {
@@ -36,28 +30,53 @@ export interface Resolved {
   readonly values: readonly ResolvedValue[];
   /** All that was applied; `resolve()` of it gives the same again. */
   readonly assignments: readonly Assignment[];
+  /** What the operator lets a tenant have. */
+  readonly ceilings: Ceilings;
+  /** Who set each of {@linkcode CEILING_FLAGS}, before any annotation. */
+  readonly operatorOrigins: Readonly<Record<(typeof CEILING_FLAGS)[number], Origin>>;
+  /** runsc's flags in annotations that mean nothing here. */
+  readonly ignored: readonly string[];
   /** Lines for stderr. */
   readonly warnings: readonly string[];
 }
 
+/** Flags whose operator's value binds annotations. */
+export const CEILING_FLAGS = ["host-uds", "qdisc-tbf-rate", "qdisc-tbf-burst"] as const;
+
+/** What was found, wrong or not: `resolved` is only to be looked at while there are `problems`. */
+export interface Outcome {
+  readonly resolved: Resolved;
+  readonly problems: readonly Problem[];
+}
+
 /** Applies and validates. Throws {@linkcode ConfigError} with every problem found. */
-export function resolve(assignments: readonly Assignment[] = [], warnings: readonly string[] = []): Resolved {
-  const result = tryResolve(assignments, warnings);
-  if (Array.isArray(result)) throw new ConfigError(result);
-  return result as Resolved;
+export function resolve(assignments: readonly Assignment[] = []): Resolved {
+  const { resolved, problems } = tryResolve(assignments);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return resolved;
 }
 
 /** Like {@linkcode resolve}, but returns the problems; `config check` prints them all. */
-export function tryResolve(
-  assignments: readonly Assignment[],
-  warnings: readonly string[] = [],
-): Resolved | readonly Problem[] {
+export function tryResolve(assignments: readonly Assignment[]): Outcome {
   const table = new ValueTable();
   const problems: Problem[] = [];
   for (const assignment of assignments) {
     const problem = table.apply(assignment);
     if (problem !== undefined) problems.push(problem);
   }
+  const annotations = annotationsOf(table);
+  const ceilings: Ceilings = {
+    lifted: table.one("allow-flag-override"),
+    tenant: annotations.length > 0,
+    qdisc: table.one("qdisc"),
+    rate: table.one("qdisc-tbf-rate"),
+    burst: table.one("qdisc-tbf-burst"),
+    hostUds: table.one("host-uds"),
+  };
+  const operatorOrigins = Object.fromEntries(
+    CEILING_FLAGS.map((flag) => [flag, table.originOf(flag)]),
+  ) as Resolved["operatorOrigins"];
+  const tenant = applyAnnotations(table, annotations, ceilings);
   deriveInterface(table);
   deriveAttachment(table);
   const settings = build(table);
@@ -66,92 +85,42 @@ export function tryResolve(
     burst: table.one("qdisc-tbf-burst"),
     mtu: table.one("mtu"),
   };
-  problems.push(...validate(settings, exact, (flag) => table.originOf(flag)));
-  if (problems.length > 0) return problems;
-  const unused = Object.keys(settings.annotations).filter((key) => POLICY.test(key))
-    .map((key) => `annotation ${key} is recorded, but this version does not apply it`);
-  unused.push(...meaningless(settings, (flag) => table.originOf(flag)));
-  return deepFreeze({
+  problems.push(...tenant.problems, ...validate(settings, exact, (flag) => table.originOf(flag)));
+  const resolved: Resolved = deepFreeze({
     settings,
     values: table.history(),
     assignments: [...assignments],
-    warnings: [...warnings, ...table.all("external-network").flatMap((one) => one.warnings), ...unused],
+    ceilings,
+    operatorOrigins,
+    ignored: tenant.ignored,
+    warnings: warningsOf(table, settings),
+  });
+  return { resolved, problems };
+}
+
+function annotationsOf(table: ValueTable): readonly Annotation[] {
+  const origins = table.originsOf("annotation");
+  return table.all("annotation").map(([key, value], i) => {
+    const origin = origins[i] ?? DEFAULT;
+    // Whoever passes it on, it is the tenant's; the line of a file still helps to find it.
+    const place = origin.kind === "file"
+      ? { path: origin.path, line: origin.line, column: origin.column }
+      : {};
+    return {
+      key,
+      value,
+      origin: origin.kind === "annotation" ? origin : { kind: "annotation", key, ...place },
+    };
   });
 }
 
-/** Annotations that ask for something. */
-const POLICY = /^(dev\.gvisor\.flag|dev\.sluice\.flag|io\.containerd\.nerdbox\.network)\./;
-
-interface Slot {
-  readonly flag: FlagSpec;
-  texts: string[];
-  values: unknown[];
-  origins: Origin[];
-}
-
-/** The flags while they are being set. */
-class ValueTable {
-  readonly #slots = new Map<string, Slot>();
-
-  constructor() {
-    for (const flag of FLAGS as readonly FlagSpec[]) {
-      const slot: Slot = { flag, texts: [], values: [], origins: [DEFAULT] };
-      this.#slots.set(flag.name, slot);
-      if (!flag.repeatable) this.#set(slot, flag.default, DEFAULT);
-    }
-  }
-
-  /** Returns what is wrong with the assignment; the flag then keeps the value it had. */
-  apply({ flag: name, text, origin }: Assignment): Problem | undefined {
-    const slot = this.#slots.get(findFlag(name)?.name ?? "");
-    if (slot === undefined) {
-      return { message: `flag "${name}" not found. Cannot set it to "${text}"`, origin };
-    }
-    if (slot.flag.repeatable && text === "") {
-      Object.assign(slot, { texts: [], values: [], origins: [origin] });
-      return undefined;
-    }
-    return this.#set(slot, text, origin);
-  }
-
-  /** Sets a flag on behalf of another one. */
-  derive(name: FlagName, value: IpAddress | string, from: FlagName): void {
-    const origins: Origin[] = [{ kind: "derived", from }];
-    Object.assign(this.#slot(name), { texts: [value.toString()], values: [value], origins });
-  }
-
-  /** The value of a flag that is not repeatable. */
-  one<Name extends FlagName>(name: Name): ValueOf<Name> {
-    return this.#slot(name).values[0] as ValueOf<Name>;
-  }
-
-  /** All values of a repeatable flag. */
-  all<Name extends FlagName>(name: Name): readonly ValueOf<Name>[] {
-    return this.#slot(name).values as ValueOf<Name>[];
-  }
-
-  /** Who set it last. */
-  originOf(name: FlagName): Origin {
-    return this.#slot(name).origins.at(-1) ?? DEFAULT;
-  }
-
-  history(): readonly ResolvedValue[] {
-    return [...this.#slots.values()].map(({ flag, texts, origins }) => ({ flag, texts, origins }));
-  }
-
-  #slot(name: FlagName): Slot {
-    return this.#slots.get(name)!;
-  }
-
-  #set(slot: Slot, text: string, origin: Origin): Problem | undefined {
-    const parsed = parseValue(slot.flag, text);
-    if (!("value" in parsed)) return { ...parsed, origin };
-    const first = !slot.flag.repeatable || slot.texts.length === 0;
-    slot.texts = first ? [text] : [...slot.texts, text];
-    slot.values = first ? [parsed.value] : [...slot.values, parsed.value];
-    slot.origins = first ? [origin] : [...slot.origins, origin];
-    return undefined;
-  }
+function warningsOf(table: ValueTable, settings: Settings): readonly string[] {
+  const warnings = table.all("external-network").flatMap((one, i) =>
+    one.warnings.map((warning) =>
+      `external network ${JSON.stringify(settings.networks[i]!.name)}: ${warning}`
+    )
+  );
+  return [...warnings, ...meaningless(settings, (flag) => table.originOf(flag))];
 }
 
 /** A mode that knows only one attachment has it. */

@@ -122,10 +122,6 @@ export function validate(
       "only --api=HOST:PORT takes a token",
     );
   }
-  for (const source of ["bundle", "pod"] as const) {
-    if (settings[source] === undefined) continue;
-    report(source, `${source} cannot be used: this version does not read annotations from a ${source}`);
-  }
   return problems;
 }
 

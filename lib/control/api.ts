@@ -9,6 +9,7 @@
 
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { Ceilings } from "../config/ceilings.ts";
 import type { EngineClient } from "../engine/messages.ts";
 import { BODY_LIMIT } from "./body.ts";
 import { withDeadline } from "./deadline.ts";
@@ -28,6 +29,8 @@ export interface ApiOptions {
   readonly engine: EngineClient;
   /** Plain JSON, answered by `/v1/config` as it is. */
   readonly settings: unknown;
+  /** What a change of rate and burst must stay below; absent: nothing but what the stack can do. */
+  readonly ceilings?: Ceilings;
   /** The instance's name. */
   readonly id: string;
   /** Asked for on every request; absent on the unix socket, whose mode is the guard. */
@@ -58,7 +61,7 @@ export function createApi(options: ApiOptions): Hono {
   }));
 
   addReadRoutes(app, { engine, id, settings });
-  addWriteRoutes(app, engine, hub);
+  addWriteRoutes(app, engine, hub, options.ceilings);
   addObserveRoutes(app, engine, hub, id);
 
   refuseOtherMethods(app);

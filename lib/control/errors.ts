@@ -11,6 +11,7 @@ import { EngineRefusal } from "../engine/messages.ts";
 export const STATUS = {
   "invalid-request": 400,
   "unauthorized": 401,
+  "exceeds-ceiling": 403,
   "forbidden-host": 403,
   "forbidden-origin": 403,
   "not-found": 404,

@@ -5,8 +5,9 @@
  */
 
 import type { Context, Hono } from "hono";
+import { type Ceilings, whyAbove } from "../config/ceilings.ts";
 import { formatPublish, parsePublish, type Publish } from "../config/publish.ts";
-import type { EngineClient, NicFacts, PublishRequest } from "../engine/messages.ts";
+import type { EngineClient, NicFacts, PublishedPort } from "../engine/messages.ts";
 import { readObject } from "./body.ts";
 import { ApiError } from "./errors.ts";
 import type { EventHub } from "./event_hub.ts";
@@ -18,14 +19,24 @@ const BURST_MAX = 4294967295;
 /** Characters of a published port's text; the longest real one is two ranges after an IPv6 address. */
 const SPEC_LIMIT = 128;
 
-/** Adds the routes that change something. */
-export function addWriteRoutes(app: Hono, engine: EngineClient, hub: EventHub): void {
+/**
+ * Adds the routes that change something.
+ *
+ * A rate that an operator set for a program of its own is the operator's to change. Where annotations have a say, it is
+ * also a promise about the tenant, and whoever speaks to the API may speak for the tenant (an orchestrator that follows
+ * a pod's annotations does): the same `ceilings` hold as for annotations, and `--allow-flag-override` lifts both.
+ */
+export function addWriteRoutes(app: Hono, engine: EngineClient, hub: EventHub, ceilings?: Ceilings): void {
   app.patch("/v1/qdisc/:dev", async function patchQdisc(c) {
     const device = c.req.param("dev");
     const wanted = await readObject(c, ["rate", "burst"]);
     const { qdisc } = findShaped((await engine.ask("stack")).nics, device);
     const rate = positive(wanted["rate"] ?? qdisc.rate, "rate", Number.MAX_SAFE_INTEGER);
     const burst = positive(wanted["burst"] ?? qdisc.burst, "burst", BURST_MAX);
+    if (ceilings?.tenant === true) {
+      const above = whyAbove("rate", BigInt(rate), ceilings) ?? whyAbove("burst", BigInt(burst), ceilings);
+      if (above !== undefined) throw new ApiError("exceeds-ceiling", above);
+    }
     await engine.ask("qdisc", { device, rate, burst });
     hub.publish({ event: "qdisc", data: { dev: device, rate, burst } });
     return c.json(qdiscsJson((await engine.ask("stack")).nics, device)[0]!);
@@ -72,7 +83,7 @@ async function publishAll(engine: EngineClient, ports: readonly Publish[]): Prom
 }
 
 /** Plain data: an address does not cross to the engine's thread as an object. */
-function requestOf({ hostAddress, ...ports }: Publish): PublishRequest {
+function requestOf({ hostAddress, ...ports }: Publish): PublishedPort {
   return hostAddress === undefined ? ports : { ...ports, hostAddress: hostAddress.toString() };
 }
 

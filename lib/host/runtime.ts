@@ -5,7 +5,8 @@
  * @module
  */
 
-import { readFileSync, statSync, writeSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import { closeSync, openSync, readSync, statSync, writeSync } from "node:fs";
 import process from "node:process";
 
 interface DenoLike {
@@ -45,12 +46,33 @@ export function writeStderr(text: string): void {
   writeAll(2, text);
 }
 
-/** The text of a file. Throws `Cannot read PATH: why`. */
+/** Longest text that is read: far above any configuration, far below what an endless device would fill. */
+export const MAX_TEXT_FILE = 16_777_216;
+
+/** The text of a file, a pipe too. Throws `Cannot read PATH: why`, also of one beyond {@linkcode MAX_TEXT_FILE}. */
 export function readTextFileSync(path: string): string {
   try {
-    return readFileSync(path, "utf8");
+    return readBounded(path);
   } catch (error) {
     throw new Error(`Cannot read ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function readBounded(path: string): string {
+  const fd = openSync(path, "r");
+  try {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for (;;) {
+      const piece = new Uint8Array(65_536);
+      const got = readSync(fd, piece);
+      if (got === 0) return Buffer.concat(pieces).toString("utf8");
+      length += got;
+      if (length > MAX_TEXT_FILE) throw new RangeError(`it is longer than ${MAX_TEXT_FILE} bytes`);
+      pieces.push(piece.subarray(0, got));
+    }
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -1,11 +1,27 @@
 import { test } from "node:test";
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { commandLine } from "../support/command_line.ts";
 
 const FILES = {
   "good.toml": `mtu = 1400\n`,
   "ignored.toml": `platform = "kvm"\n`,
   "bad.toml": `qdisc = "tbf"\nqdsic = 1\nmtu = "x"\npublish = "80"\ngso = 5\n`,
+  "operator.toml": `qdisc-tbf-rate = 1000000\nhost-uds = "open"\n`,
+  "pod.yaml": `kind: Pod
+metadata:
+  annotations:
+    dev.gvisor.flag.qdisc: tbf
+    dev.gvisor.flag.qdisc-tbf-rate: "2000000"
+    dev.gvisor.flag.network: host
+`,
+  "fits.yaml": `kind: Pod
+metadata:
+  annotations:
+    dev.gvisor.flag.qdisc: tbf
+    dev.gvisor.flag.qdisc-tbf-rate: "0x1000"
+    dev.gvisor.flag.qdisc-tbf-burst: "70000"
+`,
+  "/b/config.json": `{"annotations": {"dev.gvisor.flag.strace": "true", "x": "\\u001b[31m"}}`,
   "daemon.json": `{"runtimes": {"s": {"runtimeArgs": ["--mtu=5"]}}}`,
 };
 
@@ -76,4 +92,86 @@ test("config check names ignored flags, and refuses them with --strict", async (
 test("config check reads the runtime that is named", async () => {
   const { stderr } = await commandLine(["--runtime=s", "config", "check", "daemon.json"], FILES);
   strictEqual(stderr, "daemon.json:1:37: mtu must be from 1280 to 65521, got: 5\n");
+});
+
+const REFUSED = [
+  'pod.yaml:6:5: error setting flag network="host": flag override disabled, use --allow-flag-override to enable it',
+  'pod.yaml:5:5: error setting flag qdisc-tbf-rate="2000000": qdisc-tbf-rate=2000000 exceeds runtime-configured ' +
+  'rate 1000000; raising the limit requires flag "allow-flag-override" to be enabled',
+  "pod.yaml:4:5: qdisc=tbf requires setting qdisc-tbf-burst (bytes)",
+];
+
+test("config check without a file checks all that the flags say together", async () => {
+  const bad = await commandLine(["--config=operator.toml", "--pod=pod.yaml", "config", "check"], FILES);
+  deepStrictEqual([bad.status, bad.stdout, bad.stderr.trimEnd().split("\n")], [1, "", REFUSED]);
+  const good = await commandLine(["--config=operator.toml", "--pod=fits.yaml", "config", "check"], FILES);
+  deepStrictEqual([good.status, good.stdout, good.stderr], [0, "ok\n", ""]);
+  const files = await commandLine(["--config=bad.toml", "--bundle=/c", "config", "check"], FILES);
+  strictEqual(
+    files.stderr.split("\n").filter((line) => /^(bad.toml|\/c\/config.json):/.test(line)).length,
+    7,
+  );
+});
+
+test("config show tells who set what, what annotations may set, and what was refused", async () => {
+  const { stdout, status } = await commandLine(
+    ["--config=operator.toml", "--pod=pod.yaml", "config", "show"],
+    FILES,
+  );
+  strictEqual(status, 1);
+  const [settings, ceilings, refused] = stdout.split("\n\n");
+  const rows = (text: string) => text.split("\n").map((line) => line.trim().split(/ {2,}/));
+  deepStrictEqual(rows(settings!).find(([name]) => name === "qdisc"), [
+    "qdisc",
+    "tbf",
+    "annotation dev.gvisor.flag.qdisc in pod.yaml:4",
+  ]);
+  deepStrictEqual(rows(ceilings!), [
+    ["annotations may set at most:"],
+    ["debug", "-", "default"],
+    ["host-uds", "open", "operator.toml:2"],
+    ["qdisc", "tbf", "default"],
+    ["qdisc-tbf-rate", "1000000", "operator.toml:1"],
+    ["qdisc-tbf-burst", "-", "default"],
+  ]);
+  deepStrictEqual(refused!.trimEnd().split("\n"), ["refused:", ...REFUSED.map((line) => `  ${line}`)]);
+});
+
+test("config show -j tells the same to programs", async () => {
+  const line = ["--config=operator.toml", "--pod=pod.yaml", "config", "show", "-j"];
+  const { ceilings, refused, ...flags } = JSON.parse((await commandLine(line, FILES)).stdout);
+  deepStrictEqual(ceilings["qdisc-tbf-rate"], { value: 1000000, origin: "operator.toml:1" });
+  deepStrictEqual(ceilings["qdisc-tbf-burst"], { value: null, origin: "default" });
+  deepStrictEqual(refused.map(({ origin }: { origin: string }) => origin), [
+    "annotation dev.gvisor.flag.network in pod.yaml:6",
+    "annotation dev.gvisor.flag.qdisc-tbf-rate in pod.yaml:5",
+    "annotation dev.gvisor.flag.qdisc in pod.yaml:4",
+  ]);
+  deepStrictEqual(flags.qdisc.value, "tbf");
+  const lifted = await commandLine(["--allow-flag-override", "config", "show", "-j"]);
+  deepStrictEqual([JSON.parse(lifted.stdout).ceilings, lifted.status], [null, 0]);
+});
+
+test("config show escapes what a terminal would obey, and names runsc's flags that mean nothing", async () => {
+  const { stdout, stderr } = await commandLine(["--bundle=/b", "config", "show"], FILES);
+  ok(stdout.includes('"x=\\u001b[31m"') && !stdout.includes("\u001b"));
+  strictEqual(stderr, "sluice: ignored flags of runsc that mean nothing here: --strace\n");
+});
+
+test("do refuses what annotations may not set, with the annotation's name", async () => {
+  const ran = await commandLine(["--annotation", "dev.gvisor.flag.qdisc=fifo", "do", "true"]);
+  deepStrictEqual([ran.status, ran.context], [125, undefined]);
+  strictEqual(
+    ran.stderr,
+    'sluice: cannot use the configuration: annotation dev.gvisor.flag.qdisc: error setting flag qdisc="fifo": ' +
+      'setting qdisc="fifo" requires flag "allow-flag-override" to be enabled\n',
+  );
+  const two = await commandLine(["--pod=pod.yaml", "--config=operator.toml", "do", "true"], FILES);
+  ok(two.stderr.endsWith("; and 2 more: sluice [the same flags] config check\n"), two.stderr);
+});
+
+test("do is started with what annotations set under the ceilings", async () => {
+  const { context } = await commandLine(["--config=operator.toml", "--pod=fits.yaml", "do", "true"], FILES);
+  const { qdisc, qdiscTbfRate, qdiscTbfBurst } = context!.settings;
+  deepStrictEqual([qdisc, qdiscTbfRate, qdiscTbfBurst], ["tbf", 4096, 70000]);
 });

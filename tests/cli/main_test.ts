@@ -201,14 +201,22 @@ const REFUSED: [line: string, status: number, stderr: string][] = [
   ],
   ["--a\u001b[31m\nb=1 do", 2, "sluice: wrong usage: unknown flag --a\\x1b[31m b (sluice help)"],
   ["broken", 125, "sluice: cannot go on: it broke"],
-  ["config", 2, "sluice: wrong usage: config needs to know what to do (config show, or config check FILE…)"],
+  [
+    "config",
+    2,
+    "sluice: wrong usage: config needs to know what to do (config show, or config check [FILE…])",
+  ],
   [
     "config shwo",
     2,
-    'sluice: wrong usage: unknown command "config shwo" (config show, or config check FILE…)',
+    'sluice: wrong usage: unknown command "config shwo" (config show, or config check [FILE…])',
   ],
   ["config show x", 2, "sluice: wrong usage: config show takes -j and nothing else"],
-  ["config check", 2, "sluice: wrong usage: config check needs a file (config check FILE…)"],
+  [
+    "config check",
+    2,
+    "sluice: wrong usage: config check needs something to check (config check FILE…, or flags before it: --config, --bundle, --pod, --annotation)",
+  ],
 ];
 const FILES = {
   "bad.toml": `mtu = 1500\nqdsic = "tbf"\n`,

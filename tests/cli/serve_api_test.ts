@@ -33,6 +33,7 @@ async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
         const resolved = resolve(assignments);
         return {
           resolved,
+          problems: [],
           settings: resolved.settings,
           args: [],
           flags: NO_FLAGS,

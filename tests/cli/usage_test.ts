@@ -43,7 +43,7 @@ for (const args of [["help", "config"], ["config", "--help"]]) {
     const { stdout, status } = await commandLine(args);
     strictEqual(status, 0);
     ok(stdout.startsWith("config: show the configuration"));
-    ok(stdout.includes("usage: sluice [flags] config show [-j]\n       sluice [flags] config check FILE…"));
+    ok(stdout.includes("usage: sluice [flags] config show [-j]\n       sluice [flags] config check [FILE…]"));
   });
 }
 

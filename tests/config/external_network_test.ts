@@ -219,16 +219,13 @@ const networks = (...texts: string[]) =>
   tryResolve(texts.map((text) => ({ flag: "external-network", text, origin: FLAG })));
 
 test("resolve() names the operator's networks by their place", () => {
-  const resolved = networks(LEAST, "name=lan,socket=/y,mode=unixgram,mac=02:00:00:00:00:02");
-  ok("settings" in resolved);
+  const { resolved, problems } = networks(LEAST, "name=lan,socket=/y,mode=unixgram,mac=02:00:00:00:00:02");
+  deepStrictEqual(problems, []);
   deepStrictEqual(resolved.settings.networks.map(({ name }) => name), ["external0", "lan"]);
 });
 
 test("resolve() refuses two networks with one name or one MAC address, and too many", () => {
-  const problems = (...texts: string[]) => {
-    const result = networks(...texts);
-    return "settings" in result ? [] : result.map(({ message }) => message);
-  };
+  const problems = (...texts: string[]) => networks(...texts).problems.map(({ message }) => message);
   deepStrictEqual(problems(LEAST, LEAST), ["two external networks have the MAC address 02:00:00:00:00:01"]);
   deepStrictEqual(problems(`${LEAST},name=a`, "name=a,socket=/y,mode=unixgram,mac=02:00:00:00:00:02"), [
     'two external networks have the name "a"',

@@ -1,7 +1,7 @@
 import { test } from "node:test";
-import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
-import { loadFile, loadFiles } from "../../lib/config/load.ts";
-import { ConfigError, formatOrigin, formatProblem } from "../../lib/config/origin.ts";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { loadFile, loadSources } from "../../lib/config/load.ts";
+import { FLAG, formatOrigin, formatProblem } from "../../lib/config/origin.ts";
 import { resolve } from "../../lib/config/resolve.ts";
 
 const reader = (files: Record<string, string>) => (path: string) => {
@@ -193,21 +193,35 @@ test("loadFile() collects flags of runsc that mean nothing here", async () => {
   deepStrictEqual(own, { set: [], problems: [], ignored: ["directfs"] });
 });
 
-test("loadFiles() applies files in order, later wins", async () => {
+const lineOf = (...pairs: [flag: string, text: string][]) =>
+  pairs.map(([flag, text]) => ({ flag, text, origin: FLAG }));
+
+test("loadSources() applies files in order, later wins, and the command line after them", async () => {
   const files = { "a.toml": `mtu = 1400\npublish = "1:1"`, "b.json": `{"mtu": 1500, "publish": ["2:2"]}` };
-  const { assignments } = await loadFiles(["a.toml", "b.json"], { readText: reader(files) });
-  const { settings } = resolve(assignments);
+  const line = lineOf(["config", "a.toml"], ["config", "b.json"], ["publish", "3:3"]);
+  const { settings } = resolve((await loadSources(line, reader(files))).assignments);
   strictEqual(settings.mtu, 1500);
-  deepStrictEqual(settings.publish.map((one) => one.hostPort), [1, 2]);
+  deepStrictEqual(settings.publish.map((one) => one.hostPort), [1, 2, 3]);
 });
 
-test("loadFiles() rejects with the problems of all files", async () => {
-  const loading = loadFiles(["a.toml", "b.json"], { readText: reader({ "a.toml": "x = 1" }) });
-  await rejects(loading, (error) => {
-    deepStrictEqual((error as ConfigError).problems.map(formatProblem), [
-      'a.toml:1:1: unknown key "x"',
-      "b.json: cannot be read: no such file or directory",
-    ]);
-    return error instanceof ConfigError && !error.isUsage;
-  });
+test("loadSources() has the problems of all files", async () => {
+  const line = lineOf(["config", "a.toml"], ["config", "b.json"], ["bundle", "/b/"], ["pod", "p.yaml"]);
+  const { problems } = await loadSources(line, reader({ "a.toml": "x = 1" }));
+  deepStrictEqual(problems.map(formatProblem), [
+    'a.toml:1:1: unknown key "x"',
+    "b.json: cannot be read: no such file or directory",
+    "p.yaml: cannot be read: no such file or directory",
+    "/b/config.json: cannot be read: no such file or directory",
+  ]);
+});
+
+test("loadSources() reads the annotations of a pod and of a bundle, also of those that a file names", async () => {
+  const files = {
+    "s.toml": `bundle = "/b"`,
+    "/b/config.json": `{"annotations": {"dev.gvisor.flag.qdisc-tbf-rate": "5"}}`,
+    "p#1.yaml": `kind: Pod\nmetadata: {annotations: {dev.gvisor.flag.debug: "true"}}`,
+  };
+  const { assignments } = await loadSources(lineOf(["config", "s.toml"], ["pod", "p#1.yaml"]), reader(files));
+  const { settings } = resolve(assignments);
+  deepStrictEqual([settings.qdiscTbfRate, settings.debug], [5, true]);
 });

@@ -1,5 +1,6 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { test } from "node:test";
+import type { Ceilings } from "../../lib/config/ceilings.ts";
 import { EngineRefusal } from "../../lib/engine/messages.ts";
 import { BODY_LIMIT } from "../../lib/control/body.ts";
 import { clientOf, write } from "./client.ts";
@@ -49,6 +50,49 @@ for (const [why, path, body, status, code, detail] of BAD_QDISC) {
     equal(answer.json.code, code);
     match(answer.json.detail, detail);
     deepEqual(engine.changes, []);
+  });
+}
+
+const CEILINGS = {
+  lifted: false,
+  tenant: true,
+  qdisc: "fifo",
+  rate: 1000n,
+  burst: 200000n,
+  hostUds: "none",
+} as const;
+const ABOVE: [why: string, ceilings: Partial<Ceilings>, body: unknown, status: number, detail?: RegExp][] = [
+  ["a rate at the ceiling", {}, { rate: 1000 }, 200],
+  [
+    "a rate above it",
+    {},
+    { rate: 1001 },
+    403,
+    /^qdisc-tbf-rate=1001 exceeds runtime-configured rate 1000; raising/,
+  ],
+  ["a burst at the ceiling", {}, { rate: 1, burst: 200000 }, 200],
+  [
+    "a burst above it",
+    {},
+    { rate: 1, burst: 200001 },
+    403,
+    /^qdisc-tbf-burst=200001 exceeds runtime-configured burst/,
+  ],
+  ["any rate where the operator set none", { rate: 0n }, { rate: 2 ** 40 }, 200],
+  ["any rate with --allow-flag-override", { lifted: true }, { rate: 2 ** 40 }, 200],
+  ["any rate of an operator's own program", { tenant: false }, { rate: 2 ** 40 }, 200],
+];
+for (const [why, ceilings, body, status, detail] of ABOVE) {
+  test(`PATCH /v1/qdisc/{dev} answers ${status} to ${why}`, async () => {
+    const engine = new FakeEngine();
+    const client = clientOf(engine, { ceilings: { ...CEILINGS, ...ceilings } });
+    const answer = await client("/v1/qdisc/eth0", write("PATCH", body));
+    equal(answer.status, status);
+    equal(engine.changes.length, status === 200 ? 1 : 0);
+    if (detail !== undefined) {
+      equal(answer.json.code, "exceeds-ceiling");
+      match(answer.json.detail, detail);
+    }
   });
 }
 
