@@ -6,7 +6,7 @@
  */
 
 import { Collector, type FileContents } from "./document.ts";
-import type { Assignment, Problem } from "./origin.ts";
+import type { Assignment } from "./origin.ts";
 
 /** How to read files, and which runtime of Docker's is meant. */
 export interface LoadOptions {

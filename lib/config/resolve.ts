@@ -14,7 +14,6 @@
 
 import type { Ceilings } from "./ceilings.ts";
 import { contains, type InterfaceAddress, networkAddress } from "./cidr.ts";
-import type { FlagName } from "./flag_table.ts";
 import { type Assignment, ConfigError, DEFAULT, type Origin, type Problem } from "./origin.ts";
 import { meaningless } from "./meaningless.ts";
 import type { Settings } from "./settings.ts";
