@@ -5,6 +5,12 @@
  * bun scripts/bench/main.ts [--runs 5] [--seconds 3] [--only stream,rr] [--peers sluice,pasta] [--gigabytes 4] [--json FILE]
  * ```
  *
+ * The attachment `sockets`, whose measure is the kernel's own loopback:
+ *
+ * ```sh
+ * bun scripts/bench/main.ts --peers sockets,sockets-deno,pasta,kernel --only stream,loopback,rr,crr,flood,calls,memory
+ * ```
+ *
  * Needs root, `dist/sluice` (`npm run compile`), iperf3, passt and slirp4netns. Peers take turns, run by run, so that whatever
  * else the machine does hits all of them alike; what is printed are medians. All traffic stays on the loopback and in
  * namespaces that end with the measurement.
@@ -22,8 +28,8 @@ const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "5" },
     seconds: { type: "string", default: "3" },
-    only: { type: "string", default: Object.keys(WORKLOADS).join(",") },
-    peers: { type: "string", default: Object.keys(PEERS).join(",") },
+    only: { type: "string", default: "stream,rr,crr,udp,start,memory" },
+    peers: { type: "string", default: "sluice,sluice-deno,pasta,slirp4netns" },
     gigabytes: { type: "string", default: "4" },
     json: { type: "string" },
   },

@@ -18,7 +18,20 @@ export interface Peer {
   mover(pid: number): number;
 }
 
-const SLUICE_FLAGS = ["--attach=tap", "--host-loopback", "--mtu=65520", "do", "--"];
+/** Ours, from the binary or from source. */
+function sluice(title: string, attach: string, program: readonly string[]): () => Peer {
+  return () => ({
+    name: title,
+    host: "10.0.2.2",
+    command: (
+      argv,
+    ) => [...program, `--attach=${attach}`, "--host-loopback", "--mtu=65520", "do", "--", ...argv],
+    mover: itself,
+  });
+}
+
+const BINARY = ["dist/sluice"];
+const SOURCE = ["node_modules/.bin/deno", "run", "-A", "--no-check", "cli.ts"];
 
 /**
  * slirp4netns has no command of its own: a shell makes the namespace, waits for the interface, enters, cleans up. $1 is
@@ -58,19 +71,18 @@ const itself = (pid: number) => pid;
 
 /** Everybody, by the name that `--peers` takes. */
 export const PEERS: Readonly<Record<string, () => Peer>> = {
-  "sluice": () => ({
-    name: "sluice (Bun)",
-    host: "10.0.2.2",
-    command: (argv) => ["dist/sluice", ...SLUICE_FLAGS, ...argv],
-    mover: itself,
-  }),
-  "sluice-deno": () => ({
-    name: "sluice (Deno)",
-    host: "10.0.2.2",
-    command: (
-      argv,
-    ) => ["node_modules/.bin/deno", "run", "-A", "--no-check", "cli.ts", ...SLUICE_FLAGS, ...argv],
-    mover: itself,
+  "sluice": sluice("sluice (Bun)", "tap", BINARY),
+  "sluice-deno": sluice("sluice (Deno)", "tap", SOURCE),
+  "sockets": sluice("sluice sockets (Bun)", "sockets", BINARY),
+  "sockets-deno": sluice("sluice sockets (Deno)", "sockets", SOURCE),
+  // Nothing between the program and the host's own loopback.
+  "kernel": () => ({
+    name: "kernel",
+    host: "127.0.0.1",
+    command: (argv) => [...argv],
+    mover: () => {
+      throw new Error("there is no process that moves packets");
+    },
   }),
   "pasta": () => ({
     name: "pasta",

@@ -63,6 +63,18 @@ async function stream(peer: Peer, { seconds }: Effort): Promise<Numbers> {
   return { "stream-out": out.bits_per_second / 1e9, "stream-in": back.bits_per_second / 1e9 };
 }
 
+/** Both ends behind the peer, on its loopback. */
+async function loopback(peer: Peer, { seconds }: Effort): Promise<Numbers> {
+  const port = String(++iperfPort);
+  const script = `iperf3 -s -1 -B 127.0.0.1 -p ${port} >/dev/null 2>&1 & ` +
+    `until iperf3 -J -c 127.0.0.1 -p ${port} -t ${seconds} ${
+      WARM_UP.join(" ")
+    } >$1; do :; done; cat $1; rm $1; wait`;
+  const file = `/tmp/sluice-bench-${process.pid}.json`;
+  const report = JSON.parse(await output(peer.command(["sh", "-c", script, "sh", file]), seconds + 15));
+  return { "loopback": report.end.sum_received.bits_per_second / 1e9 };
+}
+
 /** Datagrams that arrived, per second. */
 async function datagrams(
   peer: Peer,
@@ -82,6 +94,30 @@ async function udp(peer: Peer, { seconds }: Effort): Promise<Numbers> {
     "udp-small-out": await datagrams(peer, seconds, 64, []) / 1e3,
     "udp-small-in": await datagrams(peer, seconds, 64, ["-R"]) / 1e3,
   };
+}
+
+/** 64-byte datagrams by one kind of calls, each way. */
+async function flood(calls: string, peer: Peer, seconds: number): Promise<Numbers> {
+  const program = [process.execPath, `${ROOT}scripts/bench/datagrams.ts`];
+  const one = async (host: string, guest: string) => {
+    const server = start([...program, host, String(seconds)]);
+    const lines = line(server, "");
+    try {
+      const client = [...program, guest, peer.host, await lines, String(seconds), calls];
+      const counted = guest === "send" ? line(server, "") : undefined;
+      const said = await output(peer.command(client), seconds + 15);
+      return Number(counted === undefined ? said : await counted) / 1e3;
+    } finally {
+      end(server);
+    }
+  };
+  return { [`${calls}-out`]: await one("sink", "send"), [`${calls}-in`]: await one("source", "receive") };
+}
+
+async function calls(peer: Peer): Promise<Numbers> {
+  const program = [process.execPath, `${ROOT}scripts/bench/calls.ts`];
+  const one = async (kind: string) => Number(await output(peer.command([...program, kind]), 30));
+  return { "call-trapped": await one("trapped"), "call-foreign": await one("foreign") };
 }
 
 async function latency(mode: "rr" | "crr", peer: Peer, seconds: number): Promise<number> {
@@ -172,6 +208,13 @@ export const WORKLOADS: Readonly<Record<string, Workload>> = {
   rr: async (peer, { seconds }) => ({ rr: await latency("rr", peer, seconds / 2) }),
   crr: async (peer, { seconds }) => ({ crr: await latency("crr", peer, seconds / 2) }),
   udp,
+  loopback,
+  flood: async (peer, { seconds }) => ({
+    ...await flood("plain", peer, seconds),
+    ...await flood("connected", peer, seconds),
+    ...await flood("batch", peer, seconds),
+  }),
+  calls,
   start: startup,
   memory,
 };
