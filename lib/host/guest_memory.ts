@@ -10,6 +10,7 @@
 
 import { Errno } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
+import { IOVEC_SIZE, writeIovec } from "./structs.ts";
 import { process_vm_readv, process_vm_writev } from "./sys.ts";
 
 /** Bytes that one {@linkcode GuestMemory.read} may ask for. */
@@ -17,6 +18,50 @@ export const SCRATCH_SIZE = 128 * 1_024;
 
 /** Highest user-space address, exclusive; what lies above is nobody's (and no exact number any more). */
 const ADDRESS_LIMIT = 2 ** 52;
+
+/** Most pieces of one {@linkcode GuestVector} (`UIO_MAXIOV`). */
+export const MAX_PIECES = 1_024;
+
+/** Many pieces of another process's memory, read or written by one system call. */
+export class GuestVector {
+  readonly #local = new NativeMemory(MAX_PIECES * IOVEC_SIZE);
+  readonly #remote = new NativeMemory(MAX_PIECES * IOVEC_SIZE);
+  #count = 0;
+  #length = 0;
+
+  /** Bytes of all pieces. */
+  get length(): number {
+    return this.#length;
+  }
+
+  clear(): this {
+    this.#count = this.#length = 0;
+    return this;
+  }
+
+  /** Adds `length` bytes at `remote`, which are at `local` here. False: no room, or nobody's memory. */
+  add(remote: number, length: number, local: number): boolean {
+    if (length === 0) return true;
+    if (this.#count === MAX_PIECES || !(remote < ADDRESS_LIMIT)) return false;
+    writeIovec(this.#local, 0, this.#count, local, length);
+    writeIovec(this.#remote, 0, this.#count, remote, length);
+    this.#count++;
+    this.#length += length;
+    return true;
+  }
+
+  /** Bytes read, in the order of the pieces, or −errno; fewer than {@linkcode length} when some are not mapped. */
+  read(thread: number): number {
+    if (this.#count === 0) return 0;
+    return process_vm_readv(thread, this.#local.address, this.#count, this.#remote.address, this.#count, 0);
+  }
+
+  /** Bytes written, or −errno. */
+  write(thread: number): number {
+    if (this.#count === 0) return 0;
+    return process_vm_writev(thread, this.#local.address, this.#count, this.#remote.address, this.#count, 0);
+  }
+}
 
 /** Reads and writes another process's memory through one scratch area. */
 export class GuestMemory {

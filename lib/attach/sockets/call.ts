@@ -13,7 +13,7 @@
 import { AF, F } from "../../host/constants.ts";
 import { Errno } from "../../host/errno.ts";
 import type { GuestFiles } from "../../host/guest_files.ts";
-import { type GuestMemory, SCRATCH_SIZE } from "../../host/guest_memory.ts";
+import { type GuestMemory, GuestVector, SCRATCH_SIZE } from "../../host/guest_memory.ts";
 import { NativeMemory } from "../../host/memory.ts";
 import { CONTINUE, Notification, type SeccompListener } from "../../host/seccomp.ts";
 import {
@@ -54,7 +54,26 @@ export interface CallHost {
 type State = "open" | "held" | "over";
 
 const address = new CallAddress();
+/** One call collects at a time. */
+const writes = new GuestVector();
 const output = new NativeMemory(SOCKADDR_SIZE + 8);
+
+/**
+ * A socket address that was read from the guest to `at` of `memory`, which has room for the longest there.
+ *
+ * @returns scratch, or undefined: it is too short or too long
+ */
+export function parseSockaddr(memory: NativeMemory, at: number, length: number): CallAddress | undefined {
+  if (length < 2 || length > SOCKADDR_SIZE) return undefined;
+  const { view, bytes } = memory;
+  const family = view.getUint16(at, true);
+  const enough = family === AF.INET ? SOCKADDR_IN_SIZE : family === AF.INET6 ? SOCKADDR_IN6_OLD : 2;
+  if (length < enough) return undefined;
+  if (length < SOCKADDR_IN6_SIZE) bytes.fill(0, at + length, at + SOCKADDR_IN6_SIZE);
+  readSockaddr(view, at, address);
+  address.rawFamily = family;
+  return address;
+}
 
 /** A system call that waits for our answer. */
 export class Call {
@@ -72,6 +91,8 @@ export class Call {
   #high = 0;
   #state: State = "over";
   #blocking: boolean | undefined;
+  /** Writes go to {@linkcode writes}. */
+  #collecting = false;
   #onAbandoned: (() => void) | undefined;
 
   constructor(host: CallHost) {
@@ -144,6 +165,17 @@ export class Call {
     return this.#host.memory.scratch;
   }
 
+  /** Reads pieces; returns the bytes read, in their order, or −errno. Not answered. */
+  readVector(pieces: GuestVector): number {
+    const result = pieces.read(this.tid);
+    return this.isValid() ? result : -Errno.ENOENT;
+  }
+
+  /** Writes all pieces; returns the bytes written, in their order, or −errno. Not answered. */
+  writeVector(pieces: GuestVector): number {
+    return this.isValid() ? pieces.write(this.tid) : -Errno.ENOENT;
+  }
+
   /** Reads to a native address of ours. False: answered with EFAULT. */
   readInto(from: number, length: number, nativeAddress: number): boolean {
     const result = this.#host.memory.readInto(this.tid, from, length, nativeAddress);
@@ -170,12 +202,31 @@ export class Call {
 
   /** Writes from a native address of ours. False: answered with EFAULT. */
   writeFrom(to: number, length: number, nativeAddress: number): boolean {
+    if (this.#collecting && writes.add(to, length, nativeAddress)) return true;
     if (!this.isValid()) {
       this.#failed(-Errno.ENOENT);
       return false;
     }
     const result = this.#host.memory.writeFrom(this.tid, to, length, nativeAddress);
     if (result >= 0) return true;
+    this.#failed(result);
+    return false;
+  }
+
+  /**
+   * Collects what is written from now on, for one system call. Its bytes must stay as they are until {@linkcode endWrites}:
+   * no more than one socket address and one `int` of ours.
+   */
+  beginWrites(): void {
+    writes.clear();
+    this.#collecting = true;
+  }
+
+  /** Writes what was collected. False: answered with EFAULT. */
+  endWrites(): boolean {
+    this.#collecting = false;
+    const result = this.writeVector(writes);
+    if (result === writes.length) return true;
     this.#failed(result);
     return false;
   }
@@ -198,17 +249,9 @@ export class Call {
       return undefined;
     }
     if (this.readBytes(from, length) === undefined) return undefined;
-    const { view, bytes } = this.scratch;
-    const family = view.getUint16(0, true);
-    const enough = family === AF.INET ? SOCKADDR_IN_SIZE : family === AF.INET6 ? SOCKADDR_IN6_OLD : 2;
-    if (length < enough) {
-      this.fail(Errno.EINVAL);
-      return undefined;
-    }
-    if (length < SOCKADDR_IN6_SIZE) bytes.fill(0, length, SOCKADDR_IN6_SIZE);
-    readSockaddr(view, 0, address);
-    address.rawFamily = family;
-    return address;
+    const parsed = parseSockaddr(this.scratch, 0, length);
+    if (parsed === undefined) this.fail(Errno.EINVAL);
+    return parsed;
   }
 
   /**
@@ -341,6 +384,7 @@ export class Call {
   #over(): void {
     const held = this.#state === "held";
     this.#state = "over";
+    this.#collecting = false;
     this.#onAbandoned = undefined;
     if (held) this.#host.settled(this);
   }

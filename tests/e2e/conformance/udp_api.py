@@ -530,6 +530,40 @@ def mmsg():
 
 
 @check
+def long_mmsg():
+    """More messages than one batch of anybody's, and arrays with something wrong in the middle."""
+    a, b = pair()
+    b.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    array, buffers, _keep = many(150, 6)
+    for i, buffer in enumerate(buffers):
+        buffer.raw = b"%06d" % i
+    yield "all", mm(LIBC.sendmmsg, a.fileno(), array, 150, 0), {entry.length for entry in array}
+    hears(b)
+    time.sleep(0.05)
+    array, buffers, _keep = many(200, 4)
+    got = mm(LIBC.recvmmsg, b.fileno(), array, 200, socket.MSG_DONTWAIT, None)
+    yield "in order", got, [buffer.raw for buffer in buffers[:got]] == [(b"%06d" % i)[:4] for i in range(got)]
+    yield "cut", {entry.header.flags for entry in array[:got]}, {entry.length for entry in array[:got]}
+    array, buffers, keep = many(6, 8)
+    keep[3].base = 8
+    yield "bad data", mm(LIBC.sendmmsg, a.fileno(), array, 6, 0)
+    array[2].header.vector = ctypes.cast(8, ctypes.POINTER(Vector))
+    yield "bad vector", mm(LIBC.sendmmsg, a.fileno(), array, 6, 0)
+    array[0].header.vector = ctypes.cast(8, ctypes.POINTER(Vector))
+    yield "bad from the first", mm(LIBC.sendmmsg, a.fileno(), array, 6, 0)
+    while b in select.select([b], [], [], 0.1)[0]:
+        b.recv(100)
+    array, buffers, keep = many(6, 8)
+    for buffer, size in zip(buffers, (0, 8, 1, 0, 3, 8)):
+        keep[buffers.index(buffer)].length = size
+    yield "of all sizes", mm(LIBC.sendmmsg, a.fileno(), array, 6, 0), [entry.length for entry in array]
+    time.sleep(0.05)
+    array, buffers, keep = many(6, 8)
+    keep[4].base = 8
+    yield "bad room", mm(LIBC.recvmmsg, b.fileno(), array, 6, socket.MSG_DONTWAIT, None), [entry.length for entry in array[:4]]
+
+
+@check
 def bad_memory():
     a, b = udp(), udp()
     a.connect(b.getsockname())

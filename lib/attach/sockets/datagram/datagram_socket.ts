@@ -38,6 +38,8 @@ import { Arrival } from "./arrival.ts";
 import { ErrorQueue } from "./error_queue.ts";
 import { Inbox, landing } from "./inbox.ts";
 import { drain, pairGone } from "./outbox.ts";
+import { ReceiveBatch } from "./receive_batch.ts";
+import { SendBatch } from "./send_batch.ts";
 import { ANSWERED, Receive, type ReceiveOwner } from "./receive.ts";
 import { errorControl, receiveControl, Wanted } from "./receive_control.ts";
 import { nothingAsked, readSendControl, type SendControl } from "./send_control.ts";
@@ -46,6 +48,8 @@ import { nothingAsked, readSendControl, type SendControl } from "./send_control.
 const MAX_DATAGRAM = 0xffff;
 
 const sending = new Message();
+const sendBatch = new SendBatch();
+const receiveBatch = new ReceiveBatch();
 const vectorCopy = new NativeMemory(MAX_IOVECS * MMSGHDR_SIZE);
 const marker = new Arrival();
 const option = new NativeMemory(16);
@@ -134,18 +138,29 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     const headers = call.readBytes(vector, count * MMSGHDR_SIZE);
     if (headers === undefined) return;
     vectorCopy.bytes.set(headers);
+    // What was written before goes first.
+    if (this.connected) this.#drain();
     let done = 0;
+    let result = 0;
     for (; done < count; done++) {
       const at = done * MMSGHDR_SIZE;
-      if (sending.readCopy(call, vectorCopy, at, vector + at, flags) !== 0) return;
-      const result = this.#send(call, sending);
-      if (result === ANSWERED) return;
-      if (result < 0) {
-        if (done === 0) return void call.fail(-result);
-        break;
+      const ready = (flags & MSG.OOB) !== 0
+        ? 0
+        : sendBatch.fetch(call, this.context.pool, vectorCopy, done, count);
+      if (ready > 0) {
+        result = this.#dispatch(call, sendBatch.packet(done), sendBatch.target(done), nothingAsked());
+      } else {
+        // What is wrong with it is for the next call to find.
+        if (ready < 0 && done > 0) break;
+        if (sending.readCopy(call, vectorCopy, at, vector + at, flags) !== 0) return;
+        result = this.#send(call, sending);
       }
+      if (result < 0) break;
       vectorCopy.view.setInt32(at + Msghdr.length, result, true);
     }
+    sendBatch.release();
+    if (result === ANSWERED) return;
+    if (result < 0 && done === 0) return void call.fail(-result);
     if (call.writeFrom(vector, done * MMSGHDR_SIZE, vectorCopy.address)) call.reply(done);
   }
 
@@ -170,6 +185,15 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
         return ANSWERED;
       }
     }
+    return this.#dispatch(call, packet, target, control);
+  }
+
+  #dispatch(
+    call: Call,
+    packet: PacketBuffer,
+    target: CallAddress | undefined,
+    control: SendControl,
+  ): number {
     if ((this.shut & 2) !== 0) {
       packet.release();
       return -Errno.EPIPE;
@@ -247,6 +271,10 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
 
   #runOn(receive: Receive): void {
     for (;;) {
+      if (this.#takeMany(receive)) {
+        if (receive.done === receive.count) return void receive.reply(receive.done);
+        if (!receive.next()) return;
+      }
       const result = this.#take1(receive);
       if (result === ANSWERED) return;
       if (result < 0) {
@@ -294,6 +322,21 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     receive.reply(receive.done);
   }
 
+  /** Several messages of `recvmmsg` at once, if that is possible and worth it. False: nothing was done. */
+  #takeMany(receive: Receive): boolean {
+    const { call } = receive;
+    const special = (receive.flags & (MSG.ERRQUEUE | MSG.PEEK)) !== 0 || this.wanted.any || this.shut !== 0;
+    if (receive.vector === 0 || special || this.errors.pending !== 0 || receive.until <= this.now) {
+      return false;
+    }
+    if (!receiveBatch.prepare(receive, this.inbox.size)) return false;
+    if (this.#far < 0) this.#far = call.borrow();
+    if (this.#far < 0) return false;
+    const count = receiveBatch.deliver(receive, this.inbox, this.#far, this.domain === AF.INET6, this.now);
+    if (count < receiveBatch.taken) this.context.counters.bump("sockets.receive-interrupted");
+    return count > 0;
+  }
+
   /** One message: bytes, −errno, or {@linkcode ANSWERED}. */
   #take1(receive: Receive): number {
     const { call, message } = receive;
@@ -321,11 +364,13 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   /** Writes a datagram to where the call wants it: bytes, or {@linkcode ANSWERED}. */
   #deliver(call: Call, message: Message, from: number, length: number, arrival: Arrival): number {
     const copied = Math.min(length, message.length);
+    call.beginWrites();
     if (!message.scatter(call, from, copied)) return ANSWERED;
     if (!message.writeName(call, arrival.source, this.domain === AF.INET6)) return ANSWERED;
     const control = receiveControl(message.controlLength, arrival, this.wanted, this.domain);
     const flags = (length > copied ? MSG.TRUNC : 0) | control.flags;
     if (!message.finish(call, control.memory, control.length, flags)) return ANSWERED;
+    if (!call.endWrites()) return ANSWERED;
     return (message.flags & MSG.TRUNC) !== 0 ? length : copied;
   }
 

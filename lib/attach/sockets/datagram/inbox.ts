@@ -21,6 +21,7 @@
  */
 
 import { MSG, SIOC } from "../../../host/constants.ts";
+import type { ReceiveBatch } from "../../../host/datagrams.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { ioctl, recv, send } from "../../../host/sys.ts";
 import { Arrival } from "./arrival.ts";
@@ -102,6 +103,35 @@ export class Inbox {
     current.copy(entry);
     if (!peek) this.#drop(1);
     return current;
+  }
+
+  /**
+   * Takes up to `most` datagrams out of the pair, by one call.
+   *
+   * @param into gets what is known about each; those in the pair that are no datagrams are left out
+   * @param slots gets where in the batch each landed
+   * @returns how many
+   */
+  takeMany(far: number, batch: ReceiveBatch, most: number, into: Arrival[], slots: number[]): number {
+    if (this.#waiting.length - this.#first > 1) this.#keepStep(far);
+    const received = batch.receive(far, most);
+    if (received <= 0) {
+      this.#drop(this.#waiting.length - this.#first);
+      return 0;
+    }
+    let count = 0;
+    for (let slot = 0; slot < received; slot++) {
+      const length = batch.length(slot);
+      while (this.mayHold && this.#waiting[this.#first]!.length < length) this.#drop(1);
+      if (!this.mayHold) break;
+      const entry = this.#waiting[this.#first]!;
+      if (!entry.marker) {
+        slots[count] = slot;
+        (into[count++] ??= new Arrival()).copy(entry);
+      }
+      this.#drop(1);
+    }
+    return count;
   }
 
   /** Forgets everything: the pair is gone. */

@@ -13,16 +13,22 @@ import type { PacketBuffer } from "../../../stack/buffer/packet.ts";
 import type { BufferPool } from "../../../stack/buffer/pool.ts";
 
 /** Datagrams of one system call. */
-const BATCH = 32;
+export const BATCH = 32;
 /** Batches of one turn; the rest waits behind others. */
 const BATCHES_PER_TURN = 4;
 /** Room of one datagram: a longer one is no UDP datagram, and is seen to be cut. */
-const ROOM = 65_536;
+export const ROOM = 65_536;
+
+/** A batch and its buffers: datagram `i` lands at `i` × {@linkcode ROOM}. */
+export interface SharedBatch {
+  readonly batch: ReceiveBatch;
+  readonly room: NativeMemory;
+}
+
+let shared: SharedBatch | undefined;
 
 /** Reused by all sockets of this thread; 2 MiB, of which only what is used becomes memory. */
-let shared: { readonly batch: ReceiveBatch; readonly room: NativeMemory } | undefined;
-
-function batchOf(): NonNullable<typeof shared> {
+export function batchOf(): SharedBatch {
   if (shared === undefined) {
     shared = { batch: new ReceiveBatch(BATCH), room: new NativeMemory(BATCH * ROOM) };
     for (let i = 0; i < BATCH; i++) shared.batch.setBuffer(i, shared.room.address + i * ROOM, ROOM);

@@ -69,6 +69,11 @@ export class Receive implements Deadline {
     return this.message.readCopy(this.call, this.#headers!, at, this.vector + at, this.flags) === 0;
   }
 
+  /** Our copy of the array of `struct mmsghdr`. */
+  get headers(): NativeMemory {
+    return this.#headers!;
+  }
+
   /** Answers with what has been received. False: the thread was interrupted, or its memory is gone. */
   reply(result: number): boolean {
     const size = this.done * MMSGHDR_SIZE;
