@@ -212,11 +212,18 @@ function device(settings: Settings): { device?: StageDevice } {
     device: {
       name: "eth0",
       mtu: settings.mtu,
+      ...(settings.qdisc === "tbf" ? { txQueueLength: shapedQueue(settings) } : {}),
       ...(settings.mac === undefined ? {} : { mac: settings.mac }),
       addresses: [cidr(settings.address), cidr(settings.address6)],
       gateways: [String(settings.gateway), String(settings.gateway6)],
     },
   };
+}
+
+/** As much as tbf's own queue would hold at most (burst + 1 s), in packets of the largest size; see lib/stack/qdisc/tbf.ts. */
+function shapedQueue({ qdiscTbfRate, qdiscTbfBurst, gso, mtu }: Settings): number {
+  const packets = (qdiscTbfBurst + qdiscTbfRate) / (gso ? 65_536 : mtu);
+  return Math.min(1_000, Math.max(8, Math.floor(packets)));
 }
 
 function modeConfig(

@@ -21,7 +21,15 @@ const RTM = {
   DELROUTE: 25,
   GETROUTE: 26,
 } as const;
-const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, OPERSTATE: 16, LINKINFO: 18, GSO_MAX_SIZE: 41 } as const;
+const IFLA = {
+  ADDRESS: 1,
+  IFNAME: 3,
+  MTU: 4,
+  TXQLEN: 13,
+  OPERSTATE: 16,
+  LINKINFO: 18,
+  GSO_MAX_SIZE: 41,
+} as const;
 const IFLA_INFO_KIND = 1;
 const IFA = { ADDRESS: 1, LOCAL: 2, FLAGS: 8 } as const;
 const RTA = {
@@ -255,6 +263,16 @@ export class RouteNetlink {
       index,
       undefined,
       (m) => m.word(IFLA.MTU, mtu),
+    );
+  }
+
+  /** Sets how many packets may wait for the interface. */
+  setTxQueueLength(index: number, packets: number): void {
+    this.#setLink(
+      `set the queue of interface ${index} to ${packets} packets`,
+      index,
+      undefined,
+      (m) => m.word(IFLA.TXQLEN, packets),
     );
   }
 

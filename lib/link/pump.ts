@@ -10,13 +10,17 @@
  * descriptor polls writable: so a full link fills the qdisc, a full qdisc stops TCP, and nothing is lost on the way. A link
  * that sends frames together is told when there are no more.
  *
+ * A near end with a qdisc for what arrives gets one frame at a time through it: while that one waits for its tokens, the
+ * descriptor is not watched for more, and so the sender's own queue fills, and stops the sender.
+ *
  * @module
  */
 
 import { EpollEvents, type Reactor } from "../host/reactor.ts";
 import type { PacketBuffer } from "../stack/buffer/packet.ts";
 import type { Link } from "../stack/link/link.ts";
-import type { Instant } from "../stack/time.ts";
+import type { Qdisc } from "../stack/qdisc/qdisc.ts";
+import { type Instant, NEVER } from "../stack/time.ts";
 
 /** Frames taken from one link in one turn of the loop, so that no link starves another. */
 const RECEIVE_BATCH = 64;
@@ -25,6 +29,8 @@ const RECEIVE_BATCH = 64;
 export interface PumpEnd {
   ingress(frame: PacketBuffer, now: Instant): void;
   egress(now: Instant): PacketBuffer | undefined;
+  /** Shapes what arrives; see `NicOptions.inbound`. */
+  readonly inbound?: Qdisc | undefined;
 }
 
 /** Moves frames between one link and one interface. */
@@ -39,6 +45,8 @@ export class Pump {
   #blocked: PacketBuffer | undefined;
   /** The link is full; of what it has kept back, too. */
   #full = false;
+  /** When the frame that waits in the inbound qdisc may pass; NEVER: none does. */
+  #passAt: Instant = NEVER;
   #more = false;
   #closed = false;
 
@@ -82,6 +90,7 @@ export class Pump {
 
   /** Sends what the interface has; drains, bounded by what the qdisc and the senders' windows hold. */
   flush(now: Instant): void {
+    if (this.#passAt <= now && !this.#closed) this.#receive();
     if (this.#closed || this.#full) return;
     for (;;) {
       const frame = this.#nic.egress(now);
@@ -97,6 +106,11 @@ export class Pump {
     return this.#full;
   }
 
+  /** When {@linkcode flush} has something to do that no event tells: a shaped frame may pass. */
+  pollAt(): Instant {
+    return this.#passAt;
+  }
+
   /** Stops watching; the descriptor stays its owner's. */
   close(): void {
     if (this.#closed) return;
@@ -104,20 +118,41 @@ export class Pump {
     this.#reactor.remove(this.#fd);
     this.#blocked?.release();
     this.#blocked = undefined;
+    this.#passAt = NEVER;
   }
 
   #receive(): void {
     const now = this.#reactor.now() as Instant;
+    const { inbound } = this.#nic;
+    if (inbound !== undefined) this.#pass(inbound, now);
     for (let i = 0; i < RECEIVE_BATCH; i++) {
+      if (this.#passAt !== NEVER || this.#closed) return;
       const frame = this.#link.receive();
       if (frame === undefined) return;
-      this.#nic.ingress(frame, now);
-      if (this.#closed) return;
+      if (inbound === undefined) this.#nic.ingress(frame, now);
+      else if (inbound.enqueue(frame, now)) this.#pass(inbound, now);
+      else frame.release();
     }
+    if (this.#closed) return;
     if (!this.#more) {
       this.#more = true;
       this.#reactor.defer(this);
     }
+  }
+
+  /** Lets the frame in the inbound qdisc go in, or waits until it may. */
+  #pass(inbound: Qdisc, now: Instant): void {
+    const waited = this.#passAt !== NEVER;
+    const frame = inbound.dequeue(now);
+    this.#passAt = inbound.pollAt();
+    if ((this.#passAt !== NEVER) !== waited) this.#watch();
+    if (frame !== undefined) this.#nic.ingress(frame, now);
+  }
+
+  /** Has the descriptor watched for what there is something to do about. */
+  #watch(): void {
+    const receiving = this.#passAt === NEVER ? EpollEvents.in : 0;
+    this.#reactor.modify(this.#fd, this.#full ? receiving | EpollEvents.out : receiving);
   }
 
   #block(frame: PacketBuffer | undefined): void {
@@ -128,7 +163,7 @@ export class Pump {
     }
     this.#blocked = frame;
     this.#full = true;
-    this.#reactor.modify(this.#fd, EpollEvents.in | EpollEvents.out);
+    this.#watch();
   }
 
   #resume(): void {
@@ -139,6 +174,6 @@ export class Pump {
     }
     if (this.#closed || this.#link.flush?.() === false) return;
     this.#full = false;
-    this.#reactor.modify(this.#fd, EpollEvents.in);
+    this.#watch();
   }
 }

@@ -40,19 +40,23 @@ export function configuredQdisc(context: ModeContext, capabilities: LinkCapabili
   return createQdisc({ ...qdisc, mtu, gsoMaxSize: capabilities.gsoMaxSize });
 }
 
-/** Adds the gateway's interface to `stack`. */
+/**
+ * Adds the gateway's interface to `stack`.
+ *
+ * @param inbound shapes what the guest sends, where the guest's own interface does not
+ */
 export function addGatewayNic(
   { config }: ModeContext,
   stack: Stack,
   capabilities: LinkCapabilities,
-  qdisc: Qdisc | undefined,
+  inbound?: Qdisc,
 ): Nic {
   const nic = stack.addNic({
     name: "eth0",
     mac: MacAddress.parse(GATEWAY_MAC)!,
     mtu: config.mtu,
     capabilities,
-    ...(qdisc === undefined ? {} : { qdisc }),
+    ...(inbound === undefined ? {} : { inbound }),
     promiscuous: true,
     spoofing: true,
     learnNeighbours: true,

@@ -13,6 +13,7 @@
  */
 
 import { attachTap } from "../attach/tap/attach.ts";
+import { earlier } from "../stack/time.ts";
 import { addGatewayNic, configuredQdisc, gatewayAnswers, startGateway } from "./gateway_end.ts";
 import type { ModeContext, ModeSession } from "./mode.ts";
 import { startSocketsPassthrough } from "./sockets_passthrough.ts";
@@ -23,17 +24,19 @@ export function startSandboxPassthrough(context: ModeContext): ModeSession {
 }
 
 function startTap(context: ModeContext): ModeSession {
-  const { stack } = context;
+  const { stack, config } = context;
   const tap = attachTap(context);
   const { capabilities } = tap.link;
-  const nic = addGatewayNic(context, stack, capabilities, configuredQdisc(context, capabilities));
+  // What is shaped is what the guest sends, and on this attachment it is the guest's kernel that sends it.
+  const shaper = config.qdisc.kind === "tbf" ? configuredQdisc(context, capabilities) : undefined;
+  const nic = addGatewayNic(context, stack, capabilities, shaper);
   const gateway = startGateway(context, stack, nic);
   tap.pumpTo(nic);
 
   return {
     ...gatewayAnswers(gateway),
     counters: () => ({ ...tap.counters(), ...gateway.counters() }),
-    pollAt: () => gateway.pollAt(),
+    pollAt: () => earlier(gateway.pollAt(), tap.pollAt()),
     poll: (now) => gateway.poll(now),
     flush: (now) => tap.flush(now),
     go: () => tap.go(),

@@ -35,7 +35,7 @@ export function startSocketsPassthrough(context: ModeContext): ModeSession {
   const [guestLink, gatewayLink] = memoryWire({ mtu: config.mtu, capabilities: NO_WIRE, share: true }, pool);
   const guestNic = addGuestNic(context);
   const far = new Stack({ random: randomWord, pool });
-  const nic = addGatewayNic(context, far, NO_WIRE, undefined);
+  const nic = addGatewayNic(context, far, NO_WIRE);
   const guest: WireEnd = {
     nic: guestNic,
     link: tracedLink(guestLink, "eth0", config, () => reactor.now() as Instant, log),

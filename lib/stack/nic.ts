@@ -66,6 +66,11 @@ export interface NicOptions {
   readonly capabilities: LinkCapabilities;
   /** Default: a fifo of 1000 packets. */
   readonly qdisc?: Qdisc;
+  /**
+   * Shapes what arrives, on behalf of an interface at the other end of the wire that cannot: a guest whose kernel sends.
+   * Whoever moves frames in passes them through it. Statistics and `setQdiscRate` mean this one, if it is there.
+   */
+  readonly inbound?: Qdisc;
   /** Accept packets for any destination IP address: the interface of a gateway. */
   readonly promiscuous?: boolean;
   /** Send from any source IP address. */
@@ -126,6 +131,8 @@ export class Nic implements TcpPath {
   readonly defendAddresses: boolean;
   /** Whether there is a wire. For those who ask: what is sent without one is the link's to drop. */
   up = true;
+  /** See {@linkcode NicOptions.inbound}. */
+  readonly inbound: Qdisc | undefined;
   /** May be replaced while the interface runs. */
   routerAdvertisement: RouterAdvertisement | undefined;
   /** A frame that is on its way in was sent to a group or to everybody on the link. */
@@ -158,6 +165,7 @@ export class Nic implements TcpPath {
     this.learnNeighbours = options.learnNeighbours ?? false;
     this.defendAddresses = options.defendAddresses ?? false;
     this.routerAdvertisement = options.routerAdvertisement;
+    this.inbound = options.inbound;
     this.#environment = environment;
     this.#qdisc = options.qdisc ?? new Fifo();
     this.#segmenter = new Segmenter(environment.pool);
@@ -407,12 +415,13 @@ export class Nic implements TcpPath {
   /** Lets go of everything that waits. */
   reset(): void {
     this.#qdisc.reset();
+    this.inbound?.reset();
     this.#segmenter.reset();
   }
 
   /** For statistics. */
   qdiscFacts(): QdiscFacts {
-    return this.#qdisc.facts();
+    return (this.inbound ?? this.#qdisc).facts();
   }
 
   #rebuild(): void {

@@ -386,7 +386,7 @@ export class Stack {
     if (nic === undefined) {
       throw new RangeError(`Cannot change qdisc of ${device}: there is no such interface`);
     }
-    const { qdisc } = nic;
+    const qdisc = nic.inbound ?? nic.qdisc;
     if (!(qdisc instanceof Tbf)) {
       throw new RangeError(`Cannot change qdisc of ${device}: it is ${qdisc.kind}, not tbf`);
     }

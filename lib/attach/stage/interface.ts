@@ -24,6 +24,7 @@ function furnish(netlink: RouteNetlink, device: StageDevice): void {
   const { index } = netlink.link(device.name);
   quieten(device.name);
   netlink.setMtu(index, device.mtu);
+  if (device.txQueueLength !== undefined) netlink.setTxQueueLength(index, device.txQueueLength);
   if (device.mac !== undefined) netlink.setMac(index, device.mac);
   netlink.setLinkUp(index);
   for (const { address, prefixLength } of device.addresses) {

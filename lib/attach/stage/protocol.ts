@@ -63,6 +63,8 @@ export interface StageAddress {
 export interface StageDevice {
   readonly name: string;
   readonly mtu: number;
+  /** Packets that may wait in the device; the kernel's default if absent. */
+  readonly txQueueLength?: number;
   /** Colon-separated; the kernel picks one if absent. */
   readonly mac?: string;
   readonly addresses: readonly StageAddress[];

@@ -13,7 +13,7 @@ import { tracedLink, type TraceOptions } from "../../link/trace.ts";
 import type { Link } from "../../stack/link/link.ts";
 import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
-import type { Instant } from "../../stack/time.ts";
+import { type Instant, NEVER } from "../../stack/time.ts";
 import { Stage } from "../stage/stage_peer.ts";
 
 /** What the attachment needs of the one who composes it. */
@@ -39,6 +39,8 @@ export interface TapAttachment {
   /** Begins to move frames. */
   pumpTo(nic: Nic): void;
   flush(now: Instant): void;
+  /** When a frame of the guest that is shaped may pass. */
+  pollAt(): Instant;
   /** Lets the program start. */
   go(): void;
   close(): void;
@@ -70,6 +72,7 @@ export function attachTap(context: TapContext): TapAttachment {
       pump = new Pump(reactor, fd, link, nic, () => context.fail("the guest's device is gone", 125));
     },
     flush: (now) => pump?.flush(now),
+    pollAt: () => pump?.pollAt() ?? NEVER,
     go: () => stage.go(),
     close: () => {
       pump?.close();
