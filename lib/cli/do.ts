@@ -13,7 +13,7 @@
  */
 
 import { launch } from "./launch.ts";
-import { type Command, type CommandContext, Failure, UsageFailure } from "./command.ts";
+import { type Command, type CommandContext, UsageFailure } from "./command.ts";
 import { superviseSession } from "./session.ts";
 
 /** The command. */
@@ -30,11 +30,6 @@ async function runProgram(context: CommandContext): Promise<number> {
   const { settings, args } = context;
   if (args.length === 0) {
     throw new UsageFailure("Cannot run a program: none is named", "sluice do -- PROGRAM [ARG…]");
-  }
-  if (settings.network === "tsi") {
-    throw new Failure(
-      "Cannot use --network=tsi: this version has none, host, sandbox and sandbox-passthrough",
-    );
   }
   const launched = launch(context, { kind: "program", argv: args });
   return await superviseSession(context, launched);

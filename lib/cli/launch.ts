@@ -105,7 +105,7 @@ export function launch(context: CommandContext, guest: Guest): Launched {
     ? {
       ...(traps ? { sockets: { ownNamespaces: ownNetwork } } : device(settings)),
       // The device's network has the name servers that it has.
-      ...(settings.network === "none" || settings.network === "sandbox"
+      ...(settings.network === "none" || settings.network === "sandbox" || settings.network === "tsi"
         ? {}
         : { resolvConf: guestResolvConf(guestNameservers(settings), resolv) }),
       scratch: runtimeDirectory(),
@@ -251,6 +251,8 @@ function modeConfig(
     mtu: settings.mtu,
     resolvers: resolv.nameservers.map((address) => ({ address: String(address), port: 53 })),
     hostLoopback: settings.hostLoopback,
+    publishAll: settings.publishAll,
+    tsiHandoff: settings.tsiHandoff,
     publish: settings.publish.map(({ hostAddress, ...rest }) =>
       hostAddress === undefined ? rest : { ...rest, hostAddress: String(hostAddress) }
     ),

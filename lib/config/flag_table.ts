@@ -118,12 +118,29 @@ export const FLAGS = [
     help: "an interface whose frames travel to a network provider over a unix socket",
   },
   {
+    name: "publish-all",
+    kind: "boolean",
+    default: "false",
+    scope: "global",
+    group: "Network",
+    help: "with network=tsi: every port that the guest binds is bound on the host as named",
+  },
+  {
+    name: "tsi-handoff",
+    kind: "boolean",
+    default: "false",
+    scope: "global",
+    group: "Network",
+    help: "with network=tsi: TCP sockets of the guest are the host's own, at the kernel's speed",
+  },
+  {
     name: "host-loopback",
     kind: "boolean",
     default: "false",
     scope: "global",
     group: "Network",
-    help: "the gateway address reaches the host's 127.0.0.1 and ::1",
+    help:
+      "the gateway address reaches the host's 127.0.0.1 and ::1; with network=tsi they are reached unless false",
   },
   {
     name: "address",

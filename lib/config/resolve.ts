@@ -124,8 +124,12 @@ function warningsOf(table: ValueTable, settings: Settings): readonly string[] {
 
 /** A mode that knows only one attachment has it. */
 function deriveAttachment(table: ValueTable): void {
-  if (table.one("network") === "sandbox" && table.originOf("attach").kind === "default") {
-    table.derive("attach", "sockets", "network");
+  const network = table.one("network");
+  const knowsOne = network === "sandbox" || network === "tsi";
+  if (knowsOne && table.originOf("attach").kind === "default") table.derive("attach", "sockets", "network");
+  // Of impersonated sockets the loopback is the host's, unless somebody has said otherwise.
+  if (network === "tsi" && table.originOf("host-loopback").kind === "default") {
+    table.derive("host-loopback", true, "network");
   }
 }
 
@@ -175,6 +179,8 @@ function build(table: ValueTable): Settings {
     networks: table.all("external-network").map(({ network }, i) =>
       network.name === "" ? { ...network, name: `external${i}` } : network
     ),
+    publishAll: table.one("publish-all"),
+    tsiHandoff: table.one("tsi-handoff"),
     hostLoopback: table.one("host-loopback"),
     hostUds: table.one("host-uds"),
     netRaw: table.one("net-raw"),

@@ -88,6 +88,20 @@ export function validate(
     report("dns", `dns=${settings.dns} cannot be a name server: ${why}`);
   }
 
+  if (settings.network === "tsi" && settings.attach === "tap") {
+    report(
+      "attach",
+      "attach=tap cannot be used with network=tsi",
+      "its sockets are impersonated: --attach=sockets",
+    );
+  }
+  for (const flag of ["publish-all", "tsi-handoff"] as const) {
+    const set = flag === "publish-all" ? settings.publishAll : settings.tsiHandoff;
+    if (set && settings.network !== "tsi") {
+      report(flag, `${flag} means nothing with network=${settings.network}`, "it belongs to --network=tsi");
+    }
+  }
+
   if (settings.publish.length > MAX_PUBLISHED) {
     report("publish", `cannot publish ${settings.publish.length} ports: the limit is ${MAX_PUBLISHED}`);
   }

@@ -68,7 +68,7 @@ export class ValueTable {
   }
 
   /** Sets a flag on behalf of another one. */
-  derive(name: FlagName, value: IpAddress | string, from: FlagName): void {
+  derive(name: FlagName, value: IpAddress | string | boolean, from: FlagName): void {
     const origins: Origin[] = [{ kind: "derived", from }];
     Object.assign(this.#slot(name), { texts: [value.toString()], values: [value], origins });
   }

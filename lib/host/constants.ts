@@ -212,5 +212,8 @@ export const MS = {
 /** `umount2(2)`: detach now, clean up when no longer busy. */
 export const MNT_DETACH = 2;
 
+/** Flags of `splice(2)`. */
+export const SPLICE = { MOVE: 1, NONBLOCK: 2, MORE: 4 } as const;
+
 /** Socket ioctls. */
 export const SIOC = { INQ: 0x541b, OUTQ: 0x5411 } as const;

@@ -66,6 +66,12 @@ export function connectTo(fd: number, address: AddressWords, port: number, scope
   return connect(fd, here, writeSockaddr(view, 0, address, port, scope));
 }
 
+/** Dissolves a datagram socket's association: `connect(2)` to `AF_UNSPEC`. */
+export function disconnect(fd: number): number {
+  view.setUint16(0, AF.UNSPEC, true);
+  return connect(fd, here, 16);
+}
+
 /** `bind(2)`. */
 export function bindTo(fd: number, address: AddressWords, port: number, scope = 0): number {
   return bind(fd, here, writeSockaddr(view, 0, address, port, scope));

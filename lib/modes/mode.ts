@@ -26,7 +26,7 @@ export interface QdiscConfig {
 
 /** What a mode is told. */
 export interface ModeConfig {
-  readonly network: "none" | "host" | "sandbox" | "sandbox-passthrough";
+  readonly network: "none" | "host" | "sandbox" | "sandbox-passthrough" | "tsi";
   readonly attach: "tap" | "sockets";
   /** The engine's end of the stage's socketpair; absent for `host`. */
   readonly stage?: number;
@@ -50,6 +50,10 @@ export interface ModeConfig {
   readonly resolvers: readonly { readonly address: string; readonly port: number }[];
   readonly hostLoopback: boolean;
   readonly publish: readonly PublishedPort[];
+  /** Mode `tsi`: every port that the guest binds is bound on the host. */
+  readonly publishAll: boolean;
+  /** Mode `tsi`: TCP sockets of the guest are the host's own. */
+  readonly tsiHandoff: boolean;
   readonly qdisc: QdiscConfig;
   /** Where to write a pcapng capture, or empty. */
   readonly pcapLog: string;

@@ -8,12 +8,14 @@ import type { ModeConfig, ModeContext, ModeSession, Start } from "./mode.ts";
 import { startNone } from "./none.ts";
 import { startSandbox } from "./sandbox.ts";
 import { startSandboxPassthrough } from "./sandbox_passthrough.ts";
+import { startTsi } from "./tsi.ts";
 
 const MODES: { readonly [Network in ModeConfig["network"]]: Start } = {
   "none": startNone,
   "host": startNone,
   "sandbox": startSandbox,
   "sandbox-passthrough": startSandboxPassthrough,
+  "tsi": startTsi,
 };
 
 /** Starts the mode that the configuration names. */

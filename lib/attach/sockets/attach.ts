@@ -12,6 +12,7 @@ import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { Instant } from "../../stack/time.ts";
 import { Stage } from "../stage/stage_peer.ts";
+import type { HostNetwork } from "./impersonate/network.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /** What the attachment needs of the one who composes it. */
@@ -30,6 +31,8 @@ export interface SocketsAttachContext {
   /** The guest's stack, furnished with what it shall see. */
   readonly stack: Stack;
   readonly child: number;
+  /** The host's network, if its sockets are to stand for the guest's. */
+  readonly host?: HostNetwork;
   log(level: "debug" | "info" | "warn" | "error", text: string): void;
   fail(message: string, status: number): void;
 }
@@ -71,6 +74,7 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
     log,
     child,
     netRaw: config.netRaw,
+    host: context.host,
     unix: {
       hostUds: config.hostUds,
       ownNetwork: config.ownNetwork,

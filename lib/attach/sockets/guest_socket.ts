@@ -22,6 +22,7 @@ import type { Counters } from "../../stack/counters.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { Instant } from "../../stack/time.ts";
 import type { Call } from "./call.ts";
+import type { HostNetwork } from "./impersonate/network.ts";
 
 /** Something that ends at an instant: a call with a time-out. */
 export interface Deadline extends TimerItem {
@@ -90,6 +91,8 @@ export interface SocketsContext {
   readonly supervisor: SupervisorFace;
   /** Whether the guest may have raw sockets: as if it had `CAP_NET_RAW`. */
   readonly netRaw: boolean;
+  /** The host's network, where its sockets stand for the guest's. */
+  readonly host?: HostNetwork | undefined;
   log(level: "debug" | "info" | "warn" | "error", text: string): void;
 }
 

@@ -60,7 +60,7 @@ export class Networks {
 
   #make(): SocketsContext {
     const { stack, pool } = this.#home;
-    return { ...this.#home, stack: new Stack({ random: () => stack.random(), pool }) };
+    return { ...this.#home, stack: new Stack({ random: () => stack.random(), pool }), host: undefined };
   }
 
   #forgetOldest(): void {

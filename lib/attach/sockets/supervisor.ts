@@ -95,8 +95,8 @@ export class Supervisor implements SupervisorFace, CallHost {
   #sweepAt: Instant = NEVER;
 
   constructor(options: SupervisorOptions) {
-    const { stack, reactor, pool, counters, log, netRaw, unix, onGone } = options;
-    this.context = { stack, reactor, pool, counters, log, netRaw, supervisor: this };
+    const { stack, reactor, pool, counters, log, netRaw, unix, onGone, host } = options;
+    this.context = { stack, reactor, pool, counters, log, netRaw, host, supervisor: this };
     this.#reactor = reactor;
     this.#onGone = onGone;
     this.#child = options.child;

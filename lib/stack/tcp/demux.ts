@@ -177,6 +177,11 @@ export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost 
     for (const listeners of this.#listeners.values()) yield* listeners;
   }
 
+  /** Whether a SYN for that address and port would find a listener. */
+  isListening(address: IpAddress, port: number): boolean {
+    return this.#findListener(address, port) !== undefined;
+  }
+
   /** For `ss -ta`. */
   facts(): SocketFacts[] {
     const facts: SocketFacts[] = [];

@@ -12,21 +12,14 @@
  */
 
 import { IpAddress } from "../../stack/wire/address.ts";
+import { type SpecialAddress, specialOf } from "../../stack/wire/special_address.ts";
 import type { GatewayConfig } from "./config.ts";
 
 /** Port of the domain name system (RFC 1035 section 4.2). */
 export const DNS_PORT = 53;
 
 /** Why a destination is out of reach. Also the name of the counter, after `gateway.policy.`. */
-export type Denial =
-  | "unspecified"
-  | "loopback"
-  | "v4-mapped"
-  | "multicast"
-  | "broadcast"
-  | "link-local"
-  | "guest"
-  | "closed-port";
+export type Denial = SpecialAddress | "guest" | "closed-port";
 
 /** What to do with a destination. */
 export type Verdict =
@@ -66,31 +59,13 @@ export function route(
   if (dns?.equals(destination) === true) return { do: "refuse", why: "closed-port" };
   const guest = four ? config.guest4 : config.guest6;
   if (guest?.equals(destination) === true) return { do: "unreachable", why: "guest" };
-  const denial = special(destination);
+  const denial = specialOf(destination);
   if (denial === undefined) return { do: "dial", address: destination.clone() };
   return denial === "link-local" ? { do: "unreachable", why: denial } : { do: "drop", why: denial };
 }
 
 /** Whether nobody on a wire can be `source` (RFC 1812 section 5.3.7, martian addresses): nothing is relayed for it. */
 export function isMartian(source: IpAddress): boolean {
-  const denial = special(source);
+  const denial = specialOf(source);
   return denial !== undefined && denial !== "link-local";
-}
-
-/** What is special about an address that must not reach the host's kernel. */
-function special(address: IpAddress): Denial | undefined {
-  if (address.isMulticast()) return "multicast";
-  if (address.family === 4) {
-    // RFC 791's "this network", 0.0.0.0/8, is as unroutable as 0.0.0.0 itself.
-    if (address.d >>> 24 === 0) return "unspecified";
-    if (address.d >>> 24 === 127) return "loopback";
-    if (address.isLimitedBroadcast()) return "broadcast";
-    return address.isLinkLocal() ? "link-local" : undefined;
-  }
-  if (address.isV4Mapped()) return "v4-mapped";
-  // ::/96 holds ::, ::1, and the IPv4-compatible form that RFC 4291 section 2.5.5.1 deprecates.
-  if (address.a === 0 && address.b === 0 && address.c === 0) {
-    return address.d === 1 ? "loopback" : address.d === 0 ? "unspecified" : "v4-mapped";
-  }
-  return address.isLinkLocal() ? "link-local" : undefined;
 }

@@ -54,6 +54,11 @@ export class OptionValues {
     this.#numbers?.delete(level * 4096 + name);
   }
 
+  /** What has been set, in the order of first setting. */
+  *names(): Generator<readonly [level: number, name: number]> {
+    for (const key of this.#numbers?.keys() ?? []) yield [Math.floor(key / 4096), key % 4096];
+  }
+
   /** Takes over everything: what an accepted socket does with its listener's. */
   copyFrom(other: OptionValues): void {
     if (other.#numbers !== undefined) this.#numbers = new Map(other.#numbers);

@@ -16,12 +16,33 @@ import type { Instant } from "../../../stack/time.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import type { Call } from "../call.ts";
 import { HeldCall } from "./held_call.ts";
-import type { GroupMember, ListenGroup } from "./listen_group.ts";
 import { offer, takeBack } from "./pair.ts";
 import type { Streams } from "./streams.ts";
 
+/** A connection that waits to be accepted. */
+export interface Acceptable {
+  abort(now: Instant): void;
+}
+
+/** Who takes connections from a source. */
+export interface AcceptMember<Connection extends Acceptable> {
+  /** A connection is its own from now on. False: its queue is full. */
+  take(connection: Connection): boolean;
+  /** Connections may wait in the source. */
+  arrived(now: Instant): void;
+}
+
+/** Where connections come from. */
+export interface AcceptSource<Connection extends Acceptable> {
+  /** Connections that wait there. */
+  readonly waiting: number;
+  accept(now: Instant): Connection | undefined;
+  /** One member less. True: it was the last, and connections that waited have been reset. */
+  leave(member: AcceptMember<Connection>, now: Instant): boolean;
+}
+
 /** Whose listening half it is. */
-export interface ListeningOwner {
+export interface ListeningOwner<Connection extends Acceptable = TcpConnection> {
   readonly near: number;
   /** `SO_RCVTIMEO`, microseconds; 0: none. */
   readonly acceptTimeout: number;
@@ -30,26 +51,29 @@ export interface ListeningOwner {
    *
    * @returns false: the guest did not get it, and `call` is over
    */
-  deliver(connection: TcpConnection, call: Call, flags: number): boolean;
+  deliver(connection: Connection, call: Call, flags: number): boolean;
   /** Our duplicate of the guest's end, to be closed with {@linkcode giveBack}, or −errno. */
   reachGuest(): number;
   giveBack(far: number): void;
 }
 
 /** What a listening socket has beside its pair. */
-export class Listening implements GroupMember {
-  readonly group: ListenGroup;
+export class Listening<
+  Connection extends Acceptable = TcpConnection,
+  Group extends AcceptSource<Connection> = AcceptSource<Connection>,
+> implements AcceptMember<Connection> {
+  readonly group: Group;
   /** As given to `listen`. */
   backlog: number;
   readonly #streams: Streams;
-  readonly #owner: ListeningOwner;
+  readonly #owner: ListeningOwner<Connection>;
   /** Connections that are ours already: dealt to us, or given back by an interrupted call. */
-  readonly #own: TcpConnection[] = [];
+  readonly #own: Connection[] = [];
   readonly #waiting: HeldCall[] = [];
   /** Bytes in the guest's receive queue. */
   #tokens = 0;
 
-  constructor(streams: Streams, owner: ListeningOwner, group: ListenGroup, backlog: number) {
+  constructor(streams: Streams, owner: ListeningOwner<Connection>, group: Group, backlog: number) {
     this.#streams = streams;
     this.#owner = owner;
     this.group = group;
@@ -84,7 +108,7 @@ export class Listening implements GroupMember {
     );
   }
 
-  take(connection: TcpConnection): boolean {
+  take(connection: Connection): boolean {
     if (this.#own.length > this.backlog) return false;
     this.#own.push(connection);
     return true;

@@ -18,6 +18,7 @@ import { type OptionOwner, OptionValues } from "../options/option.ts";
 import { SO_LINGER_TIME } from "../options/socket_level.ts";
 import { errnoOf } from "./errors.ts";
 import type { HeldCall } from "./held_call.ts";
+import type { ListenGroup } from "./listen_group.ts";
 import type { Listening, ListeningOwner } from "./listening.ts";
 import { drain, narrow, pendingEvents, plant, prepareNear } from "./pair.ts";
 import type { Binding, BindingOwner } from "./ports.ts";
@@ -52,7 +53,7 @@ export abstract class StreamCore extends GuestSocket
   protected accepted = false;
   protected connection: TcpConnection | undefined;
   protected relay: StreamRelay | undefined;
-  protected listener: Listening | undefined;
+  protected listener: Listening<TcpConnection, ListenGroup> | undefined;
   protected readonly waiters: HeldCall[] = [];
 
   /** For {@linkcode Listening}. */
