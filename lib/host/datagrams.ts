@@ -28,16 +28,25 @@ class Slots {
   readonly memory: NativeMemory;
   readonly iovecs: number;
   readonly names: number;
+  readonly controls: number;
 
-  constructor(readonly count: number) {
+  /** @param controlSize bytes for control messages of each, a multiple of 8 */
+  constructor(readonly count: number, readonly controlSize = 0) {
     this.iovecs = count * MMSGHDR_SIZE;
     this.names = this.iovecs + count * IOVEC_SIZE;
-    this.memory = new NativeMemory(this.names + count * NAME_SIZE);
+    this.controls = this.names + count * NAME_SIZE;
+    this.memory = new NativeMemory(this.controls + count * controlSize);
     for (let i = 0; i < count; i++) {
       const header = i * MMSGHDR_SIZE;
       this.memory.setPointer(header + Msghdr.name, this.memory.address + this.names + i * NAME_SIZE);
       this.memory.setPointer(header + Msghdr.iov, this.memory.address + this.iovecs + i * IOVEC_SIZE);
       this.memory.setPointer(header + Msghdr.iovLength, 1);
+      if (controlSize > 0) {
+        this.memory.setPointer(
+          header + Msghdr.control,
+          this.memory.address + this.controls + i * controlSize,
+        );
+      }
     }
   }
 }
@@ -46,8 +55,9 @@ class Slots {
 export class ReceiveBatch {
   readonly #slots: Slots;
 
-  constructor(readonly count: number) {
-    this.#slots = new Slots(count);
+  /** @param controlSize room for the control messages of each datagram, a multiple of 8; 0: none are wanted */
+  constructor(readonly count: number, controlSize = 0) {
+    this.#slots = new Slots(count, controlSize);
   }
 
   /** Where the datagram of slot `index` goes. Stays set until changed. */
@@ -57,9 +67,11 @@ export class ReceiveBatch {
 
   /** Number of datagrams received into slots 0, 1, …; −EAGAIN when there are none, another −errno. */
   receive(fd: number, most: number = this.count): number {
-    const { view, address } = this.#slots.memory;
+    const { controlSize, memory } = this.#slots;
+    const { view, address } = memory;
     for (let i = 0; i < most; i++) {
       const header = i * MMSGHDR_SIZE;
+      if (controlSize > 0) memory.setPointer(header + Msghdr.controlLength, controlSize);
       view.setUint32(header + Msghdr.nameLength, SOCKADDR_IN6_SIZE, true);
       view.setUint32(header + Msghdr.flags, 0, true);
     }
@@ -74,6 +86,18 @@ export class ReceiveBatch {
   /** The datagram was longer than its buffer. */
   truncated(index: number): boolean {
     return (this.#slots.memory.view.getUint32(index * MMSGHDR_SIZE + Msghdr.flags, true) & MSG.TRUNC) !== 0;
+  }
+
+  /** The data of a control message of slot `index`, as an offset into {@linkcode view}; −1 when there is none. */
+  control(index: number, level: number, type: number): number {
+    const { memory, controls, controlSize } = this.#slots;
+    const length = memory.getPointer(index * MMSGHDR_SIZE + Msghdr.controlLength);
+    return findCmsg(memory.view, controls + index * controlSize, length, level, type);
+  }
+
+  /** What offsets of {@linkcode control} are into. */
+  get view(): DataView {
+    return this.#slots.memory.view;
   }
 
   /** Who sent the datagram in slot `index`; false when the family is not IP. */

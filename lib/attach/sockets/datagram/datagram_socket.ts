@@ -340,7 +340,10 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   /** One message: bytes, −errno, or {@linkcode ANSWERED}. */
   #take1(receive: Receive): number {
     const { call, message } = receive;
-    if ((receive.flags & MSG.ERRQUEUE) !== 0) return this.#takeError(call, message);
+    if ((receive.flags & MSG.ERRQUEUE) !== 0) {
+      this.lookForErrors();
+      return this.#takeError(call, message);
+    }
     if (this.errors.pending !== 0) return -this.takeErrorFor(call);
     const peek = (receive.flags & MSG.PEEK) !== 0;
     while (this.inbox.mayHold) {
@@ -439,6 +442,9 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     this.#dropped.value++;
     return result === -Errno.EAGAIN || !pairGone(this.near);
   }
+
+  /** Errors may wait elsewhere, of which nobody has told us yet: {@linkcode raise} them. */
+  protected lookForErrors(): void {}
 
   /** An error has come: the next call returns it. */
   protected raise(errno: number): void {

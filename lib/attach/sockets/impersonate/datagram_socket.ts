@@ -13,6 +13,7 @@
 import { AF, IP, IPPROTO, IPV6, MSG, SOCK, SOL, UDP } from "../../../host/constants.ts";
 import { realTime } from "../../../host/clock.ts";
 import { QueuedError, ReceiveBatch, receiveError } from "../../../host/datagrams.ts";
+import { sendAsking } from "../../../host/controlled_send.ts";
 import { Errno } from "../../../host/errno.ts";
 import { bindTo, connectTo, disconnect, localAddress, socketError } from "../../../host/inet.ts";
 import { NativeMemory } from "../../../host/memory.ts";
@@ -22,8 +23,9 @@ import { close, sendto, socket } from "../../../host/sys.ts";
 import type { PacketBuffer } from "../../../stack/buffer/packet.ts";
 import type { FlowFacts } from "../../../stack/facts.ts";
 import { SECOND } from "../../../stack/time.ts";
-import { IpAddress } from "../../../stack/wire/address.ts";
+import type { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call, CallAddress } from "../call.ts";
+import type { Arrival } from "../datagram/arrival.ts";
 import { orLoopback, targetErrno, toIp } from "../datagram/address.ts";
 import type { SendControl } from "../datagram/send_control.ts";
 import type { SocketsContext } from "../guest_socket.ts";
@@ -34,8 +36,8 @@ import { Correspondents } from "./correspondents.ts";
 import { tellHost, tellHostAll } from "./host_options.ts";
 import { type BoundOnHost, type HostFlow, type HostNetwork, type Place, placeText } from "./network.ts";
 
-/** Datagrams of one system call, calls of one turn, and room for each datagram. */
-const BATCH = 32, BATCHES_PER_TURN = 4, ROOM = 65_536;
+/** Datagrams of one system call, calls of one turn, and room for each datagram and what is told about it. */
+const BATCH = 32, BATCHES_PER_TURN = 4, ROOM = 65_536, CONTROL = 256;
 const WATCHED = EpollEvents.in | EpollEvents.et;
 
 const name = new SocketAddress();
@@ -48,7 +50,7 @@ let shared: { readonly batch: ReceiveBatch; readonly room: NativeMemory } | unde
 /** Reused by all sockets of this thread. */
 function batchOf(): NonNullable<typeof shared> {
   if (shared === undefined) {
-    shared = { batch: new ReceiveBatch(BATCH), room: new NativeMemory(BATCH * ROOM) };
+    shared = { batch: new ReceiveBatch(BATCH, CONTROL), room: new NativeMemory(BATCH * ROOM) };
     for (let i = 0; i < BATCH; i++) shared.batch.setBuffer(i, shared.room.address + i * ROOM, ROOM);
   }
   return shared;
@@ -62,6 +64,7 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
   #since = 0;
   /** As the guest has named it. */
   #boundTo: Place | undefined;
+  #portAsked = false;
   #published: BoundOnHost | undefined;
   /** Whom the host's socket is connected to, by the guest's name. */
   #peer: Place | undefined;
@@ -97,6 +100,7 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
 
   protected override peerAddress(): SocketAddress | undefined {
     if (this.#peer === undefined) return super.peerAddress();
+    if (this.#peer.port === 0) return undefined;
     return this.#remote.set(this.#peer.address, this.#peer.port);
   }
 
@@ -112,16 +116,23 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
     const place = this.#network.publishedAs("udp", address, port, this.domain === AF.INET);
     const inside = address.isUnspecified() || address.isLoopback() || address.isMulticast();
     if (place === undefined && (inside || this.context.stack.owns(address))) return super.bind(call);
-    const errno = this.#open() || this.#bindHost(place ?? { address, port: 0 }, given.scope);
+    const { scope } = given;
+    const where = place ?? { address, port: 0 };
+    let errno = this.#open() || this.#bindHost(where, scope);
+    if (errno === Errno.EADDRINUSE && this.#network.settle("udp", where.port)) {
+      errno = this.#bindHost(where, scope);
+    }
     if (errno !== 0) {
       this.#closeHost();
       return void call.fail(errno);
     }
     localAddress(this.#host, name);
+    this.#portAsked = port !== 0;
     this.#boundTo = { address, port: port === 0 ? name.port : port };
     if (place !== undefined) {
       const bound = { address: place.address, port: name.port };
-      this.#published = { protocol: "udp", guestPort: this.#boundTo.port, place: bound };
+      const settle = () => void this.letGo();
+      this.#published = { protocol: "udp", guestPort: this.#boundTo.port, place: bound, settle };
       this.#network.bound(this.#published);
     }
     call.reply(0);
@@ -154,7 +165,8 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
   #disconnect(): void {
     if (this.#peer === undefined) return;
     this.#peer = undefined;
-    if (this.#published === undefined) this.#closeHost();
+    // A port that `bind` did not name goes with the association.
+    if (this.#published === undefined || !this.#portAsked) this.#closeHost();
     else disconnect(this.#host);
   }
 
@@ -201,9 +213,14 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
     let result = -errno;
     if (errno === 0 && segment > 0 && length > segment) {
       for (let at = 0; at < length && result >= 0; at += segment) {
-        result = this.#send(packet.address + packet.start + at, Math.min(segment, length - at), place);
+        result = this.#send(
+          packet.address + packet.start + at,
+          Math.min(segment, length - at),
+          place,
+          control,
+        );
       }
-    } else if (errno === 0) result = this.#send(packet.address + packet.start, length, place);
+    } else if (errno === 0) result = this.#send(packet.address + packet.start, length, place, control);
     packet.release();
     if (result === -Errno.EAGAIN) {
       // The host's buffer is full: lost, as a datagram may be.
@@ -215,19 +232,26 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
     return length;
   }
 
-  #send(address: number, length: number, place: Place | undefined): number {
+  #send(address: number, length: number, place: Place | undefined, control: SendControl): number {
     const flags = MSG.DONTWAIT | MSG.NOSIGNAL;
-    if (place === undefined) return sendto(this.#host, address, length, flags, 0, 0);
-    if (this.#published === undefined && this.#peers.add(place.address)) {
-      this.#network.counters.bump("tsi.limit.correspondents");
+    let size = 0;
+    if (place !== undefined) {
+      if (this.#published === undefined && this.#peers.add(place.address)) {
+        this.#network.counters.bump("tsi.limit.correspondents");
+      }
+      size = writeSockaddr(target.view, 0, this.#fitting(place.address), place.port);
     }
-    const size = writeSockaddr(target.view, 0, this.#fitting(place.address), place.port);
-    return sendto(this.#host, address, length, flags, target.address, size);
+    const name = size === 0 ? 0 : target.address;
+    const asks = control.source !== undefined || control.interfaceIndex > 0 || control.hopLimit >= 0 ||
+      control.trafficClass >= 0;
+    if (!asks) return sendto(this.#host, address, length, flags, name, size);
+    const v6 = (place ?? this.#peer)?.address.family === 6;
+    return sendAsking(this.#host, address, length, v6, control, name, size);
   }
 
   /** The host's socket is ready. */
   readonly #onHost = (events: number): void => {
-    if ((events & EpollEvents.err) !== 0) this.#errors();
+    if ((events & EpollEvents.err) !== 0) this.lookForErrors();
     this.#receive();
   };
 
@@ -251,7 +275,7 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
         continue;
       }
       for (let i = 0; i < count; i++) {
-        if (batch.source(i, name)) this.#heard(room, i * ROOM, batch.length(i), name);
+        if (batch.source(i, name)) this.#heard(i, name);
         if (this.released || this.#host < 0) return;
       }
       if (count < BATCH) return;
@@ -261,7 +285,10 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
     this.context.reactor.defer(this);
   }
 
-  #heard(room: NativeMemory, at: number, length: number, source: SocketAddress): void {
+  /** The datagram in slot `index` of the batch. */
+  #heard(index: number, source: SocketAddress): void {
+    const { batch, room } = batchOf();
+    const length = batch.length(index);
     if (this.#published === undefined && this.#peer === undefined && !this.#peers.has(source)) {
       this.#network.counters.bump("tsi.udp.unsolicited");
       return;
@@ -272,21 +299,28 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
     }
     this.#bytesIn += length;
     const { arrival, context } = this;
-    arrival.interfaceIndex = 0;
-    arrival.hopLimit = 64;
-    arrival.trafficClass = 0;
     const local = this.localAddress();
+    aboutArrival(batch, index, arrival, local);
     arrival.between(source, port, local, local.port);
     const packet = context.pool.take(length);
-    packet.bytes.set(room.bytes.subarray(at, at + length), packet.start);
+    packet.bytes.set(room.bytes.subarray(index * ROOM, index * ROOM + length), packet.start);
     packet.end += length;
     const kept = this.arrived(packet);
     packet.release();
     if (!kept) this.closed();
   }
 
+  override takeError(): number {
+    this.lookForErrors();
+    return super.takeError();
+  }
+
   /** What came back about datagrams that were sent. */
-  #errors(): void {
+  protected override lookForErrors(): void {
+    if (this.#host < 0) return;
+    // What the guest has just written has its answer at once, if it is this machine that refuses.
+    if (!this.released) this.onReady(EpollEvents.in);
+    if (this.#host < 0) return;
     const full = this.values.get(SOL.IP, IP.RECVERR) === 1 || this.values.get(SOL.IPV6, IPV6.RECVERR) === 1;
     for (let i = 0; full && i < BATCH; i++) {
       const length = receiveError(this.#host, quoted.address, ROOM, queued);
@@ -394,4 +428,38 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
   unsent(): number {
     return -1;
   }
+}
+
+/** What the host tells about a datagram beside its source, because the guest has asked for it. */
+function aboutArrival(batch: ReceiveBatch, index: number, arrival: Arrival, local: SocketAddress): void {
+  const { view } = batch;
+  arrival.interfaceIndex = 0;
+  arrival.hopLimit = 64;
+  arrival.trafficClass = 0;
+  let at = batch.control(index, SOL.IP, IP.PKTINFO);
+  if (at >= 0) {
+    arrival.interfaceIndex = view.getInt32(at, true);
+    local.set({ family: 4, a: 0, b: 0, c: 0xffff, d: view.getInt32(at + 8) }, local.port);
+  }
+  at = batch.control(index, SOL.IPV6, IPV6.PKTINFO);
+  if (at >= 0) {
+    readSockaddrWords(view, at, local);
+    arrival.interfaceIndex = view.getInt32(at + 16, true);
+  }
+  at = batch.control(index, SOL.IP, IP.TTL);
+  if (at < 0) at = batch.control(index, SOL.IPV6, IPV6.HOPLIMIT);
+  if (at >= 0) arrival.hopLimit = view.getInt32(at, true);
+  at = batch.control(index, SOL.IP, IP.TOS);
+  if (at >= 0) arrival.trafficClass = view.getUint8(at);
+  at = batch.control(index, SOL.IPV6, IPV6.TCLASS);
+  if (at >= 0) arrival.trafficClass = view.getInt32(at, true);
+}
+
+/** The 16 bytes of an `in6_addr`; a mapped one is IPv4. */
+function readSockaddrWords(view: DataView, at: number, into: SocketAddress): void {
+  into.a = view.getInt32(at);
+  into.b = view.getInt32(at + 4);
+  into.c = view.getInt32(at + 8);
+  into.d = view.getInt32(at + 12);
+  into.family = into.a === 0 && into.b === 0 && into.c === 0xffff ? 4 : 6;
 }

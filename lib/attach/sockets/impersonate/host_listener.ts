@@ -1,39 +1,39 @@
 /**
  * A listening socket of the host, as a source of connections for the guest's.
  *
- * Connections are taken from the kernel as they come, as many as the guest's backlog would hold, so that each makes the
- * guest's socket readable by itself; the rest waits in the kernel's queue, which is as long.
+ * Connections stay in the kernel's queue until the guest accepts them, so its backlog is the guest's; how many wait the
+ * kernel tells (`tcpi_unacked` of a listener is its `sk_ack_backlog`).
  *
  * @module
  */
 
-import { SOCK } from "../../../host/constants.ts";
-import { Errno } from "../../../host/errno.ts";
+import { SOCK, SOL, TCP } from "../../../host/constants.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { EpollEvents, type Reactor, type ReadyHandler } from "../../../host/reactor.ts";
 import { readSockaddr, SOCKADDR_SIZE, SocketAddress } from "../../../host/structs.ts";
-import { accept4, close } from "../../../host/sys.ts";
+import { accept4, close, getsockopt } from "../../../host/sys.ts";
 import type { Instant } from "../../../stack/time.ts";
 import type { AcceptMember, AcceptSource } from "../tcp/listening.ts";
-import type { HostNetwork } from "./network.ts";
 import { resetOnClose } from "./host_relay.ts";
+import type { HostNetwork } from "./network.ts";
 
-/** Connections accepted in one turn. */
-const TURN_ACCEPTS = 64;
+/** `tcpi_unacked` in `struct tcp_info`. */
+const UNACKED = 24, INFO_SIZE = 32;
 
 const name = new NativeMemory(SOCKADDR_SIZE + 8);
+const info = new NativeMemory(INFO_SIZE + 8);
 
-/** A connection of the host that nobody has accepted yet. */
+/** A connection of the host that is about to be handed out. */
 export class HostArrival {
   readonly fd: number;
   /** The client. */
-  readonly peer: SocketAddress;
+  readonly peer = new SocketAddress();
   readonly #network: HostNetwork;
 
-  constructor(fd: number, peer: SocketAddress, network: HostNetwork) {
+  constructor(fd: number, network: HostNetwork) {
     this.fd = fd;
-    this.peer = peer;
     this.#network = network;
+    readSockaddr(name.view, 0, this.peer);
   }
 
   abort(): void {
@@ -45,80 +45,42 @@ export class HostArrival {
 
 /** Accepts on a socket of the host. */
 export class HostListener implements AcceptSource<HostArrival>, ReadyHandler {
-  backlog: number;
   /** Who is told of arrivals. */
   member: AcceptMember<HostArrival> | undefined;
   readonly #fd: number;
   readonly #reactor: Reactor;
   readonly #network: HostNetwork;
-  readonly #queue: HostArrival[] = [];
-  /** The kernel may have more. */
-  #more = false;
-  #closed = false;
 
   /** @param fd a listening socket, whose owner closes it */
-  constructor(fd: number, backlog: number, reactor: Reactor, network: HostNetwork) {
+  constructor(fd: number, reactor: Reactor, network: HostNetwork) {
     this.#fd = fd;
-    this.backlog = backlog;
     this.#reactor = reactor;
     this.#network = network;
     reactor.add(fd, EpollEvents.in | EpollEvents.et, this);
   }
 
   get waiting(): number {
-    return this.#queue.length;
+    info.view.setInt32(INFO_SIZE, INFO_SIZE, true);
+    const result = getsockopt(this.#fd, SOL.TCP, TCP.INFO, info.address, info.address + INFO_SIZE);
+    return result < 0 ? 0 : info.view.getUint32(UNACKED, true);
   }
 
   accept(_now: Instant): HostArrival | undefined {
-    const arrival = this.#queue.shift();
-    if (this.#more) this.#reactor.defer(this);
-    return arrival;
+    if (!this.#network.take()) return undefined;
+    name.view.setInt32(SOCKADDR_SIZE, SOCKADDR_SIZE, true);
+    const flags = SOCK.NONBLOCK | SOCK.CLOEXEC;
+    const fd = accept4(this.#fd, name.address, name.address + SOCKADDR_SIZE, flags);
+    if (fd >= 0) return new HostArrival(fd, this.#network);
+    this.#network.give();
+    return undefined;
   }
 
   onReady(): void {
-    this.#more = true;
-    this.run();
-  }
-
-  run(): void {
-    if (this.#closed) return;
-    for (let i = 0; i < TURN_ACCEPTS && this.#queue.length <= this.backlog; i++) {
-      if (!this.#network.take()) return this.#rest();
-      name.view.setInt32(SOCKADDR_SIZE, SOCKADDR_SIZE, true);
-      const fd = accept4(
-        this.#fd,
-        name.address,
-        name.address + SOCKADDR_SIZE,
-        SOCK.NONBLOCK | SOCK.CLOEXEC,
-      );
-      if (fd < 0) {
-        this.#network.give();
-        if (fd === -Errno.ECONNABORTED || fd === -Errno.EPROTO || fd === -Errno.EINTR) continue;
-        if (fd !== -Errno.EAGAIN) {
-          this.#network.counters.bump("tsi.accept-failed");
-          return this.#rest();
-        }
-        this.#more = false;
-        break;
-      }
-      const peer = new SocketAddress();
-      readSockaddr(name.view, 0, peer);
-      this.#queue.push(new HostArrival(fd, peer, this.#network));
-    }
     this.member?.arrived(this.#reactor.now() as Instant);
-    if (this.#more && !this.#closed && this.#queue.length <= this.backlog) this.#reactor.defer(this);
   }
 
   leave(): boolean {
-    this.#closed = true;
     this.#reactor.forget(this.#fd);
-    for (const arrival of this.#queue.splice(0)) arrival.abort();
     return true;
-  }
-
-  /** At a bound: the next accept of the guest, or the next arrival, tries again. */
-  #rest(): void {
-    this.#more = true;
-    this.member?.arrived(this.#reactor.now() as Instant);
   }
 }

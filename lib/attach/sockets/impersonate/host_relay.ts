@@ -64,6 +64,8 @@ export class HostRelay implements Work {
   #hungUp = false;
   #outDone = false;
   #inDone = false;
+  /** The host's socket has an error, which a read will tell, if there is something left to read. */
+  #hasError = false;
   #deferred = false;
   #over = false;
 
@@ -104,6 +106,7 @@ export class HostRelay implements Work {
       this.#in.readable = true;
     }
     if ((events & (EpollEvents.out | EpollEvents.err | EpollEvents.hup)) !== 0) this.#out.writable = true;
+    if ((events & EpollEvents.err) !== 0) this.#hasError = true;
     this.pump();
   }
 
@@ -205,6 +208,7 @@ export class HostRelay implements Work {
   }
 
   #conclude(): void {
+    if (this.#hasError && this.#inDone && !this.#hungUp) return this.#failed(Errno.ECONNRESET);
     if (this.#hungUp && !this.#outDone) {
       setOption(this.#owner.host, SOL.TCP, TCP.USER_TIMEOUT, ORPHAN_PATIENCE);
     }

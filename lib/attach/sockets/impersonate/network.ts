@@ -67,6 +67,8 @@ export interface BoundOnHost {
   readonly guestPort: number;
   /** As the host has it; unspecified: every address. */
   readonly place: Place;
+  /** The guest may have closed it, and we have not heard yet: look. */
+  settle(): void;
 }
 
 /** Something of the guest that a socket of the host stands for. */
@@ -114,6 +116,8 @@ export class HostNetwork {
       return !isHosts || isInside(address, port) ? INSIDE : toHost(address, port);
     }
     if (this.#isResolver(address, port)) return toHost(address, port);
+    // The guest's stack says what a host without a route says, and carries groups among its own.
+    if (special !== "link-local" && special !== "v4-mapped") return INSIDE;
     this.counters.bump(`tsi.policy.${special}`);
     return { to: "nowhere", errno: Errno.ENETUNREACH };
   }
@@ -163,6 +167,17 @@ export class HostNetwork {
     else holders.push(holder);
   }
 
+  /** Looks whether the guest has closed what has `port` of the host. False: nothing has it. */
+  settle(protocol: "tcp" | "udp", port: number): boolean {
+    let any = false;
+    for (const holder of [...this.#bound.values()].flat()) {
+      if (holder.protocol !== protocol || holder.place.port !== port) continue;
+      holder.settle();
+      any = true;
+    }
+    return any;
+  }
+
   unbound(holder: BoundOnHost): void {
     const key = `${holder.protocol} ${holder.guestPort}`;
     const left = this.#bound.get(key)?.filter((other) => other !== holder) ?? [];
@@ -210,7 +225,11 @@ export class HostNetwork {
 
   /** A port of the guest's own that is on the host: the guest finds it under its own number. */
   #own(protocol: "tcp" | "udp", address: IpAddress, port: number): Destination | undefined {
-    for (const { place } of this.#bound.get(`${protocol} ${port}`) ?? []) {
+    const key = `${protocol} ${port}`;
+    for (const holder of [...this.#bound.get(key) ?? []]) {
+      holder.settle();
+      if (this.#bound.get(key)?.includes(holder) !== true) continue;
+      const { place } = holder;
       const { address: host } = place;
       if (host.isUnspecified() ? host.family === 6 || address.family === 4 : host.equals(address)) {
         return toHost(address.family === 4 ? LOOPBACK4 : LOOPBACK6, place.port);

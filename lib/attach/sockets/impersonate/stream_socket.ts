@@ -25,7 +25,7 @@ import type { FlowFacts } from "../../../stack/facts.ts";
 import { SECOND } from "../../../stack/time.ts";
 import { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call } from "../call.ts";
-import { Listening } from "../tcp/listening.ts";
+import { Listening, type ListeningOwner } from "../tcp/listening.ts";
 import { bindName, portOf } from "../tcp/names.ts";
 import { drain, prepareNear } from "../tcp/pair.ts";
 import { applyAllToPair, widenFor } from "../tcp/stream_options.ts";
@@ -111,7 +111,10 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
   }
 
   #bindPublished(call: Call, place: Place, named: Place): void {
-    const errno = this.#open() || -Math.min(this.#bindHost(place.address, place.port, 0), 0);
+    let errno = this.#open() || -Math.min(this.#bindHost(place.address, place.port, 0), 0);
+    if (errno === Errno.EADDRINUSE && this.#shared.network.settle("tcp", place.port)) {
+      errno = -Math.min(this.#bindHost(place.address, place.port, 0), 0);
+    }
     if (errno !== 0) return this.#refuse(call, errno);
     localAddress(this.#host, name);
     const port = named.port === 0 ? name.port : named.port;
@@ -120,6 +123,7 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
       protocol: "tcp",
       guestPort: port,
       place: { address: place.address, port: name.port },
+      settle: () => this.settle(),
     };
     this.#shared.network.bound(this.#published);
     call.reply(0);
@@ -129,7 +133,7 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
     const { network } = this.#shared;
     const backlog = Math.min(call.int(1) >>> 0, SOMAXCONN);
     if (this.#accepting !== undefined) {
-      this.#accepting.backlog = this.#accepting.group.backlog = backlog;
+      this.#accepting.backlog = backlog;
       listen(this.#host, backlog);
       return void call.reply(0);
     }
@@ -148,7 +152,12 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
       if (errno !== 0) return this.#refuse(call, errno);
       localAddress(this.#host, name);
       this.#boundTo = { address: anywhere, port: name.port };
-      this.#published = { protocol: "tcp", guestPort: name.port, place: this.#boundTo };
+      this.#published = {
+        protocol: "tcp",
+        guestPort: name.port,
+        place: this.#boundTo,
+        settle: () => this.settle(),
+      };
       network.bound(this.#published);
     }
     if (this.phase !== "idle") return void call.fail(Errno.EINVAL);
@@ -158,15 +167,8 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
     }
     const errno = this.ensureFreshPair(call) || -Math.min(listen(this.#host, backlog), 0);
     if (errno !== 0) return void call.fail(errno);
-    const source = new HostListener(this.#host, backlog, this.streams.context.reactor, network);
-    const owner = {
-      near: this.near,
-      acceptTimeout: this.acceptTimeout,
-      deliver: (arrival: HostArrival, one: Call, flags: number) => this.#deliver(arrival, one, flags),
-      reachGuest: () => this.reachGuest(),
-      giveBack: (far: number) => this.giveBack(far),
-    };
-    source.member = this.#accepting = new Listening(this.streams, owner, source, backlog);
+    const source = new HostListener(this.#host, this.streams.context.reactor, network);
+    source.member = this.#accepting = new Listening(this.streams, new AcceptingSide(this), source, backlog);
     this.phase = "listening";
     call.reply(0);
     source.onReady();
@@ -177,7 +179,8 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
     else this.#accepting.accept(call, flags);
   }
 
-  #deliver(arrival: HostArrival, call: Call, flags: number): boolean {
+  /** For {@linkcode AcceptingSide}: hands a connection to the guest. */
+  deliverArrival(arrival: HostArrival, call: Call, flags: number): boolean {
     const v6 = this.domain === AF.INET6;
     if (!call.writeSockaddr(call.arg(1), call.arg(2), arrival.peer, v6)) return false;
     const make = (near: number, inode: number, far: number) => {
@@ -348,6 +351,10 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
     return this.phase === "connected" && this.#hostRelay?.over === false;
   }
 
+  override get bound(): boolean {
+    return this.#host >= 0 || super.bound;
+  }
+
   // ── names and options ────────────────────────────────────────────────────────────────────────────────────────
 
   override getsockname(call: Call): void {
@@ -467,6 +474,31 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
 
   unsent(): number {
     return this.#hostRelay?.orphaned === true ? this.#hostRelay.bytesOut : -1;
+  }
+}
+
+/** The owner of a listening half whose connections are the host's. */
+class AcceptingSide implements ListeningOwner<HostArrival> {
+  readonly #socket: ImpersonatedStream;
+
+  constructor(socket: ImpersonatedStream) {
+    this.#socket = socket;
+  }
+
+  get near(): number {
+    return this.#socket.near;
+  }
+  get acceptTimeout(): number {
+    return this.#socket.acceptTimeout;
+  }
+  deliver(arrival: HostArrival, call: Call, flags: number): boolean {
+    return this.#socket.deliverArrival(arrival, call, flags);
+  }
+  reachGuest(): number {
+    return this.#socket.reachGuest();
+  }
+  giveBack(far: number): void {
+    this.#socket.giveBack(far);
   }
 }
 
