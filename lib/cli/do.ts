@@ -27,7 +27,7 @@ export const do_: Command = {
 };
 
 async function runProgram(context: CommandContext): Promise<number> {
-  const { settings, args } = context;
+  const { args } = context;
   if (args.length === 0) {
     throw new UsageFailure("Cannot run a program: none is named", "sluice do -- PROGRAM [ARG…]");
   }

@@ -264,7 +264,7 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
   }
 
   #receive(): void {
-    const { batch, room } = batchOf();
+    const { batch } = batchOf();
     for (let turn = 0; turn < BATCHES_PER_TURN; turn++) {
       if (this.#host < 0) return;
       const count = batch.receive(this.#host);
