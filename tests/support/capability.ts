@@ -7,15 +7,17 @@
 import { accessSync, constants } from "node:fs";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
+import { findKernel } from "./kernel.ts";
 
 /** Something a machine may lack. */
-export type Need = "root" | "tun" | "userns" | "netns" | `tool:${string}` | `user:${string}`;
+export type Need = "root" | "tun" | "userns" | "netns" | "kernel" | `tool:${string}` | `user:${string}`;
 
 const REASON: Readonly<Record<string, string>> = {
   root: "needs to run as root",
   tun: "needs /dev/net/tun, readable and writable",
   userns: "needs unprivileged user namespaces",
   netns: "needs the right to create network namespaces",
+  kernel: "needs a kernel under /boot, with its modules, for a virtual machine",
 };
 
 function has(need: Need): boolean {
@@ -33,6 +35,8 @@ function has(need: Need): boolean {
       return spawnSync("unshare", ["--user", "--map-root-user", "true"]).status === 0;
     case "netns":
       return spawnSync("unshare", ["--net", "true"]).status === 0;
+    case "kernel":
+      return findKernel() !== undefined;
     default:
       if (need.startsWith("user:")) return spawnSync("id", ["-u", need.slice("user:".length)]).status === 0;
       return spawnSync("sh", ["-c", `command -v ${need.slice("tool:".length)}`]).status === 0;
