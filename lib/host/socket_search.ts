@@ -1,5 +1,5 @@
 /**
- * Who has a socket: a search of all processes that we may look into.
+ * Who has what: searches of the descriptors of processes that we may look into.
  *
  * @module
  */
@@ -11,6 +11,22 @@ import process from "node:process";
 export interface Holder {
   readonly process: number;
   readonly descriptor: number;
+}
+
+/** Descriptors of one process that are looked at before it counts as one that could have anything. */
+const MOST_DESCRIPTORS = 1_024;
+
+/** Whether a process (or the thread's) has an epoll set; true as well when that cannot be found out. */
+export function hasEpoll(thread: number): boolean {
+  const descriptors = entries(`/proc/${thread}/fd`);
+  if (descriptors.length === 0 || descriptors.length > MOST_DESCRIPTORS) return true;
+  return descriptors.some((descriptor) => {
+    try {
+      return readlinkSync(`/proc/${thread}/fd/${descriptor}`) === "anon_inode:[eventpoll]";
+    } catch {
+      return false;
+    }
+  });
 }
 
 function entries(path: string): string[] {

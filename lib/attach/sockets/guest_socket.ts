@@ -74,6 +74,8 @@ export interface SupervisorFace {
    * @returns a descriptor or −errno
    */
   reach(socket: GuestSocket): number;
+  /** Whether who last used the socket has an epoll set, which a fresh pair would fall out of; true if it is not known. */
+  usesEpoll(socket: GuestSocket): boolean;
   /** Calls `item.onDeadline` at `at`; NEVER: not any more. */
   setDeadline(item: Deadline, at: Instant): void;
   /** Sockets of the guest, for answers to `sock_diag` and snapshots. */
@@ -123,6 +125,9 @@ export abstract class GuestSocket {
 
   /** The pair has hung up; may be told more than once. Release the socket, now or once what is in flight has been read. */
   abstract closed(): void;
+
+  /** A call is about to be handed to one of the following: a chance to mend the pair. */
+  entered(_call: Call): void {}
 
   bind(call: Call): void {
     call.fail(Errno.EOPNOTSUPP);

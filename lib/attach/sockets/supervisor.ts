@@ -33,7 +33,7 @@ import { SOCKET_CALLS } from "../../host/socket_calls.ts";
 import { setBlocking, tryPair } from "../../host/socket_pair.ts";
 import { reapOrphans } from "../../host/exit_status.ts";
 import { close, poll } from "../../host/sys.ts";
-import { findSocket } from "../../host/socket_search.ts";
+import { findSocket, hasEpoll } from "../../host/socket_search.ts";
 import { TimerQueue } from "../../stack/buffer/timer_queue.ts";
 import type { Counter } from "../../stack/counters.ts";
 import { earlier, type Instant, NEVER } from "../../stack/time.ts";
@@ -55,6 +55,8 @@ const SWEEP_INTERVAL = 1_000_000;
 const MAX_DETACHED = 8_192;
 /** Searches of all processes for the holder of a socket, per sweep interval. */
 const SEARCHES_PER_SWEEP = 32;
+/** Searches of one process for an epoll set, likewise. */
+const EPOLL_SEARCHES_PER_SWEEP = 256;
 /** All socket types are below this (`SOCK_MAX`). */
 const SOCK_MAX = 11;
 const TYPE_MASK = 0xf;
@@ -84,6 +86,7 @@ export class Supervisor implements SupervisorFace, CallHost {
   readonly #detached = new Set<GuestSocket>();
   readonly #timers = new TimerQueue<Deadline>();
   #searches = 0;
+  #epollSearches = 0;
   readonly #onGone: () => void;
   readonly #child: number;
   readonly #unix: UnixPolicy;
@@ -153,7 +156,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.#networks.poll(now);
     this.#unix.poll();
     if (now < this.#sweepAt) return;
-    this.#searches = 0;
+    this.#searches = this.#epollSearches = 0;
     this.#sweepAt = (now + SWEEP_INTERVAL) as Instant;
     for (const call of [...this.#held.values()]) if (!call.isValid()) call.abandon();
     reapOrphans(this.#child);
@@ -233,6 +236,10 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.context.counters.bump("sockets.searches");
     const found = findSocket(socket.inode);
     return found === undefined ? -Errno.ENOENT : this.files.borrow(found.process, found.descriptor);
+  }
+
+  usesEpoll(socket: GuestSocket): boolean {
+    return this.#epollSearches++ >= EPOLL_SEARCHES_PER_SWEEP || hasEpoll(socket.thread);
   }
 
   setDeadline(item: Deadline, at: Instant): void {
@@ -346,6 +353,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     call.inode = inode;
     socket.thread = call.tid;
     socket.number = call.fd;
+    socket.entered(call);
     switch (call.nr) {
       case C.bind:
         return socket.bind(call);

@@ -24,10 +24,11 @@ import { Errno } from "../../../host/errno.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { EpollEvents } from "../../../host/reactor.ts";
 import { MMSGHDR_SIZE, Msghdr, type SocketAddress } from "../../../host/structs.ts";
-import { setsockopt, shutdown } from "../../../host/sys.ts";
+import { shutdown } from "../../../host/sys.ts";
 import type { PacketBuffer } from "../../../stack/buffer/packet.ts";
 import type { Counter } from "../../../stack/counters.ts";
 import type { Instant } from "../../../stack/time.ts";
+import type { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call, CallAddress } from "../call.ts";
 import { GuestSocket, type SocketsContext } from "../guest_socket.ts";
 import { MAX_IOVECS, MessageFlag } from "../message/flags.ts";
@@ -35,12 +36,14 @@ import { Message } from "../message/message.ts";
 import { answerGet, answerSet } from "../options/access.ts";
 import { type OptionOwner, OptionValues } from "../options/option.ts";
 import { Arrival } from "./arrival.ts";
+import { breakPair, moveDatagrams, Parked } from "./broken_pair.ts";
 import { ErrorQueue } from "./error_queue.ts";
 import { Inbox, landing } from "./inbox.ts";
 import { drain, pairGone } from "./outbox.ts";
 import { ReceiveBatch } from "./receive_batch.ts";
 import { SendBatch } from "./send_batch.ts";
 import { ANSWERED, Receive, type ReceiveOwner } from "./receive.ts";
+import { configurePair, setSendBuffer, setTimeLimit } from "./pair_options.ts";
 import { errorControl, receiveControl, Wanted } from "./receive_control.ts";
 import { nothingAsked, readSendControl, type SendControl } from "./send_control.ts";
 
@@ -52,7 +55,6 @@ const sendBatch = new SendBatch();
 const receiveBatch = new ReceiveBatch();
 const vectorCopy = new NativeMemory(MAX_IOVECS * MMSGHDR_SIZE);
 const marker = new Arrival();
-const option = new NativeMemory(16);
 
 /** A datagram socket of the guest. */
 export abstract class DatagramSocket extends GuestSocket implements OptionOwner, ReceiveOwner {
@@ -77,6 +79,9 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   readonly #last = new Arrival();
   /** The call that reads an option, for `SO_ERROR`. */
   #asking: Call | undefined;
+  /** The guest's end is in error, and `near` is closed: see broken_pair.ts. */
+  #broken = false;
+  readonly #parked = new Parked();
 
   constructor(
     context: SocketsContext,
@@ -98,6 +103,8 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   /** Where the socket is bound, and whom it is connected to; undefined: to nobody. */
   protected abstract localAddress(): SocketAddress;
   protected abstract peerAddress(): SocketAddress | undefined;
+  /** The peer, whatever `getpeername` says of it. */
+  protected abstract get peerIp(): IpAddress | undefined;
   /**
    * Sends a datagram, which it owns from then on.
    *
@@ -220,6 +227,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   }
 
   #drain(): void {
+    if (this.#broken) return;
     const more = drain(this.near, this.context.pool, this.#take, this.#tooLong);
     if (!more || this.#draining) return;
     this.#draining = true;
@@ -227,6 +235,8 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   }
 
   readonly #take = (packet: PacketBuffer): void => {
+    // An error that is pending was for this send, which has returned. It is not for what is sent: that must not be lost.
+    this.errors.pending = 0;
     if (this.transmit(packet, undefined, nothingAsked()) < 0) this.#unaddressed.value++;
   };
 
@@ -437,7 +447,9 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
       }
       if (!peeked) return true;
     }
-    const result = this.inbox.put(this.near, from, length, arrival);
+    const result = this.#broken
+      ? this.#parked.put(packet, arrival)
+      : this.inbox.put(this.near, from, length, arrival);
     if (result >= 0) return true;
     this.#dropped.value++;
     return result === -Errno.EAGAIN || !pairGone(this.near);
@@ -457,9 +469,48 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
       if (this.errors.length === 0) return;
       this.errors.pending = errno;
     }
+    this.#show();
+  }
+
+  /** Makes `poll` show the error. */
+  #show(): void {
+    if (this.#broken) return;
+    if (this.errors.length > 0) {
+      this.#drain();
+      if (breakPair(this.context.supervisor, this)) {
+        this.#broken = true;
+        return;
+      }
+    }
     marker.marker = true;
+    this.inbox.keepUp(this.near);
     if (!this.inbox.lastIsMarker) this.inbox.put(this.near, landing.address, 0, marker);
   }
+
+  /** Gives the guest a pair that works, for as long as this call lasts if more errors wait. */
+  override entered(call: Call): void {
+    if (!this.#broken) return;
+    const result = this.context.supervisor.replacePair(this, call, DatagramSocket.pairType, (near, far) => {
+      const old = call.borrow();
+      if (old >= 0) {
+        moveDatagrams(old, near);
+        call.giveBack(old);
+      }
+      configurePair(this.values, near, far);
+      if (this.shut > 0) shutdown(far, this.shut - 1);
+    });
+    // Without descriptors to make one from there is no mending it; the call is answered as ever.
+    if (result < 0) return this.context.counters.bump("sockets.not-mended");
+    this.#broken = false;
+    this.#parked.unload(this.inbox, this.near);
+    this.context.reactor.defer(this.#afterwards);
+  }
+
+  readonly #afterwards = {
+    run: (): void => {
+      if (!this.released && this.errors.length > 0) this.#show();
+    },
+  };
 
   /** Takes the pending error, and what told the guest to look for it. */
   protected takeErrorFor(call: Call): number {
@@ -500,6 +551,8 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   }
 
   override setsockopt(call: Call): void {
+    // What was sent before was sent with the options of before.
+    this.#drain();
     this.#asking = call;
     answerSet(call, this);
     this.#asking = undefined;
@@ -513,21 +566,26 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     return 0;
   }
 
+  pathMtu(): number {
+    const peer = this.peerIp;
+    const path = peer === undefined ? undefined : this.context.stack.paths.resolve(peer, this.now);
+    return path === undefined || typeof path === "string" ? 0 : path.mtu;
+  }
+
   changed(level: number, name: number): number {
     this.wanted.refresh(this.values);
     if (level !== SOL.SOCKET) return 0;
     const value = this.values.get(level, name) ?? 0;
     switch (name) {
       case SO.RCVBUF:
-        // The kernel doubles what it is given, and so did the table.
-        this.#setPair(this.near, SO.SNDBUF, value >>> 1);
+        setSendBuffer(this.near, value);
         break;
       case SO.SNDBUF:
-        this.#onGuestEnd((far) => this.#setPair(far, SO.SNDBUF, value >>> 1));
+        this.#onGuestEnd((far) => setSendBuffer(far, value));
         break;
       case SO.RCVTIMEO:
       case SO.SNDTIMEO:
-        this.#onGuestEnd((far) => this.#setTimeout(far, name, value));
+        this.#onGuestEnd((far) => setTimeLimit(far, name, value));
         break;
     }
     return 0;
@@ -538,18 +596,6 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     if (far < 0) return;
     change(far);
     this.#asking?.giveBack(far);
-  }
-
-  #setPair(fd: number, name: number, value: number): void {
-    option.view.setInt32(0, value, true);
-    setsockopt(fd, SOL.SOCKET, name, option.address, 4);
-  }
-
-  #setTimeout(fd: number, name: number, micros: number): void {
-    const seconds = Math.floor(Math.max(micros, 0) / 1_000_000);
-    option.setPointer(0, seconds);
-    option.setPointer(8, Math.max(micros, 0) - seconds * 1_000_000);
-    setsockopt(fd, SOL.SOCKET, name, option.address, 16);
   }
 
   override shutdown(call: Call): void {

@@ -134,6 +134,11 @@ export class Inbox {
     return count;
   }
 
+  /** Forgets all, if the guest has read all of it, without us. */
+  keepUp(near: number): void {
+    if (this.mayHold && ioctl(near, SIOC.OUTQ, word.address) >= 0 && word.words[0] === 0) this.clear();
+  }
+
   /** Forgets everything: the pair is gone. */
   clear(): void {
     this.#waiting = [];

@@ -45,6 +45,9 @@ export class PingSocket extends DatagramSocket implements EchoObserver {
   get connected(): boolean {
     return this.#peer !== undefined;
   }
+  protected get peerIp(): IpAddress | undefined {
+    return this.#peer;
+  }
 
   protected localAddress(): SocketAddress {
     const address = this.#address ?? this.#source ?? anyOf(this.domain);

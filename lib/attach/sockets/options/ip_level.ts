@@ -11,6 +11,7 @@ import {
   flag,
   int,
   type IntOption,
+  type OptionOwner,
   type OptionTable,
   readOnly,
   refusal,
@@ -34,6 +35,13 @@ function orDefault(value: number, least: number, most: number, initial: number):
   return value < least || value > most ? refusal(Errno.EINVAL) : value;
 }
 
+/** `tcpi_pmtu` is at offset 60 of `struct tcp_info`; a socket that does not know says what Ethernet would. */
+export function pathMtuOf(owner: OptionOwner, view: DataView): number {
+  const known = owner.pathMtu?.() ?? 0;
+  if (known > 0) return known;
+  return owner.describe(view) >= 64 ? view.getUint32(60, true) : 1_500;
+}
+
 /** Connected sockets only. */
 const mtu: IntOption | BytesOption = {
   form: "bytes",
@@ -41,9 +49,7 @@ const mtu: IntOption | BytesOption = {
   setErrno: Errno.ENOPROTOOPT,
   read(owner, view) {
     if (!owner.connected) return -Errno.ENOTCONN;
-    const length = owner.describe(view);
-    const pmtu = length >= 64 ? view.getUint32(60, true) : 1_500;
-    view.setInt32(0, pmtu, true);
+    view.setInt32(0, pathMtuOf(owner, view), true);
     return 4;
   },
 };

@@ -5,6 +5,7 @@
  */
 
 import { Errno } from "../../../host/errno.ts";
+import { pathMtuOf } from "./ip_level.ts";
 import { type BytesOption, flag, int, type OptionTable, refusal, refused } from "./option.ts";
 
 const STREAM = 1;
@@ -15,8 +16,7 @@ const mtu: BytesOption = {
   setErrno: Errno.ENOPROTOOPT,
   read(owner, view) {
     if (!owner.connected) return -Errno.ENOTCONN;
-    const length = owner.describe(view);
-    view.setInt32(0, length >= 64 ? view.getUint32(60, true) : 1_500, true);
+    view.setInt32(0, pathMtuOf(owner, view), true);
     return 4;
   },
 };

@@ -34,6 +34,8 @@ export interface OptionOwner {
   peerName?(view: DataView): number;
   /** `TCP_INFO` and its like: writes at most `view.byteLength` bytes, returns how many; 0 for a socket without. */
   describe(view: DataView): number;
+  /** Path MTU towards the peer, in bytes; 0: not known. Absent: {@linkcode describe} tells. */
+  pathMtu?(): number;
   /** The values of `level` and `name` have just been set: act on it. Returns an errno, 0 for none. */
   changed(level: number, name: number): number;
 }

@@ -50,6 +50,9 @@ export class RawSocket extends DatagramSocket implements RawObserver {
   get connected(): boolean {
     return this.#peer !== undefined;
   }
+  protected get peerIp(): IpAddress | undefined {
+    return this.#peer;
+  }
   get #v4(): boolean {
     return this.domain === AF.INET;
   }

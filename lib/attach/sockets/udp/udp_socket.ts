@@ -73,6 +73,9 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
   get connected(): boolean {
     return this.#peer !== undefined;
   }
+  protected get peerIp(): IpAddress | undefined {
+    return this.#peer;
+  }
   get holdsAddress(): IpAddress | undefined {
     return this.#address;
   }

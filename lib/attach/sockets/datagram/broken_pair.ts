@@ -1,0 +1,85 @@
+/**
+ * A datagram socket in error, as `poll` shows it: POLLERR while the error queue (`IP_RECVERR`) has something.
+ *
+ * Theory of operation
+ *
+ * The kernel puts one end of a pair into error in one way only: the other end closes with bytes unread in it. So that is
+ * what we do, and at the guest's next call that we see, which is the one that asks for the error, it gets a fresh pair
+ * under the same number. Datagrams that waited in the old one are moved over, and those that came meanwhile follow.
+ *
+ * ```text
+ *   error ─▶ break: one byte into near, close near ─▶ guest's poll: POLLERR ─▶ recvmsg(MSG_ERRQUEUE)
+ *                                                                                └▶ mend: fresh pair, and break again
+ *                                                                                   while more errors wait
+ * ```
+ *
+ * An epoll set watches the old pair and would not hear of the fresh one. A process that has any is told the way everybody
+ * was told before: by an empty datagram.
+ *
+ * @module
+ */
+
+import { MSG } from "../../../host/constants.ts";
+import { Errno } from "../../../host/errno.ts";
+import { NativeMemory } from "../../../host/memory.ts";
+import { close, recv, send } from "../../../host/sys.ts";
+import type { PacketBuffer } from "../../../stack/buffer/packet.ts";
+import type { GuestSocket, SupervisorFace } from "../guest_socket.ts";
+import { Arrival } from "./arrival.ts";
+import { type Inbox, landing } from "./inbox.ts";
+
+/** Room for any datagram. */
+const ROOM = 65_536;
+/** Datagrams that are kept meanwhile; more are dropped as at a full buffer. */
+const MOST_PARKED = 64;
+const room = new NativeMemory(ROOM);
+
+/**
+ * Puts the guest's end into error. What the guest sent must have been read.
+ *
+ * @returns false: it cannot be done for this process
+ */
+export function breakPair(supervisor: SupervisorFace, socket: GuestSocket): boolean {
+  if (supervisor.usesEpoll(socket)) return false;
+  const far = supervisor.reach(socket);
+  if (far < 0) return false;
+  const sent = send(far, room.address, 1, MSG.DONTWAIT | MSG.NOSIGNAL);
+  close(far);
+  if (sent !== 1) return false;
+  supervisor.detach(socket);
+  return true;
+}
+
+/** What comes while the guest's end is in error. */
+export class Parked {
+  #waiting: { readonly bytes: Uint8Array; readonly about: Arrival }[] = [];
+
+  /** @returns 0, or −EAGAIN: there are too many */
+  put(packet: PacketBuffer, about: Arrival): number {
+    if (this.#waiting.length >= MOST_PARKED) return -Errno.EAGAIN;
+    const bytes = new Uint8Array(packet.totalLength);
+    packet.copyTo(bytes);
+    this.#waiting.push({ bytes, about: new Arrival().copy(about) });
+    return 0;
+  }
+
+  /** Hands all over. */
+  unload(inbox: Inbox, near: number): void {
+    for (const { bytes, about } of this.#waiting) {
+      landing.bytes.set(bytes);
+      inbox.put(near, landing.address, bytes.length, about);
+    }
+    this.#waiting = [];
+  }
+}
+
+/** Moves what waits in the guest's old end, borrowed, to our new one. */
+export function moveDatagrams(oldFar: number, near: number): void {
+  let length = recv(oldFar, room.address, ROOM, MSG.DONTWAIT);
+  // Once it is the error; and a closed pair reads as empty for ever.
+  if (length < 0) length = recv(oldFar, room.address, ROOM, MSG.DONTWAIT);
+  while (length > 0) {
+    send(near, room.address, length, MSG.DONTWAIT | MSG.NOSIGNAL);
+    length = recv(oldFar, room.address, ROOM, MSG.DONTWAIT);
+  }
+}
