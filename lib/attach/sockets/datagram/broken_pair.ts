@@ -13,6 +13,9 @@
  *                                                                                   while more errors wait
  * ```
  *
+ * A plain `send` to a broken pair fails, so it is broken only when the guest has left the socket alone for a moment: it
+ * polls then.
+ *
  * An epoll set watches the old pair and would not hear of the fresh one. A process that has any is told the way everybody
  * was told before: by an empty datagram.
  *
@@ -24,30 +27,83 @@ import { Errno } from "../../../host/errno.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { close, recv, send } from "../../../host/sys.ts";
 import type { PacketBuffer } from "../../../stack/buffer/packet.ts";
-import type { GuestSocket, SupervisorFace } from "../guest_socket.ts";
+import { type Instant, later, NEVER } from "../../../stack/time.ts";
+import type { Deadline, GuestSocket, SupervisorFace } from "../guest_socket.ts";
 import { Arrival } from "./arrival.ts";
 import { type Inbox, landing } from "./inbox.ts";
 
 /** Room for any datagram. */
 const ROOM = 65_536;
+/** How long the guest must have left the socket alone, microseconds: a plain `send` into a broken pair would fail. */
+const QUIET = 3_000;
 /** Datagrams that are kept meanwhile; more are dropped as at a full buffer. */
 const MOST_PARKED = 64;
 const room = new NativeMemory(ROOM);
 
-/**
- * Puts the guest's end into error. What the guest sent must have been read.
- *
- * @returns false: it cannot be done for this process
- */
-export function breakPair(supervisor: SupervisorFace, socket: GuestSocket): boolean {
-  if (supervisor.usesEpoll(socket)) return false;
-  const far = supervisor.reach(socket);
-  if (far < 0) return false;
-  const sent = send(far, room.address, 1, MSG.DONTWAIT | MSG.NOSIGNAL);
-  close(far);
-  if (sent !== 1) return false;
-  supervisor.detach(socket);
-  return true;
+/** Whose end it is. */
+export interface Breakable extends GuestSocket {
+  /** Reads what the guest has sent so far. */
+  drainSends(): void;
+  /** Tells the guest in another way that an error waits. */
+  mark(): void;
+  readonly hasErrors: boolean;
+}
+
+/** The state of one socket's pair: whole, about to break, broken. */
+export class PairError implements Deadline {
+  timerAt: Instant = NEVER;
+  timerIndex = -1;
+  /** The guest's end is in error, and ours is closed. */
+  broken = false;
+  readonly parked = new Parked();
+  readonly #supervisor: SupervisorFace;
+  readonly #socket: Breakable;
+  #touchedAt = 0 as Instant;
+
+  constructor(supervisor: SupervisorFace, socket: Breakable) {
+    this.#supervisor = supervisor;
+    this.#socket = socket;
+  }
+
+  /** The guest has just used the socket. */
+  touched(now: Instant): void {
+    this.#touchedAt = now;
+  }
+
+  /** An error waits to be seen. */
+  show(now: Instant): void {
+    if (this.broken || this.timerAt !== NEVER) return;
+    if (this.#supervisor.usesEpoll(this.#socket)) this.#socket.mark();
+    else this.#supervisor.setDeadline(this, later(now, QUIET));
+  }
+
+  onDeadline(now: Instant): void {
+    if (this.broken || !this.#socket.hasErrors) return;
+    this.#socket.drainSends();
+    if (now - this.#touchedAt < QUIET) this.#supervisor.setDeadline(this, later(this.#touchedAt, QUIET));
+    else if (this.#break()) this.broken = true;
+    else this.#socket.mark();
+  }
+
+  /** The guest's end has been replaced. */
+  mended(inbox: Inbox): void {
+    this.broken = false;
+    this.parked.unload(inbox, this.#socket.near);
+  }
+
+  close(): void {
+    this.#supervisor.setDeadline(this, NEVER);
+  }
+
+  #break(): boolean {
+    const far = this.#supervisor.reach(this.#socket);
+    if (far < 0) return false;
+    const sent = send(far, room.address, 1, MSG.DONTWAIT | MSG.NOSIGNAL);
+    close(far);
+    if (sent !== 1) return false;
+    this.#supervisor.detach(this.#socket);
+    return true;
+  }
 }
 
 /** What comes while the guest's end is in error. */

@@ -11,9 +11,7 @@
  * ```
  *
  * Datagrams wait in the pair, so that `poll`, `read` and the bound of `SO_RCVBUF` are the kernel's own work; see inbox.ts
- * for what waits beside them. A pair cannot be put into error without being destroyed. An error that came back therefore
- * makes the guest look by an *empty datagram* in the pair: calls that we answer find the error instead, a plain `recv`
- * returns 0.
+ * for what waits beside them. How an error gets there is told in socket_in_error.ts.
  *
  * @module
  */
@@ -30,20 +28,19 @@ import type { Counter } from "../../../stack/counters.ts";
 import type { Instant } from "../../../stack/time.ts";
 import type { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call, CallAddress } from "../call.ts";
-import { GuestSocket, type SocketsContext } from "../guest_socket.ts";
+import type { SocketsContext } from "../guest_socket.ts";
 import { MAX_IOVECS, MessageFlag } from "../message/flags.ts";
 import { Message } from "../message/message.ts";
 import { answerGet, answerSet } from "../options/access.ts";
-import { type OptionOwner, OptionValues } from "../options/option.ts";
+import type { OptionOwner } from "../options/option.ts";
 import { Arrival } from "./arrival.ts";
-import { breakPair, moveDatagrams, Parked } from "./broken_pair.ts";
-import { ErrorQueue } from "./error_queue.ts";
-import { Inbox, landing } from "./inbox.ts";
+import { SocketInError } from "./socket_in_error.ts";
+import { landing } from "./inbox.ts";
 import { drain, pairGone } from "./outbox.ts";
 import { ReceiveBatch } from "./receive_batch.ts";
 import { SendBatch } from "./send_batch.ts";
 import { ANSWERED, Receive, type ReceiveOwner } from "./receive.ts";
-import { configurePair, setSendBuffer, setTimeLimit } from "./pair_options.ts";
+import { setSendBuffer, setTimeLimit } from "./pair_options.ts";
 import { errorControl, receiveControl, Wanted } from "./receive_control.ts";
 import { nothingAsked, readSendControl, type SendControl } from "./send_control.ts";
 
@@ -54,20 +51,12 @@ const sending = new Message();
 const sendBatch = new SendBatch();
 const receiveBatch = new ReceiveBatch();
 const vectorCopy = new NativeMemory(MAX_IOVECS * MMSGHDR_SIZE);
-const marker = new Arrival();
 
 /** A datagram socket of the guest. */
-export abstract class DatagramSocket extends GuestSocket implements OptionOwner, ReceiveOwner {
-  readonly context: SocketsContext;
-  readonly values = new OptionValues();
-  readonly errors = new ErrorQueue();
+export abstract class DatagramSocket extends SocketInError implements OptionOwner, ReceiveOwner {
   protected readonly wanted = new Wanted();
   /** What the subclass fills in before {@linkcode arrived}. */
   protected readonly arrival = new Arrival();
-  protected readonly inbox = new Inbox();
-  /** Directions that are shut: bit 0 receiving, bit 1 sending. */
-  protected shut = 0;
-  protected released = false;
   readonly #dropped: Counter;
   readonly #unaddressed: Counter;
   #waiting: Receive[] = [];
@@ -79,9 +68,6 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   readonly #last = new Arrival();
   /** The call that reads an option, for `SO_ERROR`. */
   #asking: Call | undefined;
-  /** The guest's end is in error, and `near` is closed: see broken_pair.ts. */
-  #broken = false;
-  readonly #parked = new Parked();
 
   constructor(
     context: SocketsContext,
@@ -92,8 +78,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     protocol: number,
     kind: string,
   ) {
-    super(near, inode, domain, type, protocol);
-    this.context = context;
+    super(context, near, inode, domain, type, protocol);
     this.#dropped = context.counters.slot(`sockets.${kind}.receive-buffer-full`);
     this.#unaddressed = context.counters.slot(`sockets.${kind}.send-failed`);
   }
@@ -121,10 +106,6 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
 
   get listening(): boolean {
     return false;
-  }
-
-  protected get now(): Instant {
-    return this.context.reactor.now() as Instant;
   }
 
   // ——— towards the stack ———
@@ -207,13 +188,8 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     }
     const pending = this.errors.pending !== 0;
     const result = this.transmit(packet, target, control);
-    if (pending && this.errors.pending === 0) this.#withdraw(call);
+    if (pending && this.errors.pending === 0) this.withdrawMark(call);
     return result;
-  }
-
-  /** The pending error, which a send returns in its place; 0: none. */
-  protected takePending(): number {
-    return this.errors.pending === 0 ? 0 : this.errors.take();
   }
 
   override onReady(events: number): void {
@@ -226,8 +202,12 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     if (!this.released) this.#drain();
   }
 
+  override drainSends(): void {
+    this.#drain();
+  }
+
   #drain(): void {
-    if (this.#broken) return;
+    if (this.pairError.broken) return;
     const more = drain(this.near, this.context.pool, this.#take, this.#tooLong);
     if (!more || this.#draining) return;
     this.#draining = true;
@@ -237,6 +217,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
   readonly #take = (packet: PacketBuffer): void => {
     // An error that is pending was for this send, which has returned. It is not for what is sent: that must not be lost.
     this.errors.pending = 0;
+    this.pairError.touched(this.now);
     if (this.transmit(packet, undefined, nothingAsked()) < 0) this.#unaddressed.value++;
   };
 
@@ -406,7 +387,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     if (!message.finish(call, control.memory, control.length, flags)) return ANSWERED;
     if (this.errors.length === 0) {
       this.errors.pending = 0;
-      this.#withdraw(call);
+      this.withdrawMark(call);
     }
     return copied;
   }
@@ -447,8 +428,8 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
       }
       if (!peeked) return true;
     }
-    const result = this.#broken
-      ? this.#parked.put(packet, arrival)
+    const result = this.pairError.broken
+      ? this.pairError.parked.put(packet, arrival)
       : this.inbox.put(this.near, from, length, arrival);
     if (result >= 0) return true;
     this.#dropped.value++;
@@ -469,62 +450,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
       if (this.errors.length === 0) return;
       this.errors.pending = errno;
     }
-    this.#show();
-  }
-
-  /** Makes `poll` show the error. */
-  #show(): void {
-    if (this.#broken) return;
-    if (this.errors.length > 0) {
-      this.#drain();
-      if (breakPair(this.context.supervisor, this)) {
-        this.#broken = true;
-        return;
-      }
-    }
-    marker.marker = true;
-    this.inbox.keepUp(this.near);
-    if (!this.inbox.lastIsMarker) this.inbox.put(this.near, landing.address, 0, marker);
-  }
-
-  /** Gives the guest a pair that works, for as long as this call lasts if more errors wait. */
-  override entered(call: Call): void {
-    if (!this.#broken) return;
-    const result = this.context.supervisor.replacePair(this, call, DatagramSocket.pairType, (near, far) => {
-      const old = call.borrow();
-      if (old >= 0) {
-        moveDatagrams(old, near);
-        call.giveBack(old);
-      }
-      configurePair(this.values, near, far);
-      if (this.shut > 0) shutdown(far, this.shut - 1);
-    });
-    // Without descriptors to make one from there is no mending it; the call is answered as ever.
-    if (result < 0) return this.context.counters.bump("sockets.not-mended");
-    this.#broken = false;
-    this.#parked.unload(this.inbox, this.near);
-    this.context.reactor.defer(this.#afterwards);
-  }
-
-  readonly #afterwards = {
-    run: (): void => {
-      if (!this.released && this.errors.length > 0) this.#show();
-    },
-  };
-
-  /** Takes the pending error, and what told the guest to look for it. */
-  protected takeErrorFor(call: Call): number {
-    const errno = this.errors.take();
-    if (errno !== 0 && this.errors.length === 0) this.#withdraw(call);
-    return errno;
-  }
-
-  #withdraw(call: Call): void {
-    if (!this.inbox.firstIsMarker) return;
-    const far = call.borrow();
-    if (far < 0) return;
-    this.inbox.take(far, false);
-    call.giveBack(far);
+    this.showError();
   }
 
   takeError(): number {
@@ -629,6 +555,7 @@ export abstract class DatagramSocket extends GuestSocket implements OptionOwner,
     }
     this.inbox.clear();
     this.errors.clear();
+    this.pairError.close();
     this.close();
     if (this.shut === 3) this.context.supervisor.detach(this);
     else this.context.supervisor.release(this);
