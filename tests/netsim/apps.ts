@@ -7,21 +7,9 @@ import type { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import type { TcpConnection } from "../../lib/stack/tcp/connection.ts";
 import { type TcpError, TcpEvent, type TcpObserver } from "../../lib/stack/tcp/events.ts";
 import type { Instant } from "../../lib/stack/time.ts";
+import { PATTERN, PatternCheck, PERIOD } from "./pattern.ts";
 
-/** A prime, so that bytes which are shifted by any power of two or by a segment do not look right. */
-const PERIOD = 65_521;
-const PATTERN = pattern();
 const CHUNK = 16_384;
-
-function pattern(): Uint8Array {
-  const bytes = new Uint8Array(2 * PERIOD);
-  let state = 1;
-  for (let i = 0; i < PERIOD; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    bytes[i] = bytes[i + PERIOD] = state >>> 24;
-  }
-  return bytes;
-}
 
 /** What an application does with its connection. */
 export interface AppOptions {
@@ -37,9 +25,6 @@ export interface AppOptions {
 export class App implements TcpObserver {
   connection: TcpConnection | undefined;
   sent = 0;
-  received = 0;
-  /** Position of the first byte that was not the right one; -1 if there was none. */
-  wrongAt = -1;
   established = false;
   peerClosed = false;
   closed = false;
@@ -49,6 +34,7 @@ export class App implements TcpObserver {
   /** Does not read while true. */
   paused = false;
 
+  readonly #check = new PatternCheck();
   readonly #pool: BufferPool;
   readonly #readAtMost: number;
   #shutdown: boolean;
@@ -60,6 +46,16 @@ export class App implements TcpObserver {
     this.#total = options.send ?? 0;
     this.#shutdown = options.shutdown ?? true;
     this.#readAtMost = options.readAtMost ?? Infinity;
+  }
+
+  /** Bytes that arrived. */
+  get received(): number {
+    return this.#check.count;
+  }
+
+  /** Position of the first byte that was not the right one; -1 if there was none. */
+  get wrongAt(): number {
+    return this.#check.wrongAt;
   }
 
   /** Sends `count` bytes more, and then FIN. */
@@ -112,26 +108,10 @@ export class App implements TcpObserver {
     while (queue.count > 0 && left > 0) {
       const { buffer, start, end } = queue.at(0);
       const size = Math.min(end - start, left);
-      for (let i = 0; i < size;) {
-        const from = this.received % PERIOD;
-        const run = Math.min(size - i, PERIOD);
-        this.#check(buffer.bytes, start + i, from, run);
-        this.received += run;
-        i += run;
-      }
+      this.#check.take(buffer.bytes, start, size);
       left -= size;
       this.lastAt = now;
       connection.consume(size, now);
-    }
-  }
-
-  #check(bytes: Uint8Array, at: number, from: number, length: number): void {
-    if (this.wrongAt >= 0) return;
-    for (let i = 0; i < length; i++) {
-      if (bytes[at + i] !== PATTERN[from + i]) {
-        this.wrongAt = this.received + i;
-        return;
-      }
     }
   }
 }
