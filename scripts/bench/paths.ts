@@ -32,6 +32,7 @@ const { values } = parseArgs({
     pairs: { type: "string", default: "linux-linux,ours-linux,linux-ours" },
     rate: { type: "string", default: "12500000" },
     queue: { type: "string", default: "262144" },
+    bad: { type: "string", default: "{}" },
     json: { type: "string" },
     verbose: { type: "boolean", default: false },
   },
@@ -64,14 +65,21 @@ function describe(end: PathEnd): string {
   const s = c.sender;
   return `cwnd ${Math.round(s.congestion.cwnd / s.mss)} ssthresh ${
     Math.round(s.congestion.ssthresh / s.mss)
-  } rtt ${Math.round(s.rtt.srtt)} retrans ${s.retransmits} episodes ${s.recovery.episodes} undone ${s.recovery.undone}`;
+  } rtt ${
+    Math.round(s.rtt.srtt)
+  } retrans ${s.retransmits} episodes ${s.recovery.episodes} undone ${s.recovery.undone}`;
 }
 
 /** Mbit/s of each pair. */
-function measure(pairs: readonly string[], seeds: readonly number[], spec: WireSpec, seconds: number): Map<string, number[]> {
+function measure(
+  pairs: readonly string[],
+  seeds: readonly number[],
+  spec: WireSpec,
+  seconds: number,
+): Map<string, number[]> {
   const loop = new PathLoop();
   const paths: [string, Path][] = [];
-  const { loss: _, ...back } = spec;
+  const back = { delay: spec.delay, rate: Number(values.rate), queue: Number(values.queue) };
   for (const seed of seeds) {
     for (const pair of pairs) {
       const path = makePath(pair, spec, back, seed, loop);
@@ -89,7 +97,9 @@ function measure(pairs: readonly string[], seeds: readonly number[], spec: WireS
     if (values.verbose) {
       const { sent, lost, overflowed } = path.there.counts;
       console.error(
-        `  ${pair} ${mbit.toFixed(2)} ${describe(path.client)}; wire ${sent} lost ${lost} overflowed ${overflowed}`,
+        `  ${pair} ${mbit.toFixed(2)} ${
+          describe(path.client)
+        }; wire ${sent} lost ${lost} overflowed ${overflowed}`,
       );
     }
   }
@@ -111,6 +121,7 @@ for (const loss of list(values.loss)) {
       rate: Number(values.rate),
       queue: Number(values.queue),
       loss: loss / 100,
+      ...JSON.parse(values.bad) as Partial<WireSpec>,
     };
     const slow = loss * delay >= 2;
     const merged = new Map<string, number[]>();
@@ -121,7 +132,9 @@ for (const loss of list(values.loss)) {
     }
     const medians = pairs.map((pair) => median(merged.get(pair)!));
     const ratios = medians.slice(1).map((value) => (value / medians[0]!).toFixed(2));
-    console.log(`| ${loss} | ${delay} | ${medians.map((v) => v.toFixed(2)).join(" | ")} | ${ratios.join(" ")} |`);
+    console.log(
+      `| ${loss} | ${delay} | ${medians.map((v) => v.toFixed(2)).join(" | ")} | ${ratios.join(" ")} |`,
+    );
     rows.push({ loss, delay, ...Object.fromEntries(merged) });
   }
 }

@@ -15,6 +15,7 @@ import type { PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import type { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { copyOf } from "../../lib/stack/link/copy.ts";
 import { type Instant, type Microseconds, NEVER, SECOND } from "../../lib/stack/time.ts";
+import { mark } from "./marking.ts";
 
 /** What the wire is like. */
 export interface WireSpec {
@@ -24,8 +25,12 @@ export interface WireSpec {
   readonly rate?: number;
   /** Bytes that may wait for the bottleneck, the one in service included; without end if absent. */
   readonly queue?: number;
+  /** Frames that could be marked are, when this many bytes wait for the bottleneck (RFC 3168). */
+  readonly markAbove?: number;
   /** Probabilities per frame. */
   readonly loss?: number;
+  /** Losses in bursts (Gilbert's model): how often one begins, and how many frames it takes on average. */
+  readonly bursts?: { readonly probability: number; readonly length: number };
   readonly duplicate?: number;
   readonly reorder?: number;
   /** One bit is flipped, anywhere in the frame. */
@@ -47,6 +52,7 @@ export interface WireCounts {
   duplicated: number;
   reordered: number;
   corrupted: number;
+  marked: number;
   bytes: number;
 }
 
@@ -59,6 +65,7 @@ export class SimWire {
     duplicated: 0,
     reordered: 0,
     corrupted: 0,
+    marked: 0,
     bytes: 0,
   };
   spec: WireSpec;
@@ -69,6 +76,8 @@ export class SimWire {
   #head = 0;
   /** When the bottleneck has sent all that waits for it. */
   #busyUntil = 0;
+  /** In the middle of a burst of losses. */
+  #bursting = false;
 
   /** @param random uniform in 0 … 2³² − 1 */
   constructor(spec: WireSpec, random: () => number, pool?: BufferPool) {
@@ -89,7 +98,8 @@ export class SimWire {
     counts.sent++;
     // The dice are thrown for every frame in the same order, whatever becomes of it: then one probability can be
     // changed without changing all the others.
-    const loss = this.#chance(spec.loss);
+    const bursting = this.#burst();
+    const loss = this.#chance(spec.loss) || bursting;
     const duplicate = this.#chance(spec.duplicate);
     const reorder = this.#chance(spec.reorder);
     let departure: number = now;
@@ -100,6 +110,7 @@ export class SimWire {
         frame.release();
         return;
       }
+      if (spec.markAbove !== undefined && backlog > spec.markAbove && mark(frame)) counts.marked++;
       this.#busyUntil = Math.max(now, this.#busyUntil) + size * SECOND / spec.rate;
       departure = this.#busyUntil;
     }
@@ -151,6 +162,14 @@ export class SimWire {
     while (i > this.#head && flight[i - 1]!.at > at) i--;
     if (i === flight.length) flight.push({ at, frame });
     else flight.splice(i, 0, { at, frame });
+  }
+
+  #burst(): boolean {
+    const { bursts } = this.spec;
+    if (bursts === undefined) return false;
+    const change = this.#bursting ? 1 / bursts.length : bursts.probability;
+    if (this.#chance(change)) this.#bursting = !this.#bursting;
+    return this.#bursting;
   }
 
   #chance(probability: number | undefined): boolean {

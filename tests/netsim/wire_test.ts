@@ -61,6 +61,34 @@ test("SimWire loses, duplicates and reorders as often as it is told", () => {
   ok(late > 0.7 * reordered && late <= reordered, `${late} of ${reordered}`);
 });
 
+test("SimWire loses in bursts", () => {
+  const it = wire({ delay: 1, bursts: { probability: 0.01, length: 10 } });
+  for (let i = 0; i < 10_000; i++) it.send(frame(60, i), at(i));
+  const marks = drain(it).map(([, mark]) => mark);
+  const bursts = marks.filter((mark, i) => i > 0 && mark > marks[i - 1]! + 1).length;
+  ok(Math.abs(bursts - 91) < 25, `${bursts} bursts`);
+  ok(Math.abs(it.counts.lost / bursts - 10) < 2.5, `of ${it.counts.lost / bursts} frames`);
+});
+
+test("SimWire marks what can be marked when its queue is long", () => {
+  const ip = (capable: number): PacketBuffer => {
+    const packet = frame(1_500);
+    packet.view.setUint16(14, 0x4500 | capable);
+    packet.view.setUint16(24, 0xffff - 0x4500 - capable); // the sum of this header
+    return packet;
+  };
+  const it = wire({ delay: 0, rate: 1_000_000, queue: 10_000, markAbove: 3_000 });
+  for (const capable of [2, 2, 2, 2, 1, 0]) it.send(ip(capable), at(0));
+  strictEqual(it.counts.marked, 2);
+  const seen: number[] = [];
+  for (let next = it.nextArrival(); next !== NEVER; next = it.nextArrival()) {
+    const { view, start } = it.receive(next)!;
+    seen.push(view.getUint8(start + 15) & 3);
+    strictEqual((view.getUint16(start + 14) + view.getUint16(start + 24)) % 0xffff, 0, "checksum");
+  }
+  deepStrictEqual(seen, [2, 2, 2, 3, 3, 0]);
+});
+
 test("SimWire throws the same dice for the same seed, whatever the other chances are", () => {
   const lost = (spec: WireSpec) => {
     const it = wire(spec);

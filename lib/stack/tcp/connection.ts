@@ -29,9 +29,9 @@ import { describe } from "./connection_facts.ts";
 import type { ConnectionSeed } from "./connection_seed.ts";
 import type { TcpContext } from "./context.ts";
 import { TcpEvent, type TcpIcmpError, type TcpObserver } from "./events.ts";
+import { isHopeless } from "./hopeless.ts";
 import { ICMP_ERROR } from "./icmp_errors.ts";
 import { PeerSyn } from "./peer_syn.ts";
-import { isHopeless } from "./sender.ts";
 import { seqLe, seqLt } from "./sequence.ts";
 import { StateMachine } from "./state_machine.ts";
 
@@ -253,7 +253,7 @@ export class TcpConnection extends StateMachine {
       this.end(this.softError ?? "timed-out", true);
       return false;
     }
-    if (this.output.pathMss.onTimeouts(sender.timeouts, sender.mss)) {
+    if (this.output.pathMss.onTimeouts(sender.timeouts, sender.mss, now)) {
       this.context.counters.bump("tcp.black-hole");
       sender.setMss(this.output.mss(this.context.route(this), now));
     }

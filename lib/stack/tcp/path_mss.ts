@@ -21,6 +21,8 @@ const MIN_MTU_V6 = 1_280;
 /** Segments that pass nearly every tunnel, and every IPv4 host (RFC 1122 section 3.3.2: 576). */
 const SAFE_MSS = 1_220;
 const LEAST_MSS = 536;
+/** Time-outs after which nothing passes, whatever its size. */
+const BLACKOUT_TIMEOUTS = 6;
 
 /** Bytes of IP and TCP header without options. */
 export function headersOf(family: IpFamily): number {
@@ -37,6 +39,7 @@ export class PathMss {
   #icmpMtu = Infinity;
   #icmpUntil: Instant = NEVER;
   #blackHole = Infinity;
+  #blackHoleUntil: Instant = NEVER;
 
   constructor(family: IpFamily, mtu: number) {
     this.#family = family;
@@ -56,11 +59,19 @@ export class PathMss {
     this.#icmpUntil = later(now, EXPIRY);
   }
 
-  /** `timeouts` retransmissions of segments of `mss` bytes vanished. Returns true if the size goes down. */
-  onTimeouts(timeouts: number, mss: number): boolean {
+  /**
+   * `timeouts` retransmissions in a row vanished, the last one of a segment of `mss` bytes. Returns true if the size goes down.
+   * When small ones vanish as well it is not for their size: an outage must not leave small segments behind.
+   */
+  onTimeouts(timeouts: number, mss: number, now: Instant): boolean {
+    if (timeouts >= BLACKOUT_TIMEOUTS) {
+      this.#blackHole = Infinity;
+      return false;
+    }
     const next = timeouts >= 4 ? LEAST_MSS : SAFE_MSS;
     if (timeouts < 2 || mss <= next) return false;
     this.#blackHole = next;
+    this.#blackHoleUntil = later(now, EXPIRY);
     return true;
   }
 
@@ -69,6 +80,10 @@ export class PathMss {
     if (now >= this.#icmpUntil) {
       this.#icmpMtu = Infinity;
       this.#icmpUntil = NEVER;
+    }
+    if (now >= this.#blackHoleUntil) {
+      this.#blackHole = Infinity;
+      this.#blackHoleUntil = NEVER;
     }
     this.mtu = Math.min(routeMtu, this.#icmpMtu);
     const mss = Math.min(this.#peer, this.mtu - headersOf(this.#family), this.#blackHole);

@@ -75,6 +75,12 @@ export class Rack implements DeliverySink {
     this.#persist = PERSIST;
   }
 
+  /** What was blamed had only been overtaken. The segment was sent again in the meantime, so that {@linkcode delivered} cannot
+   * tell (Linux' tcp_try_undo_partial does the same). */
+  onUndo(): void {
+    this.reorderingSeen = true;
+  }
+
   /** A recovery is over: "if RACK.reo_wnd_persist is 0, reset". */
   onRecoveryEnd(): void {
     if (--this.#persist <= 0) this.#multiplier = 1;

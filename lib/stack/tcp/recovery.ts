@@ -45,6 +45,7 @@ export class LossRecovery {
 
   // RFC 6937 section 3.
   #flightAtEntry = 0;
+  #lostAtEntry = 0;
   #delivered = 0;
   #out = 0;
 
@@ -54,6 +55,9 @@ export class LossRecovery {
   #undoMarker = 0;
   #undoBytes = 0;
   #firstResentAt = NaN;
+  /** Bytes sent again, and reported as duplicates, since the beginning. */
+  #resent = 0;
+  #duplicated = 0;
 
   /** Bytes deemed lost that are not marked on a record: without SACK, each duplicate is one segment that has left. */
   pipe(outstanding: number, mss: number): number {
@@ -69,6 +73,7 @@ export class LossRecovery {
   /** Something was sent again. */
   onResent(bytes: number, clock: number): void {
     this.#out += bytes;
+    this.#resent += bytes;
     if (this.#undoing) {
       this.#undoBytes += bytes;
       if (Number.isNaN(this.#firstResentAt)) this.#firstResentAt = clock;
@@ -123,10 +128,7 @@ export class LossRecovery {
     congestion: CongestionControl,
   ): number {
     const board = this.board;
-    if (this.#undoing && board.dsackBytes > 0 && seqGe(board.dsackLeft, this.#undoMarker)) {
-      this.#undoBytes -= board.dsackBytes;
-    }
-    if (board.dsackBytes > 0) this.rack.onDsack(una, nxt);
+    if (board.dsackBytes > 0) this.#onDsack(una, nxt, congestion);
     // The straight road: nothing is missing and nothing was.
     if (this.state === "open" && board.sacked === 0 && !duplicate && board.lost === 0) {
       this.duplicates = 0;
@@ -143,6 +145,9 @@ export class LossRecovery {
       this.#enter(una, nxt, priorFlight, now, congestion);
     }
     if (this.state === "recovery") {
+      if (board.lost > lostBefore) {
+        congestion.onSurvivors(this.#flightAtEntry - (board.everLost - this.#lostAtEntry));
+      }
       const progress = advanced && (!this.sack || board.lost <= lostBefore);
       this.#reduceProportionally(nxt, una, mss, progress, congestion);
     } else if (!recovering || this.sack) {
@@ -176,6 +181,7 @@ export class LossRecovery {
   onProbeRepaired(flight: number, now: Instant, congestion: CongestionControl): void {
     if (this.state !== "open") return;
     this.episodes++;
+    this.keepReduction();
     congestion.onEnterRecovery(flight, now);
     congestion.onExitRecovery(now);
   }
@@ -192,11 +198,40 @@ export class LossRecovery {
     this.episodes++;
     this.high = nxt;
     this.#flightAtEntry = Math.max(flight, 1);
+    this.#lostAtEntry = this.board.everLost - this.board.lost;
     this.#delivered = 0;
     this.#out = 0;
     this.#beginUndo(una);
     congestion.onEnterRecovery(flight, now);
     this.window = congestion.ssthresh;
+  }
+
+  /** The peer had it twice: one of ours was needless, or the network made two of one that was not sent again. */
+  #onDsack(una: number, nxt: number, congestion: CongestionControl): void {
+    const { board } = this;
+    this.#duplicated += board.dsackBytes;
+    // More than was ever sent twice: it is the network that makes two of one (Linux' tcp_dsack_seen).
+    if (this.#duplicated > this.#resent) return;
+    this.rack.onDsack(una, nxt);
+    if (!this.#undoing || !seqGe(board.dsackLeft, this.#undoMarker) || seqGt(board.dsackRight, this.high)) {
+      return;
+    }
+    this.#undoBytes -= board.dsackBytes;
+    // An original that was later than its copy is reported when the episode is over (Linux' tcp_try_undo_dsack).
+    if (this.state !== "open" || Number.isNaN(this.#firstResentAt) || this.#undoBytes > 0) return;
+    this.#undo(congestion);
+  }
+
+  #undo(congestion: CongestionControl): void {
+    this.#undoing = false;
+    this.undone++;
+    this.rack.onUndo();
+    congestion.undo();
+  }
+
+  /** What was reduced since then was for another reason, and stays. */
+  keepReduction(): void {
+    this.#undoing = false;
   }
 
   #beginUndo(una: number): void {
@@ -209,12 +244,13 @@ export class LossRecovery {
   /** Leaves an episode that is over, or that never should have been. */
   #endEpisode(una: number, echo: number, now: Instant, congestion: CongestionControl): void {
     if (this.state === "open") return;
-    if (this.#undoing && seqGt(una, this.#undoMarker) && this.#isSpurious(echo)) {
+    // One late original among many holes proves little: what is sent again meanwhile must have been answered (Linux'
+    // tcp_try_undo_partial). A time-out has marked everything, for one reason.
+    const settled = this.state === "loss" || this.board.resent === 0;
+    if (this.#undoing && settled && seqGt(una, this.#undoMarker) && this.#isSpurious(echo)) {
       // Eifel: the peer echoes a time before the first retransmission, so it had the original.
       // D-SACK: everything that was sent again had arrived before.
-      this.#undoing = false;
-      this.undone++;
-      congestion.undo();
+      this.#undo(congestion);
       this.board.forgetLosses();
       this.#exit(now, congestion);
       return;

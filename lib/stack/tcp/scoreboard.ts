@@ -36,6 +36,8 @@ export class Scoreboard {
   sacked = 0;
   /** Bytes deemed lost, whether sent again or not. */
   lost = 0;
+  /** Bytes that were ever deemed lost, each once. */
+  everLost = 0;
   /** Bytes sent again and not yet acknowledged. */
   resent = 0;
   /** Right edge of the highest SACK block (RFC 6675's HighData of the peer); valid while `sacked > 0`. */
@@ -207,6 +209,7 @@ export class Scoreboard {
     if (!record.lost) {
       record.lost = true;
       this.lost += record.length;
+      this.everLost += record.length;
     }
     const first = this.#firstLost;
     if (first === undefined || seqLt(record.start, first.start)) this.#firstLost = record;

@@ -22,42 +22,28 @@
 
 import { ChunkQueue } from "../buffer/chunk_queue.ts";
 import type { PacketBuffer } from "../buffer/packet.ts";
-import { type Instant, later, MILLISECOND, NEVER, SECOND } from "../time.ts";
+import { type Instant, later, MILLISECOND, NEVER } from "../time.ts";
 import type { TcpHeader } from "../wire/tcp.ts";
 import {
   type CongestionControl,
   type CongestionName,
   createCongestionControl,
 } from "./congestion/congestion.ts";
+import { Pacer } from "./pacer.ts";
 import { LossRecovery } from "./recovery.ts";
-import { RttEstimator } from "./rtt.ts";
+import { RTO_LIMITS, RttEstimator } from "./rtt.ts";
 import { seqAdd, seqDiff, seqGe, seqGt, seqLt } from "./sequence.ts";
+import { TailProbe } from "./tail_probe.ts";
 
 /** Records a connection may have in flight: what a peer with a tiny segment size can make us remember. */
 export const MAX_RECORDS = 16_384;
 
-/** RFC 8985 section 7.2: worst case of a delayed acknowledgement. */
-const WORST_DELAYED_ACK = 200 * MILLISECOND;
 /** RFC 1122 section 4.2.3.4: "the override timeout ... 0.1 - 1.0 seconds"; also Linux' ceiling for TCP_CORK. */
 const OVERRIDE = 200 * MILLISECOND;
-/** Linux' `TCP_RTO_MAX` and `TCP_RTO_MIN`. */
-const PERSIST_MAX = 120 * SECOND;
-const LEAST_TIMEOUT = 200 * MILLISECOND;
 /** Paths with a shorter round trip are local: a memory bus, a virtual cable. */
 const LOCAL_RTT = 500;
 
 const Timer = { none: 0, retransmit: 1, probe: 2, reorder: 3, persist: 4 } as const;
-
-/**
- * Whether data has been unacknowledged for as long as `retries` time-outs take, starting at Linux' least one. Counting them
- * would not do: ICMP takes steps of the back-off back, and a hopeless connection would end in a minute.
- */
-export function isHopeless(sender: Sender, retries: number, now: Instant): boolean {
-  if (sender.timeouts <= retries) return false;
-  const doubling = Math.min(retries, Math.floor(Math.log2(PERSIST_MAX / LEAST_TIMEOUT)));
-  const patience = (2 ** (doubling + 1) - 1) * LEAST_TIMEOUT + (retries - doubling) * PERSIST_MAX;
-  return now - sender.stalledSince >= patience;
-}
 
 /** What one acknowledgement did: bits of the result of {@linkcode Sender.onAck}. */
 export const AckEffect = {
@@ -72,6 +58,8 @@ export class Sender {
   readonly queue: ChunkQueue = new ChunkQueue();
   readonly recovery: LossRecovery = new LossRecovery();
   readonly rtt: RttEstimator = new RttEstimator();
+  readonly pacer: Pacer = new Pacer();
+  readonly #tailProbe = new TailProbe();
   readonly congestion: CongestionControl;
 
   /** SND.UNA, SND.NXT, and the peer's window, scaled. */
@@ -124,14 +112,10 @@ export class Sender {
   recordsFull = false;
   #probeDue = false;
   #forceDue = false;
-  #tailProbeDue = false;
   /** Nagle and silly window avoidance have waited long enough. */
   #override = false;
   /** End of the last segment smaller than the MSS (Minshall). */
   #smallEnd = 0;
-  #tailProbeEnd = 0;
-  #tailProbing = false;
-  #tailProbeResent = false;
   #lastSentAt = 0 as Instant;
   #ecnHigh = 0;
   #ecnReacted = false;
@@ -213,7 +197,7 @@ export class Sender {
     // In sequence order, or RACK would see reordering where there is none.
     if (recovery.sack && header.sackCount > 0) board.applySack(header, this.nxt, recovery.rack, now);
     this.#sampleRtt(advanced, echo, now);
-    this.#settleTailProbe(ack, advanced, priorFlight, now);
+    this.#tailProbe.settle(ack, advanced, priorFlight, recovery, this.congestion, now);
     const undone = recovery.undone;
     const wait = recovery.onAck(
       this.una,
@@ -231,6 +215,13 @@ export class Sender {
       this.spurious++;
       this.rtt.undoBackoff();
     }
+    this.pacer.update(
+      this.congestion.cwnd,
+      this.congestion.ssthresh,
+      this.rtt.srtt,
+      this.rtt.minRtt,
+      this.mss,
+    );
     this.#reorderAt = wait > 0 ? later(now, wait) : NEVER;
     if (advanced) this.#retransmitAt = later(now, this.rtt.rto);
     this.#arm(now);
@@ -244,6 +235,7 @@ export class Sender {
     this.#ecnReacted = true;
     this.#ecnHigh = this.nxt;
     this.cwrDue = true;
+    this.recovery.keepReduction();
     this.congestion.onEcn(this.flight, now);
   }
 
@@ -290,19 +282,9 @@ export class Sender {
     this.congestion.onRttSample(rtt, now);
   }
 
-  /** RFC 8985 section 7.4.2: "Detecting losses using TLP". */
-  #settleTailProbe(ack: number, advanced: boolean, flight: number, now: Instant): void {
-    if (!this.#tailProbing || seqLt(ack, this.#tailProbeEnd)) return;
-    const { board } = this.recovery;
-    this.#tailProbing = false;
-    if (!this.#tailProbeResent || board.dsackBytes > 0) return;
-    // "if the ACK is beyond TLP.end_seq", or it advanced to it without a D-SACK: the probe filled a hole.
-    if (advanced) this.recovery.onProbeRepaired(flight, now, this.congestion);
-  }
-
   /** Whether `next` may have a segment; cheap, never wrong in the negative. */
   get wantsToSend(): boolean {
-    return this.#probeDue || this.#tailProbeDue || this.recovery.board.lost > 0 || this.unsent > 0 ||
+    return this.#probeDue || this.#tailProbe.due || this.recovery.board.lost > 0 || this.unsent > 0 ||
       (this.finQueued && !this.finSent);
   }
 
@@ -316,9 +298,10 @@ export class Sender {
     this.planFin = false;
     this.planRetransmission = false;
     if (this.#probeDue) return this.#planProbeSegment();
-    const whole = Math.max(capacity - capacity % this.mss, this.mss);
+    const most = Math.min(capacity, this.pacer.piece(this.mss));
+    const whole = Math.max(most - most % this.mss, this.mss);
     if (this.#planLost(whole, clock, now)) return true;
-    if (this.#tailProbeDue && this.#planTailProbe(clock, now)) return true;
+    if (this.#tailProbe.due && this.#planTailProbe(clock, now)) return true;
     return this.#planNew(whole, now);
   }
 
@@ -338,7 +321,7 @@ export class Sender {
     const record = board.nextLost();
     if (record === undefined) return false;
     const room = this.recovery.limit(this.congestion) - this.flight;
-    if (room < Math.min(this.mss, record.length) && !force) return false;
+    if (!force && (room < Math.min(this.mss, record.length) || !this.pacer.allows(now))) return false;
     // What the peer's window no longer covers waits for it, but the first segment probes it (Linux does the same).
     if (record.start !== this.una && seqGe(record.start, seqAdd(this.una, this.window))) return false;
     const size = Math.min(whole, Math.max(room - room % this.mss, this.mss));
@@ -359,6 +342,7 @@ export class Sender {
     this.retransmits++;
     this.bytesRetransmitted += this.planLength;
     this.bytesSent += this.planLength;
+    this.pacer.sent(this.planLength, now);
     this.recovery.onResent(length, clock);
     this.#lastSentAt = now;
     // As Linux' tcp_xmit_retransmit_queue: the head has a whole time-out from when it left last. Else the timer, which
@@ -369,14 +353,12 @@ export class Sender {
 
   /** RFC 8985 section 7.3: new data if there is any, else the last segment again. */
   #planTailProbe(clock: number, now: Instant): boolean {
-    this.#tailProbeDue = false;
+    this.#tailProbe.due = false;
     if (this.outstanding === 0) return false;
-    this.#tailProbing = true;
     const room = seqDiff(seqAdd(this.una, this.window), this.nxt);
     const fresh = Math.min(this.unsent, room, this.mss);
     if (fresh > 0) {
       this.#commit(fresh, false, now);
-      this.#tailProbeResent = false;
     } else {
       const { board } = this.recovery;
       let tail = board.records.tail!;
@@ -384,11 +366,10 @@ export class Sender {
         const rest = tail.length % this.mss;
         tail = board.records.split(tail, seqAdd(tail.end, -(rest === 0 ? this.mss : rest)));
       }
-      this.#tailProbeResent = true;
       board.markResent(tail, this.mss, now);
       this.#planAgain(tail.start, tail.end, clock, now);
     }
-    this.#tailProbeEnd = this.nxt;
+    this.#tailProbe.sent(this.nxt, fresh <= 0);
     this.#retransmitAt = later(now, this.rtt.rto);
     this.#arm(now);
     return true;
@@ -408,6 +389,7 @@ export class Sender {
     const limit = this.recovery.limit(this.congestion);
     const congestionRoom = flight === 0 ? Math.max(limit, this.mss) : limit - flight;
     if (unsent > 0 && congestionRoom <= 0) return false;
+    if (!this.pacer.allows(now)) return false;
     if (this.recovery.board.records.count >= MAX_RECORDS) {
       this.recordsFull = true;
       return false;
@@ -456,7 +438,7 @@ export class Sender {
   #waitForWindow(now: Instant): false {
     if (this.outstanding === 0 && this.#timer === Timer.none) {
       const closed = this.window === 0;
-      const wait = closed ? Math.min(this.rtt.rto * 2 ** this.persists, PERSIST_MAX) : OVERRIDE;
+      const wait = closed ? Math.min(this.rtt.rto * 2 ** this.persists, RTO_LIMITS.max) : OVERRIDE;
       this.#setTimer(Timer.persist, later(now, wait));
     }
     return false;
@@ -478,6 +460,7 @@ export class Sender {
     this.recovery.board.records.append(start, end, this.mss, now);
     this.recovery.onSent(length);
     this.bytesSent += length;
+    this.pacer.sent(length, now);
     this.#lastSentAt = now;
     if (idle) {
       this.stalledSince = now;
@@ -491,21 +474,13 @@ export class Sender {
     if (this.outstanding === 0) {
       this.#retransmitAt = NEVER;
       this.#reorderAt = NEVER;
-      this.#tailProbing = false;
-      this.#tailProbeDue = false;
+      this.#tailProbe.cancel();
       if (this.#timer !== Timer.persist) this.#setTimer(Timer.none, NEVER);
       return;
     }
     if (this.#reorderAt < this.#retransmitAt) return this.#setTimer(Timer.reorder, this.#reorderAt);
-    const { recovery } = this;
-    // RFC 8985 section 7.2: only with SACK, in open state, without anything sacked, one probe per tail.
-    if (
-      recovery.sack && recovery.state === "open" && recovery.board.sacked === 0 && !this.#tailProbing &&
-      this.rtt.measured
-    ) {
-      const wait = 2 * this.rtt.srtt + (this.outstanding <= this.mss ? WORST_DELAYED_ACK : 2 * MILLISECOND);
-      if (now + wait < this.#retransmitAt) return this.#setTimer(Timer.probe, later(now, wait));
-    }
+    const wait = this.#tailProbe.delay(this.recovery, this.rtt.srtt, this.outstanding, this.mss);
+    if (now + wait < this.#retransmitAt) return this.#setTimer(Timer.probe, later(now, wait));
     this.#setTimer(Timer.retransmit, this.#retransmitAt);
   }
 
@@ -517,6 +492,7 @@ export class Sender {
   /** Runs the timer if it is due. Afterwards `timeouts` and `persists` tell how hopeless it is. Returns true if it was a
    * retransmission time-out. */
   onTimer(now: Instant): boolean {
+    this.pacer.onTimer(now);
     if (this.timerAt > now) return false;
     const timer = this.#timer;
     this.#setTimer(Timer.none, NEVER);
@@ -524,7 +500,10 @@ export class Sender {
       if (this.window === 0 || seqDiff(seqAdd(this.una, this.window), this.nxt) <= 0) {
         this.#probeDue = true;
         this.persists++;
-        this.#setTimer(Timer.persist, later(now, Math.min(this.rtt.rto * 2 ** this.persists, PERSIST_MAX)));
+        this.#setTimer(
+          Timer.persist,
+          later(now, Math.min(this.rtt.rto * 2 ** this.persists, RTO_LIMITS.max)),
+        );
       } else this.#override = true;
     } else if (timer === Timer.reorder) {
       const { recovery } = this;
@@ -540,7 +519,7 @@ export class Sender {
       this.#reorderAt = wait > 0 ? later(now, wait) : NEVER;
       this.#arm(now);
     } else if (timer === Timer.probe) {
-      this.#tailProbeDue = true;
+      this.#tailProbe.due = true;
       // Until the probe has left, nothing else may fire but the retransmission timer.
       this.#setTimer(Timer.retransmit, this.#retransmitAt);
     } else if (timer === Timer.retransmit) {
@@ -552,8 +531,7 @@ export class Sender {
 
   #onRetransmitTimeout(now: Instant): void {
     this.timeouts++;
-    this.#tailProbeDue = false;
-    this.#tailProbing = false;
+    this.#tailProbe.cancel();
     this.#reorderAt = NEVER;
     this.recovery.onTimeout(this.una, this.nxt, this.flight, now, this.rtt.srtt, this.congestion);
     this.rtt.backoff();
@@ -587,7 +565,8 @@ export class Sender {
     this.una = this.nxt;
     this.#setTimer(Timer.none, NEVER);
     this.#probeDue = false;
-    this.#tailProbeDue = false;
+    this.#tailProbe.cancel();
+    this.pacer.wakeAt = NEVER;
     this.#retransmitAt = NEVER;
     this.#reorderAt = NEVER;
   }

@@ -193,11 +193,9 @@ export abstract class StateMachine {
         return;
       case "old-timestamp":
         this.context.counters.bump("tcp.paws");
-        receiver.reportDuplicate(sequence, payload);
-        return this.#answerOutOfWindow(now);
+        return this.#answerDuplicate(sequence, payload, now);
       case "out-of-window":
-        receiver.reportDuplicate(sequence, payload);
-        return this.#answerOutOfWindow(now);
+        return this.#answerDuplicate(sequence, payload, now);
       case "out-of-window-reset":
         return this.context.counters.bump("tcp.out-of-window-reset");
       case "challenge":
@@ -411,6 +409,16 @@ export abstract class StateMachine {
     this.receiver.ackDue = true;
   }
 
+  /** Payload that came twice is reported each time (Linux' `tcp_oow_rate_limited` lets it pass as well): the peer takes a needless
+   * reduction back for it. No loop can come of it, for the answer has no payload. */
+  #answerDuplicate(sequence: number, payload: number, now: Instant): void {
+    const { receiver } = this;
+    receiver.reportDuplicate(sequence, payload);
+    if (payload === 0 || !seqLt(sequence, receiver.next)) return this.#answerOutOfWindow(now);
+    this.context.counters.bump("tcp.out-of-window");
+    receiver.ackDue = true;
+  }
+
   #recentlyAnswered(now: Instant): boolean {
     if (this.#answeredAt >= 0 && now - this.#answeredAt < OUT_OF_WINDOW_INTERVAL) return true;
     this.#answeredAt = now;
@@ -494,6 +502,7 @@ export abstract class StateMachine {
   protected arm(): void {
     if (this.state === "closed") return;
     let at = this.sender.timerAt;
+    if (this.sender.pacer.wakeAt < at) at = this.sender.pacer.wakeAt;
     if (this.receiver.timerAt < at) at = this.receiver.timerAt;
     if (this.handshake.at < at) at = this.handshake.at;
     if (this.lingerAt < at) at = this.lingerAt;

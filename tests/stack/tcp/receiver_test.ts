@@ -163,6 +163,16 @@ test("TcpConnection reports duplicates by D-SACK, once", () => {
   deepStrictEqual(t.next()!.sack, [[201, 301], [201, 301]]);
 });
 
+test("TcpConnection reports every duplicate of old payload, however many come", () => {
+  const t = new TcpBench(SACK).establish({ sackPermitted: true });
+  for (let i = 0; i < 9; i++) t.inject({ flags: "A", seq: 1 + i * 100, ack: 1, data: 100 });
+  t.all();
+  for (let i = 0; i < 9; i++) {
+    t.inject({ flags: "A", seq: 1 + i * 100, ack: 1, data: 100 });
+    deepStrictEqual(t.next()!.sack, [[1 + i * 100, 101 + i * 100]]);
+  }
+});
+
 test("TcpConnection owes one duplicate acknowledgement per early segment to a peer without SACK", () => {
   const t = new TcpBench().establish();
   for (let i = 1; i <= 3; i++) t.inject({ flags: "A", seq: 1 + i * 100, ack: 1, data: 100 });

@@ -321,6 +321,57 @@ test("TcpConnection takes a reduction back when D-SACK says that nothing was los
   ok(t.connection.sender.congestion.cwnd >= 10 * MSS);
 });
 
+test("TcpConnection takes a reduction back when D-SACK comes after recovery is over", () => {
+  const t = sacked();
+  t.write(20 * MSS);
+  t.all();
+  t.wait(1_000);
+  t.inject({ flags: "A", seq: 1, ack: 1, sack: [[1 + MSS, 1 + 5 * MSS]] });
+  t.all();
+  t.wait(1_000);
+  t.inject({ flags: "A", seq: 1, ack: 1 + 10 * MSS }); // the copy was first
+  strictEqual(t.connection.sender.recovery.state, "open");
+  ok(t.connection.sender.congestion.cwnd < 10 * MSS);
+  t.all();
+  t.wait(1_000);
+  t.inject({ flags: "A", seq: 1, ack: 1 + 10 * MSS, sack: [[1, 1 + MSS]] });
+  strictEqual(t.connection.sender.recovery.undone, 1);
+  ok(t.connection.sender.congestion.cwnd >= 10 * MSS);
+  ok(t.connection.sender.recovery.rack.reorderingSeen, "and is more patient from now on");
+});
+
+test("TcpConnection does not take a reduction back for what the network made two of", () => {
+  const t = sacked();
+  t.write(10 * MSS);
+  t.all();
+  t.wait(1_000);
+  // Two segments in two copies each: more than was ever sent again.
+  t.inject({ flags: "A", seq: 1, ack: 1 + MSS, sack: [[1, 1 + MSS]] });
+  t.inject({ flags: "A", seq: 1, ack: 1 + 2 * MSS, sack: [[1 + MSS, 1 + 2 * MSS]] });
+  t.inject({ flags: "A", seq: 1, ack: 1 + 2 * MSS, sack: [[1 + 3 * MSS, 1 + 7 * MSS]] });
+  strictEqual(t.all().length > 0, true);
+  t.wait(1_000);
+  t.inject({ flags: "A", seq: 1, ack: 1 + 7 * MSS, sack: [[1 + 4 * MSS, 1 + 5 * MSS]] });
+  t.inject({ flags: "A", seq: 1, ack: 1 + 10 * MSS });
+  strictEqual(t.connection.sender.recovery.undone, 0);
+});
+
+test("TcpConnection does not believe one late original among many holes", () => {
+  const t = new TcpBench({ ...SACK, timestamps: true }).establish({ sackPermitted: true, timestamp: 1 });
+  const mss = 1_448;
+  t.write(10 * mss);
+  const first = t.all();
+  t.wait(5_000);
+  const echo = { timestamp: 2, timestampEcho: first[0]!.timestamp! };
+  t.inject({ flags: "A", seq: 1, ack: 1, sack: [[1 + 3 * mss, 1 + 9 * mss]], ...echo });
+  strictEqual(t.all().filter((s) => s.length > 0).length >= 2, true);
+  t.wait(100);
+  // The first one was only late; what was sent again of the others is still on its way.
+  t.inject({ flags: "A", seq: 1, ack: 1 + mss, sack: [[1 + 3 * mss, 1 + 9 * mss]], ...echo });
+  strictEqual(t.connection.sender.recovery.undone, 0);
+  strictEqual(t.connection.sender.recovery.state, "recovery");
+});
+
 test("TcpConnection takes a time-out back when the peer echoes a time before it (Eifel)", () => {
   const t = new TcpBench({ ...SACK, timestamps: true }).establish({ sackPermitted: true, timestamp: 1 });
   t.write(5 * 1_448);
@@ -412,6 +463,38 @@ test("TcpConnection finds a black hole for large segments by itself", () => {
   }
   strictEqual(length, 1_220);
   strictEqual(t.count("black-hole"), 1);
+});
+
+test("TcpConnection does not blame an outage on the size of its segments", () => {
+  const t = new TcpBench(PLAIN).establish({ mss: 1_460 });
+  t.write(5_000);
+  t.all();
+  while (t.connection.sender.timeouts < 6) {
+    t.advanceToTimer();
+    t.all();
+  }
+  t.inject({ flags: "A", seq: 1, ack: 5_001 });
+  t.write(5_000, 5_000);
+  strictEqual(t.next()!.length, 1_460);
+});
+
+test("TcpConnection tries large segments again ten minutes after it found a black hole", () => {
+  const t = new TcpBench(PLAIN).establish({ mss: 1_460 });
+  t.write(5_000);
+  t.all();
+  while (t.connection.sender.timeouts < 3) {
+    t.advanceToTimer();
+    t.all();
+  }
+  t.inject({ flags: "A", seq: 1, ack: 5_001 });
+  t.write(1_460, 5_000);
+  strictEqual(t.next()!.length, 1_220);
+  t.inject({ flags: "A", seq: 1, ack: 6_461 });
+  t.all();
+  t.inject({ flags: "A", seq: 1, ack: 6_461 });
+  t.wait(601e6);
+  t.write(1_460, 6_460);
+  strictEqual(t.next()!.length, 1_460);
 });
 
 test("TcpConnection ends for an ICMP error in the handshake, and not after it", () => {

@@ -46,6 +46,9 @@ export interface CongestionControl {
   onRttSample(rtt: Microseconds, now: Instant): void;
   /** Loss was detected by SACK, RACK or duplicate ACKs: once per window of data. Reduces `ssthresh` and `cwnd`. */
   onEnterRecovery(inFlight: number, now: Instant): void;
+  /** In recovery: of what was in flight at its entry, no more than `bytes` got through. Slow start that filled the path and
+   * its queue twice over learns from it what they hold; elsewhere the reduction at the entry was enough. */
+  onSurvivors(bytes: number): void;
   /** Everything outstanding at the entry was acknowledged. Also ends the loss state after a timeout. */
   onExitRecovery(now: Instant): void;
   /** The retransmission timer expired: `cwnd` is one segment. Expiries in a row hold `ssthresh` (RFC 5681 section 3.1). */

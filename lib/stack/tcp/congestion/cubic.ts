@@ -89,6 +89,10 @@ export class Cubic extends WindowControl {
     return this.cwnd * BETA;
   }
 
+  protected override fitted(bytes: number): void {
+    this.#wMax = this.#prior = bytes / this.mss;
+  }
+
   protected override save(): void {
     const saved = this.#saved;
     saved.epoch = this.#epoch;

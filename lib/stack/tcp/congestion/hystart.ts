@@ -4,7 +4,8 @@
  * ```text
  *  slow start ── RTT of the round ≥ last round's + η ──► conservative slow start (a quarter of the pace, 5 rounds)
  *       ▲                                                   │            │
- *       └── RTT fell below the baseline: it was jitter ─────┘            └──► congestion avoidance
+ *       └── RTT fell below the baseline: it was jitter ─────┘            └──► congestion avoidance,
+ *                                                                             at once if the RTT rises by η again
  * ```
  *
  * A round is one window of data. The RFC marks its end with a sequence number; counting delivered bytes comes to the
@@ -22,6 +23,11 @@ const MIN_RTT_DIVISOR = 8;
 const N_RTT_SAMPLE = 8;
 const CSS_GROWTH_DIVISOR = 4;
 const CSS_ROUNDS = 5;
+
+/** RttThresh: by how much the delay must rise. */
+function threshold(rtt: Microseconds): Microseconds {
+  return Math.max(MIN_RTT_THRESH, Math.min(rtt / MIN_RTT_DIVISOR, MAX_RTT_THRESH));
+}
 
 /** The slow start of one connection, until it is over for good. */
 export class HyStart {
@@ -67,12 +73,15 @@ export class HyStart {
       if (this.#currentMin < this.#baseline) {
         this.#conservative = false;
         this.#baseline = Infinity;
+      } else if (this.#currentMin >= this.#baseline + threshold(this.#baseline)) {
+        // Not in the RFC: even at a quarter of the pace the queue has grown as much again, so four more rounds would only
+        // fill it. A queue of seconds would take them.
+        this.done = true;
       }
       return;
     }
     if (this.#lastMin === Infinity) return;
-    const eta = Math.max(MIN_RTT_THRESH, Math.min(this.#lastMin / MIN_RTT_DIVISOR, MAX_RTT_THRESH));
-    if (this.#currentMin < this.#lastMin + eta) return;
+    if (this.#currentMin < this.#lastMin + threshold(this.#lastMin)) return;
     this.#baseline = this.#currentMin;
     this.#conservative = true;
     this.#rounds = 0;

@@ -19,6 +19,7 @@ export class Reno extends WindowControl {
     return this.cwnd / 2;
   }
 
+  protected override fitted(): void {}
   protected override save(): void {}
   protected override restore(): void {}
   protected override forget(): void {}

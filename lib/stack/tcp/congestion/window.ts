@@ -11,6 +11,9 @@ import type { CongestionControl, CongestionName, CongestionOptions } from "./con
 /** No window grows beyond RFC 7323's largest receive window. */
 export const MAX_WINDOW = 1 << 30;
 
+/** Of what a path and its full queue hold, how much is sent next. */
+const DRAINED = 0.85;
+
 /** RFC 6928 section 2: "min (10*MSS, max (2*MSS, 14600))". */
 export function initialWindow(mss: number): number {
   return Math.min(10 * mss, Math.max(2 * mss, 14_600));
@@ -31,6 +34,8 @@ export abstract class WindowControl implements CongestionControl {
   readonly #fixedInitialWindow: boolean;
   /** Between `onEnterRecovery` and `onExitRecovery`: the window stands still. */
   #recovering = false;
+  /** Slow start ended in this recovery. */
+  #overshot = false;
   /** Between `onTimeout` and the first ACK after it. */
   #timedOut = false;
   #priorCwnd = 0;
@@ -49,6 +54,8 @@ export abstract class WindowControl implements CongestionControl {
   protected abstract avoid(acked: number, now: Instant, srtt: Microseconds): number;
   /** The new `ssthresh` in bytes after congestion; also the place to remember where it happened. */
   protected abstract reduced(): number;
+  /** The window was fitted to a path that was seen to hold `bytes`, its queue included. */
+  protected abstract fitted(bytes: number): void;
   /** Saves the subclass's own state so that `restore` brings it back. */
   protected abstract save(): void;
   protected abstract restore(): void;
@@ -87,9 +94,20 @@ export abstract class WindowControl implements CongestionControl {
 
   onEnterRecovery(_inFlight: number, _now: Instant): void {
     if (this.#recovering) return;
+    this.#overshot = this.cwnd < this.ssthresh;
     this.#reduce();
     this.#recovering = true;
     this.cwnd = this.ssthresh;
+  }
+
+  onSurvivors(bytes: number): void {
+    if (!this.#recovering || !this.#overshot) return;
+    // Not less than a half: that much arrived one round trip before. All of it would keep the queue full.
+    const held = Math.max(bytes, this.#priorCwnd >> 1);
+    const fit = Math.max(Math.round(held * DRAINED), 2 * this.mss);
+    if (fit >= this.ssthresh) return;
+    this.ssthresh = this.cwnd = fit;
+    this.fitted(held);
   }
 
   onExitRecovery(_now: Instant): void {

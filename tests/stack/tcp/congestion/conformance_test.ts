@@ -97,6 +97,35 @@ for (const name of NAMES) {
     ok(control.cwnd > want, "grows again");
   });
 
+  test(`${name} learns from a slow start that overshot what the path holds`, () => {
+    const control = fresh(100 * MSS);
+    control.onEnterRecovery(100 * MSS, at(RTT));
+    control.onSurvivors(80 * MSS);
+    const entry = 100 * MSS * BETA[name];
+    strictEqual(control.ssthresh, Math.min(entry, 68 * MSS), "all of it would keep the queue full");
+    control.onSurvivors(10 * MSS);
+    const least = Math.round(0.85 * 50 * MSS);
+    strictEqual(control.ssthresh, Math.min(entry, least), "a half arrived one round trip before");
+    strictEqual(control.cwnd, control.ssthresh);
+    control.onExitRecovery(at(2 * RTT));
+    strictEqual(control.cwnd, control.ssthresh);
+    control.undo();
+    strictEqual(control.cwnd, 100 * MSS);
+    strictEqual(control.ssthresh, Infinity);
+  });
+
+  test(`${name} does not count survivors outside of slow start, nor outside of recovery`, () => {
+    const control = fresh(100 * MSS);
+    control.onSurvivors(10 * MSS);
+    strictEqual(control.cwnd, 100 * MSS);
+    control.onEcn(100 * MSS, at(RTT));
+    const cwnd = control.cwnd;
+    control.onEnterRecovery(cwnd, at(2 * RTT));
+    const { ssthresh } = control;
+    control.onSurvivors(10 * MSS);
+    strictEqual(control.ssthresh, ssthresh);
+  });
+
   test(`${name} is never below two segments after loss`, () => {
     const control = fresh(2 * MSS);
     for (let i = 0; i < 5; i++) {

@@ -150,6 +150,16 @@ test("Cubic leaves slow start after five conservative rounds when the delay rise
   ok(cubic.cwnd < 1.1 * cwnd, `avoidance: ${cwnd} → ${cubic.cwnd}`);
 });
 
+test("Cubic leaves conservative slow start when the delay rises once more: it was no jitter", () => {
+  const cubic = new Cubic({ mss: MSS, initialWindow: 16 * MSS });
+  round(cubic, 50_000, 50_000);
+  round(cubic, 110_000, 60_000);
+  round(cubic, 170_000, 64_000);
+  strictEqual(cubic.ssthresh, Infinity);
+  round(cubic, 240_000, 68_000); // 60 + 60/8 = 67.5 ms is the threshold
+  ok(cubic.ssthresh < Infinity);
+});
+
 test("Cubic resumes slow start when the delay falls again: it was jitter", () => {
   const cubic = new Cubic({ mss: MSS, initialWindow: 16 * MSS });
   round(cubic, 50_000, 50_000);
