@@ -31,6 +31,8 @@ export interface PumpEnd {
   egress(now: Instant): PacketBuffer | undefined;
   /** Shapes what arrives; see `NicOptions.inbound`. */
   readonly inbound?: Qdisc | undefined;
+  /** Takes no more for now: frames are left in the descriptor until a `flush` finds room. */
+  readonly full?: boolean;
 }
 
 /** Moves frames between one link and one interface. */
@@ -47,6 +49,8 @@ export class Pump {
   #full = false;
   /** When the frame that waits in the inbound qdisc may pass; NEVER: none does. */
   #passAt: Instant = NEVER;
+  /** The near end is full. */
+  #held = false;
   #more = false;
   #closed = false;
 
@@ -90,7 +94,11 @@ export class Pump {
 
   /** Sends what the interface has; drains, bounded by what the qdisc and the senders' windows hold. */
   flush(now: Instant): void {
-    if (this.#passAt <= now && !this.#closed) this.#receive();
+    const released = this.#held && this.#nic.full !== true;
+    if ((this.#passAt <= now || released) && !this.#closed) {
+      if (released) this.#hold(false);
+      this.#receive();
+    }
     if (this.#closed || this.#full) return;
     for (;;) {
       const frame = this.#nic.egress(now);
@@ -127,6 +135,7 @@ export class Pump {
     if (inbound !== undefined) this.#pass(inbound, now);
     for (let i = 0; i < RECEIVE_BATCH; i++) {
       if (this.#passAt !== NEVER || this.#closed) return;
+      if (this.#nic.full === true) return this.#hold(true);
       const frame = this.#link.receive();
       if (frame === undefined) return;
       if (inbound === undefined) this.#nic.ingress(frame, now);
@@ -149,9 +158,16 @@ export class Pump {
     if (frame !== undefined) this.#nic.ingress(frame, now);
   }
 
+  #hold(held: boolean): void {
+    if (held === this.#held) return;
+    this.#held = held;
+    this.#watch();
+  }
+
   /** Has the descriptor watched for what there is something to do about. */
   #watch(): void {
-    const receiving = this.#passAt === NEVER ? EpollEvents.in : 0;
+    if (this.#closed) return;
+    const receiving = this.#passAt === NEVER && !this.#held ? EpollEvents.in : 0;
     this.#reactor.modify(this.#fd, this.#full ? receiving | EpollEvents.out : receiving);
   }
 

@@ -42,6 +42,8 @@ export interface NicFacts {
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;
+  /** Whether there is somebody at the other end of the wire; absent: there is. */
+  readonly carrier?: boolean;
   readonly addresses: readonly AddressFacts[];
   readonly qdisc: QdiscFacts;
   readonly rx: {

@@ -51,7 +51,9 @@ import {
   type MacAddress,
   parseEthernet,
 } from "./wire/ethernet.ts";
+import type { ArpRepr } from "./wire/arp.ts";
 import { MALFORMED, type Malformed } from "./wire/malformed.ts";
+import type { RouterAdvertisementMessage } from "./wire/ndp.ts";
 
 /** Largest IP packet there is. */
 const MAX_IP_PACKET = 65_535;
@@ -104,6 +106,23 @@ export interface NicEnvironment {
   sendTcp(connection: TcpConnection, packet: PacketBuffer, now: Instant): void;
 }
 
+/** Who follows what others on the link say about addresses: a client of DHCP, of router advertisements. */
+export interface LinkWatch {
+  /** Any ARP packet. */
+  onArp?(arp: ArpRepr, now: Instant): void;
+  /** RFC 4861 section 6.3.4; `from` is the router's link-local address. */
+  onRouterAdvertisement?(message: RouterAdvertisementMessage, from: IpAddress, now: Instant): void;
+  /** Somebody says that `target` is theirs, or asks whether they may have it (RFC 4862 section 5.4). */
+  onClaim?(target: IpAddress, now: Instant): void;
+}
+
+/** Whole frames that wait to leave by an interface: those of a guest with a kernel of its own. */
+export interface FrameSource {
+  readonly waiting: number;
+  /** The next one, the caller's then; cursor at its Ethernet header. */
+  next(): PacketBuffer | undefined;
+}
+
 /** Counters of one direction. */
 export class Traffic {
   bytes = 0;
@@ -118,8 +137,13 @@ export class Nic implements TcpPath {
   readonly name: string;
   readonly kind: "loopback" | "ether";
   readonly mac: MacAddress;
-  readonly mtu: number;
   readonly capabilities: LinkCapabilities;
+  /** Whether there is somebody at the other end of the wire. */
+  carrier = true;
+  /** Those that are called. */
+  readonly watches: LinkWatch[] = [];
+  /** Pulled from as connections are. */
+  frameSource: FrameSource | undefined = undefined;
   /** Largest IP packet that TCP may hand over uncut; 0 if none. */
   gsoMaxSize: number;
   readonly promiscuous: boolean;
@@ -138,6 +162,7 @@ export class Nic implements TcpPath {
   /** A frame that is on its way in was sent to a group or to everybody on the link. */
   linkBroadcast = false;
 
+  #mtu: number;
   #qdisc: Qdisc;
   #addresses: InterfaceAddress[] = [];
   #broadcasts: IpAddress[] = [];
@@ -151,14 +176,12 @@ export class Nic implements TcpPath {
 
   constructor(index: number, kind: Nic["kind"], options: NicOptions, environment: NicEnvironment) {
     const { mtu, capabilities } = options;
-    if (!Number.isInteger(mtu) || mtu < 576 || mtu > 65_536) {
-      throw new RangeError(`Cannot add interface ${options.name}: MTU ${mtu} is not 576 to 65536`);
-    }
+    checkMtu(`add interface ${options.name}`, mtu);
     this.index = index;
     this.kind = kind;
     this.name = options.name;
     this.mac = options.mac;
-    this.mtu = mtu;
+    this.#mtu = mtu;
     this.capabilities = capabilities;
     this.promiscuous = options.promiscuous ?? false;
     this.spoofing = options.spoofing ?? false;
@@ -181,6 +204,19 @@ export class Nic implements TcpPath {
       bump: (counter) => environment.counters.bump(counter),
     };
     this.neighbours = new NeighbourCache(context, environment.limits);
+  }
+
+  /** Largest IP packet on the wire, in bytes. */
+  get mtu(): number {
+    return this.#mtu;
+  }
+
+  /** Changes the MTU while the interface runs; connections learn it with their next packet. Throws a RangeError. */
+  setMtu(mtu: number): void {
+    checkMtu(`change ${this.name}`, mtu);
+    if (mtu === this.#mtu) return;
+    this.#mtu = mtu;
+    this.#environment.routes.generation++; // Paths keep it.
   }
 
   /** Addresses of this interface, in the order in which they came. */
@@ -280,6 +316,12 @@ export class Nic implements TcpPath {
     return address.family === 6 && address.isLinkLocal();
   }
 
+  /** Counts a frame from the wire that is for somebody behind us. */
+  passed(frame: PacketBuffer): void {
+    this.rx.packets++;
+    this.rx.bytes += frame.totalLength;
+  }
+
   /** A frame from the wire, cursor at its Ethernet header. Takes ownership. Bounded work, never throws for bad bytes. */
   ingress(packet: PacketBuffer, now: Instant): void {
     const { rx } = this;
@@ -347,7 +389,7 @@ export class Nic implements TcpPath {
 
   /** Whether `egress` may have a frame: false is certain. */
   get hasEgress(): boolean {
-    return this.#ready.length > 0 || this.#segmenter.busy ||
+    return this.#ready.length > 0 || this.#segmenter.busy || (this.frameSource?.waiting ?? 0) > 0 ||
       (this.#throttledUntil === NEVER && this.#qdisc.pollAt() !== NEVER);
   }
 
@@ -365,13 +407,20 @@ export class Nic implements TcpPath {
     }
     for (;;) {
       const connection = this.#ready.shift();
-      if (connection === undefined) return false;
+      if (connection === undefined) return this.#pullFrame(now);
       const packet = connection.dispatch(now);
       if (packet === undefined) continue;
       this.#ready.push(connection);
       this.#environment.sendTcp(connection, packet, now);
       return true;
     }
+  }
+
+  #pullFrame(now: Instant): boolean {
+    const frame = this.frameSource?.next();
+    if (frame === undefined) return false;
+    this.#queue(frame, now);
+    return true;
   }
 
   /**
@@ -386,6 +435,11 @@ export class Nic implements TcpPath {
   /** As {@linkcode transmit}, for any EtherType. */
   transmitFrame(packet: PacketBuffer, destination: MacAddress, etherType: number, now: Instant): boolean {
     emitEthernet(packet, destination, this.mac, etherType);
+    return this.#queue(packet, now);
+  }
+
+  /** A whole frame, which is cut if the link does not do it. */
+  #queue(packet: PacketBuffer, now: Instant): boolean {
     if (packet.gso === Gso.none || this.capabilities.gsoMaxSize > 0) return this.#enqueue(packet, now);
     if (!this.#segmenter.busy) {
       this.#segmenter.begin(packet);
@@ -433,8 +487,18 @@ export class Nic implements TcpPath {
   }
 }
 
-/** fe80::/64 with the modified EUI-64 of a hardware address (RFC 4291 appendix A). */
-function linkLocalOf({ high, low }: MacAddress): IpAddress {
+function checkMtu(what: string, mtu: number): void {
+  if (Number.isInteger(mtu) && mtu >= 576 && mtu <= 65_536) return;
+  throw new RangeError(`Cannot ${what}: MTU ${mtu} is not 576 to 65536`);
+}
+
+/** fe80::/64 with the interface identifier of a hardware address. */
+function linkLocalOf(mac: MacAddress): IpAddress {
+  return withInterfaceId(new IpAddress(6, 0xfe800000 | 0, 0, 0, 0), mac);
+}
+
+/** The first 64 bits of `prefix`, and the modified EUI-64 of a hardware address (RFC 4291 appendix A). */
+export function withInterfaceId({ a, b }: IpAddress, { high, low }: MacAddress): IpAddress {
   const upper = (high << 16) ^ 0x02000000 | (low >>> 16) & 0xff00 | 0xff;
-  return new IpAddress(6, 0xfe800000 | 0, 0, upper, 0xfe000000 | low & 0xffffff);
+  return new IpAddress(6, a, b, upper, 0xfe000000 | low & 0xffffff);
 }

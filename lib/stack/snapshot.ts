@@ -45,6 +45,7 @@ function nicFacts(nic: Nic): NicFacts {
     mac: nic.mac.toString(),
     mtu: nic.mtu,
     up: nic.up,
+    ...(nic.carrier ? {} : { carrier: false }),
     addresses: nic.addresses.map(addressFacts),
     qdisc: nic.qdiscFacts(),
     rx: trafficFacts(nic.rx),

@@ -49,13 +49,13 @@ export const QDISC_KINDS = { none: "noqueue", fifo: "pfifo", tbf: "tbf" } as con
 /** IFF_* names in the order of iproute2's `print_link_flags`. */
 export function linkFlags(nic: NicFacts): string[] {
   const flags = nic.kind === "loopback" ? ["LOOPBACK"] : ["BROADCAST", "MULTICAST"];
-  // Our links have a carrier as long as they exist, so LOWER_UP goes with UP.
-  return nic.up ? [...flags, "UP", "LOWER_UP"] : flags;
+  if (!nic.up) return flags;
+  return nic.carrier === false ? ["NO-CARRIER", ...flags, "UP"] : [...flags, "UP", "LOWER_UP"];
 }
 
 /** RFC 2863's operational state. A loopback device has none to tell, and Linux says so. */
 export function operstate(nic: NicFacts): LinkJson["operstate"] {
-  if (!nic.up) return "DOWN";
+  if (!nic.up || nic.carrier === false) return "DOWN";
   return nic.kind === "loopback" ? "UNKNOWN" : "UP";
 }
 

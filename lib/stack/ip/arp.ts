@@ -34,6 +34,7 @@ export class Arp {
       return;
     }
     const { senderIp, senderMac, targetIp, operation } = arp;
+    for (const watch of nic.watches) watch.onArp?.(arp, now);
     if (nic.owns(senderIp)) {
       // RFC 5227 section 2.4: somebody else uses our address. We defend it by answering as always.
       if (!senderMac.equals(nic.mac)) this.#counters.bump("arp.conflict");

@@ -13,7 +13,15 @@ import type { Instant } from "../time.ts";
 import type { IpAddress } from "../wire/address.ts";
 import type { MacAddress } from "../wire/ethernet.ts";
 import { type IpHeader, IpProtocol } from "../wire/ip.ts";
-import { ALL_NODES, emitNdp, NDP_HOP_LIMIT, type NdpRepr, parseNdp, solicitedNode } from "../wire/ndp.ts";
+import {
+  ALL_NODES,
+  emitNdp,
+  NDP_HOP_LIMIT,
+  type NdpRepr,
+  parseNdp,
+  type RouterAdvertisementMessage,
+  solicitedNode,
+} from "../wire/ndp.ts";
 import type { Neighbour } from "./neighbours.ts";
 import type { IpOutput } from "./output.ts";
 import type { PathResolver } from "./path.ts";
@@ -55,6 +63,7 @@ export class Ndp {
         return this.#solicited(nic, ip, message.target, message.options.sourceLinkLayer ?? hardware, now);
       case "neighbour-advertisement": {
         // RFC 4861 section 7.2.5: "If no entry exists, the advertisement SHOULD be silently discarded."
+        claim(nic, message.target, now);
         const entry = nic.neighbours.peek(message.target);
         const mac = message.options.targetLinkLayer ?? (message.solicited ? hardware : undefined);
         if (entry === undefined || mac === undefined || mac.isMulticast()) return;
@@ -64,12 +73,12 @@ export class Ndp {
       case "router-solicitation":
         return this.#routerSolicited(nic, ip, message.options.sourceLinkLayer ?? hardware, now);
       case "router-advertisement":
-        // Routes come from the configuration; a guest that plays router is not listened to.
-        counters.bump("ndp.router-advertisement-ignored");
+        return this.#routerAdvertised(nic, message, ip, hardware, now);
     }
   }
 
   #solicited(nic: Nic, ip: IpHeader, target: IpAddress, mac: MacAddress | undefined, now: Instant): void {
+    if (ip.source.isUnspecified()) claim(nic, target, now);
     if (!nic.owns(target)) return;
     const probe = ip.source.isUnspecified();
     const asker = ip.source.clone();
@@ -84,6 +93,25 @@ export class Ndp {
       override: true,
       options: { targetLinkLayer: nic.mac },
     }, now);
+  }
+
+  /** Followed where the mode says so; a guest that plays router is not listened to. */
+  #routerAdvertised(
+    nic: Nic,
+    message: RouterAdvertisementMessage,
+    ip: IpHeader,
+    hardware: MacAddress | undefined,
+    now: Instant,
+  ): void {
+    const router = ip.source.clone();
+    let followed = false;
+    for (const watch of nic.watches) {
+      if (watch.onRouterAdvertisement === undefined) continue;
+      if (!followed) this.#note(nic, router, message.options.sourceLinkLayer ?? hardware, now);
+      followed = true;
+      watch.onRouterAdvertisement(message, router, now);
+    }
+    if (!followed) this.#context.counters.bump("ndp.router-advertisement-ignored");
   }
 
   #routerSolicited(nic: Nic, ip: IpHeader, mac: MacAddress | undefined, now: Instant): void {
@@ -135,4 +163,8 @@ export class Ndp {
     emitNdp(packet, repr, path.source, destination);
     output.send(path, packet, IpProtocol.icmpv6, NDP_HOP_LIMIT, 0, true, now);
   }
+}
+
+function claim(nic: Nic, target: IpAddress, now: Instant): void {
+  for (const watch of nic.watches) watch.onClaim?.(target, now);
 }

@@ -75,6 +75,9 @@ export type NdpRepr =
     readonly options: NdpOptions;
   };
 
+/** What a router says of itself and of the link. */
+export type RouterAdvertisementMessage = Extract<NdpRepr, { readonly kind: "router-advertisement" }>;
+
 /** Bytes in front of the options, by message type from 133 on. */
 const FIXED = [8, 16, 24, 24] as const;
 

@@ -26,10 +26,11 @@ const GSO_MAX_SEGS = 65_535, GSO_MAX_SIZE = 65_536, TSO_MAX_SIZE = 524_280;
 /** Smallest and largest MTU of an Ethernet device whose driver allows all; 0 says that there is none. */
 const MIN_MTU = 68, MAX_MTU = 65_535;
 
-/** What `SIOCGIFFLAGS` and RTM_GETLINK tell of an interface: `IFF_…`. Our links have a carrier as long as they exist. */
+/** What `SIOCGIFFLAGS` and RTM_GETLINK tell of an interface: `IFF_…`. */
 export function flagsOf(nic: NicFacts): number {
   const kind = nic.kind === "loopback" ? IFF.LOOPBACK : IFF.BROADCAST | IFF.MULTICAST;
-  return nic.up ? kind | IFF.UP | IFF.RUNNING | IFF.LOWER_UP : kind;
+  if (!nic.up) return kind;
+  return nic.carrier === false ? kind | IFF.UP : kind | IFF.UP | IFF.RUNNING | IFF.LOWER_UP;
 }
 
 /** `ARPHRD_…` */
@@ -105,7 +106,7 @@ function begin(request: Request, nic: NicFacts, flags: number, family: number, o
 
 /** A loopback device has no operational state to tell, and Linux says so. */
 function operstate(nic: NicFacts): number {
-  if (!nic.up) return OPERSTATE.down;
+  if (!nic.up || nic.carrier === false) return OPERSTATE.down;
   return nic.kind === "loopback" ? OPERSTATE.unknown : OPERSTATE.up;
 }
 

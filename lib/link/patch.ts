@@ -1,0 +1,94 @@
+/**
+ * A patch between two wires, by way of an interface of our stack: the guest has a kernel and an interface of its own, and
+ * yet its frames pass the queueing discipline and the counters of ours.
+ *
+ * ```text
+ *   guest's TAP ── guest.ingress ─▶ ring ─ pulled ─▶ Nic: cut, summed, qdisc ─▶ wire.egress ── provider
+ *               ◀─ guest.egress ── queue ◀──┬── wire.ingress ──────────────────────────────────
+ *                                           └─▶ Nic.ingress: what our own clients of DHCP and RA wait for
+ * ```
+ *
+ * Both queues are short: a full one stops the other wire from being read, so that nothing is lost in between.
+ *
+ * @module
+ */
+
+import type { PacketBuffer } from "../stack/buffer/packet.ts";
+import type { BufferPool } from "../stack/buffer/pool.ts";
+import { copyOf } from "../stack/link/copy.ts";
+import type { FrameSource, Nic } from "../stack/nic.ts";
+import type { Instant } from "../stack/time.ts";
+import type { PumpEnd } from "./pump.ts";
+
+/** Frames that wait in either direction. */
+const DEPTH = 64;
+
+/** Whom a frame from the wire is for. */
+export type Addressee = "guest" | "stack" | "both";
+
+class Ring implements FrameSource {
+  readonly #frames: (PacketBuffer | undefined)[] = new Array<PacketBuffer | undefined>(DEPTH).fill(undefined);
+  #first = 0;
+  waiting = 0;
+
+  get full(): boolean {
+    return this.waiting === DEPTH;
+  }
+
+  push(frame: PacketBuffer): void {
+    this.#frames[(this.#first + this.waiting++) % DEPTH] = frame;
+  }
+
+  next(): PacketBuffer | undefined {
+    if (this.waiting === 0) return undefined;
+    const frame = this.#frames[this.#first];
+    this.#frames[this.#first] = undefined;
+    this.#first = (this.#first + 1) % DEPTH;
+    this.waiting--;
+    return frame;
+  }
+
+  clear(): void {
+    for (let frame = this.next(); frame !== undefined; frame = this.next()) frame.release();
+  }
+}
+
+/** The two ends of a patch, for a pump each. */
+export class Patch {
+  readonly guest: PumpEnd;
+  readonly wire: PumpEnd;
+  readonly #out = new Ring();
+  readonly #in = new Ring();
+
+  /** @param addressee decides by the bytes; must not throw, whatever they are */
+  constructor(nic: Nic, pool: BufferPool, addressee: (frame: PacketBuffer) => Addressee) {
+    const out = this.#out;
+    const toGuest = this.#in;
+    nic.frameSource = out;
+    this.guest = {
+      ingress: (frame) => out.push(frame),
+      egress: () => toGuest.next(),
+      get full() {
+        return out.full;
+      },
+    };
+    this.wire = {
+      ingress: (frame, now) => {
+        const whom = addressee(frame);
+        if (whom === "stack") return nic.ingress(frame, now);
+        if (whom === "both") nic.ingress(copyOf(frame, pool), now);
+        else nic.passed(frame);
+        toGuest.push(frame);
+      },
+      egress: (now: Instant) => nic.egress(now),
+      get full() {
+        return toGuest.full;
+      },
+    };
+  }
+
+  close(): void {
+    this.#out.clear();
+    this.#in.clear();
+  }
+}

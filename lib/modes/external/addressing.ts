@@ -1,0 +1,202 @@
+/**
+ * Where the addresses of one external network come from: the configuration, DHCP, router advertisements; and what comes with
+ * them: default gateways, resolvers, the MTU.
+ *
+ * ```text
+ *            IPv4                         IPv6
+ *   addr     as configured; gateway: the first host of the prefix (nerdbox guesses so)
+ *   dhcp     DHCP                         router advertisements, if there are any
+ *   neither  none: the guest may do as it likes
+ * ```
+ *
+ * A network with an IPv4 address alone follows router advertisements, too, as Linux does.
+ *
+ * @module
+ */
+
+import { Dhcpv4Client } from "../../stack/dhcp/client.ts";
+import type { Dhcpv4Lease } from "../../stack/dhcp/lease.ts";
+import { Dhcpv4Transport } from "../../stack/dhcp/transport.ts";
+import { prefixOf } from "../../stack/ip/routes.ts";
+import { Slaac } from "../../stack/ip/slaac.ts";
+import type { Nic } from "../../stack/nic.ts";
+import type { Stack } from "../../stack/stack.ts";
+import { earlier, type Instant, later, MILLISECOND, NEVER } from "../../stack/time.ts";
+import { IpAddress, type IpFamily } from "../../stack/wire/address.ts";
+
+/** Until somebody says otherwise (RFC 894); what nerdbox' guests have. */
+export const ETHERNET_MTU = 1_500;
+/** RFC 8200 section 5: what a link with IPv6 must carry. */
+const MTU_MIN = 1_280;
+/** How long a program waits for a router that may not be there; one in the same machine answers at once. */
+const ROUTER_WAIT = 500 * MILLISECOND;
+
+/** What the configuration says. */
+export interface AddressingConfig {
+  readonly addresses: readonly { readonly address: IpAddress; readonly prefixLength: number }[];
+  readonly dhcp: boolean;
+  /** Largest MTU that DHCP may set. */
+  readonly mtuMax: number;
+}
+
+/** Who wants to know. */
+export interface AddressingObserver {
+  /** Gateways, resolvers, addresses or the MTU are others now. */
+  onChange(now: Instant): void;
+  onNote(text: string): void;
+}
+
+/** Addresses of one interface. */
+export class Addressing {
+  readonly #stack: Stack;
+  readonly #nic: Nic;
+  readonly #config: AddressingConfig;
+  readonly #observer: AddressingObserver;
+  readonly #dhcp: Dhcpv4Client | undefined;
+  readonly #slaac: Slaac | undefined;
+  readonly #gateway4: IpAddress | undefined;
+  readonly #gateway6: IpAddress | undefined;
+  #applied: Dhcpv4Lease | undefined;
+  #routerBy: Instant = NEVER;
+
+  constructor(stack: Stack, nic: Nic, config: AddressingConfig, observer: AddressingObserver) {
+    this.#stack = stack;
+    this.#nic = nic;
+    this.#config = config;
+    this.#observer = observer;
+    const { addresses, dhcp } = config;
+    this.#gateway4 = guessGateway(addresses, 4);
+    this.#gateway6 = guessGateway(addresses, 6);
+    const onNote = (text: string) => observer.onNote(text);
+    if (dhcp) {
+      this.#dhcp = new Dhcpv4Client(stack, nic, {
+        onLease: (lease, now) => this.#onLease(lease, now),
+        onNote,
+      });
+    }
+    if (dhcp || (addresses.length > 0 && !addresses.some(({ address }) => address.family === 6))) {
+      this.#slaac = new Slaac(stack, nic, { onChange: (now) => this.#onRouter(now), onNote });
+    }
+  }
+
+  start(now: Instant): void {
+    for (const { address, prefixLength } of this.#config.addresses) {
+      this.#nic.addAddress(address, prefixLength);
+    }
+    this.#announce(now);
+    this.#dhcp?.start(now);
+    this.#slaac?.start(now);
+    if (this.#config.dhcp) this.#routerBy = later(now, ROUTER_WAIT);
+  }
+
+  /** The wire was gone and is back. */
+  resume(now: Instant): void {
+    this.#announce(now);
+    this.#dhcp?.reboot(now);
+    this.#slaac?.start(now);
+  }
+
+  /** Gives addresses back. */
+  stop(now: Instant): void {
+    this.#dhcp?.stop(now);
+    this.#slaac?.stop();
+  }
+
+  pollAt(): Instant {
+    return earlier(earlier(this.#dhcp?.pollAt() ?? NEVER, this.#slaac?.pollAt() ?? NEVER), this.#routerBy);
+  }
+
+  poll(now: Instant): void {
+    if (now >= this.#routerBy) this.#routerBy = NEVER;
+    if (now >= (this.#dhcp?.pollAt() ?? NEVER)) this.#dhcp?.poll(now);
+    if (now >= (this.#slaac?.pollAt() ?? NEVER)) this.#slaac?.poll(now);
+  }
+
+  /** Whether a program may start. */
+  get ready(): boolean {
+    if (!this.#config.dhcp) return true;
+    if (this.#dhcp?.lease === undefined) return false;
+    return this.#slaac?.heard === true ? !this.#slaac.tentative : this.#routerBy === NEVER;
+  }
+
+  /** Whether there is any address to speak of. */
+  get configured(): boolean {
+    return !this.#config.dhcp || this.#nic.addresses.some(({ scope }) => scope === "global");
+  }
+
+  /** The default gateway of a family. */
+  gateway(family: IpFamily): IpAddress | undefined {
+    if (family === 4) return this.#config.dhcp ? this.#applied?.routers[0] : this.#gateway4;
+    return this.#gateway6 ?? this.#slaac?.router;
+  }
+
+  /** Resolvers; the gateway where nobody names one, as nerdbox has it. */
+  get dns(): readonly IpAddress[] {
+    const named = [...this.#applied?.dns ?? [], ...this.#slaac?.dns ?? []];
+    if (named.length > 0) return named;
+    const gateway = this.gateway(4) ?? this.#gateway6;
+    return gateway === undefined ? [] : [gateway];
+  }
+
+  get searchDomains(): readonly string[] {
+    return [...this.#applied?.searchDomains ?? [], ...this.#slaac?.searchDomains ?? []];
+  }
+
+  /** Routes beside the default one. */
+  get routes(): Dhcpv4Lease["routes"] {
+    return this.#applied?.routes ?? [];
+  }
+
+  /** Tells the provider's switch where we are (RFC 5227 section 3). */
+  #announce(now: Instant): void {
+    const { addresses } = this.#nic;
+    if (!addresses.some(({ address }) => address.family === 4)) return;
+    const transport = new Dhcpv4Transport(this.#stack, this.#nic, () => {});
+    for (const { address } of addresses) if (address.family === 4) transport.announce(address, now);
+  }
+
+  #onLease(lease: Dhcpv4Lease | undefined, now: Instant): void {
+    const { routes } = this.#stack;
+    const before = this.#applied;
+    this.#applied = lease;
+    const same = before !== undefined && lease !== undefined && before.address.equals(lease.address) &&
+      before.prefixLength === lease.prefixLength;
+    routes.removeWhere((route) =>
+      route.nic === this.#nic && route.protocol === "static" && route.destination.family === 4 &&
+      route.prefixLength > 0
+    );
+    if (!same) {
+      if (before !== undefined) this.#nic.removeAddress(before.address);
+      if (lease !== undefined && !this.#nic.owns(lease.address)) {
+        this.#nic.addAddress(lease.address, lease.prefixLength);
+      }
+    }
+    for (const { destination, prefixLength, gateway } of lease?.routes ?? []) {
+      const via = gateway.isUnspecified() ? {} : { gateway };
+      routes.add({ destination, prefixLength, nic: this.#nic, ...via });
+    }
+    this.#setMtu();
+    this.#observer.onChange(now);
+  }
+
+  #onRouter(now: Instant): void {
+    this.#setMtu();
+    this.#observer.onChange(now);
+  }
+
+  /** DHCP's word may raise it; a router's only lowers it (RFC 4861 section 4.6.4 has it for links whose MTU varies). */
+  #setMtu(): void {
+    const { mtuMax } = this.#config;
+    const told = Math.max(this.#applied?.mtu ?? Math.min(this.#nic.mtu, ETHERNET_MTU), MTU_MIN);
+    this.#nic.setMtu(Math.min(told, this.#slaac?.mtu ?? told, mtuMax));
+  }
+}
+
+/** The first address of the prefix, unless that is our own, or the prefix has no room for two. */
+function guessGateway(addresses: AddressingConfig["addresses"], family: IpFamily): IpAddress | undefined {
+  const own = addresses.find(({ address }) => address.family === family);
+  if (own === undefined || own.prefixLength >= (family === 4 ? 31 : 127)) return undefined;
+  const { a, b, c, d } = prefixOf(own.address, own.prefixLength);
+  const first = new IpAddress(family, a, b, c, d | 1);
+  return first.equals(own.address) ? undefined : first;
+}

@@ -1,0 +1,226 @@
+/**
+ * Uplink `provider`: one interface's wire to somebody else's network, for as long as the guest runs.
+ *
+ * ```text
+ *              dialled                     it hangs up, sends nonsense, vanishes
+ *   start ──▶ connected ─────────────────────────────┐
+ *                 ▲                                   ▼
+ *                 └──────── dialled again ◀──── no carrier (100 ms, doubling up to 5 s)
+ * ```
+ *
+ * While there is no carrier nothing is pulled from the interface: what connections have to say waits in its queue and in
+ * theirs, so that they survive a short gap and go on at once.
+ *
+ * A stream tells of its end. Of a datagram socket's end one learns when sending; so once a second it is asked whether
+ * somebody still answers to the name, and whether the name is still the same file.
+ *
+ * @module
+ */
+
+import type { Reactor } from "../../host/reactor.ts";
+import { answersDatagrams, fileIdentity } from "../../host/unix_socket.ts";
+import { Pump, type PumpEnd } from "../../link/pump.ts";
+import type { PacketBuffer } from "../../stack/buffer/packet.ts";
+import type { BufferPool } from "../../stack/buffer/pool.ts";
+import type { Link, LinkCapabilities } from "../../stack/link/link.ts";
+import {
+  earlier,
+  type Instant,
+  later,
+  type Microseconds,
+  MILLISECOND,
+  NEVER,
+  SECOND,
+} from "../../stack/time.ts";
+import { capabilitiesOf, largestMtu, type ProviderConfig } from "./config.ts";
+import { type Connection, dial } from "./dial.ts";
+
+/** Before the first and the later attempts to dial again; half of it is chance, so that guests do not come all at once. */
+const FIRST_REDIAL = 100 * MILLISECOND, LAST_REDIAL = 5 * SECOND;
+/** How often a datagram socket's name is looked at. */
+const HEALTH_INTERVAL = SECOND;
+
+/** What the uplink needs of the one who composes it. */
+export interface ProviderContext {
+  readonly reactor: Reactor;
+  readonly pool: BufferPool;
+  /** Uniform in 0 … 2³² − 1. */
+  random(): number;
+  log(level: "debug" | "info" | "warn", text: string): void;
+  /** The wire is there, or is gone. Not called for the first time. */
+  onCarrier(up: boolean, now: Instant): void;
+}
+
+/** One wire, dialled again and again. */
+export class Provider {
+  /** The same for whatever connection there is; to be decorated, then handed to {@linkcode pumpTo}. */
+  readonly link: Link;
+  readonly #config: ProviderConfig;
+  readonly #context: ProviderContext;
+  /** Where our datagram socket is. */
+  readonly #name: string;
+  readonly #wire: Wire;
+  #connection: Connection | undefined;
+  #identity: string | undefined;
+  #pump: Pump | undefined;
+  #end: PumpEnd | undefined;
+  #decorated: Link;
+  #stopped = false;
+  #lostAt: Instant = NEVER;
+  #redialAt: Instant = NEVER;
+  #wait: Microseconds = FIRST_REDIAL;
+  #healthAt: Instant = NEVER;
+  #losses = 0;
+  #redials = 0;
+  /** Counters of the connections that are gone. */
+  readonly #past = new Map<string, number>();
+
+  /** @param name path for our own socket, for datagrams */
+  constructor(config: ProviderConfig, name: string, context: ProviderContext) {
+    this.#config = config;
+    this.#name = name;
+    this.#context = context;
+    this.link = this.#decorated = this.#wire = new Wire(largestMtu(config), capabilitiesOf(config));
+  }
+
+  /** Dials for the first time. Throws an `Error` that says what to do if there is nobody. */
+  connect(): void {
+    const failure = this.#dial(this.#context.reactor.now() as Instant);
+    if (failure === undefined) return;
+    const { name, socket, transport } = this.#config;
+    throw new Error(
+      `Cannot join network ${name} by ${transport} socket ${socket}: ${failure} (start the provider first)`,
+    );
+  }
+
+  /** Begins to move frames between `link`, which decorates {@linkcode Provider.link}, and `end`. */
+  pumpTo(end: PumpEnd, link: Link = this.link): void {
+    this.#end = end;
+    this.#decorated = link;
+    if (this.#connection !== undefined) this.#startPump(this.#connection);
+  }
+
+  /** Sends what the interface has; without a carrier, nothing. */
+  flush(now: Instant): void {
+    this.#pump?.flush(now);
+  }
+
+  pollAt(): Instant {
+    return earlier(this.#redialAt, this.#healthAt);
+  }
+
+  poll(now: Instant): void {
+    if (now >= this.#healthAt) this.#checkHealth(now);
+    if (now >= this.#redialAt) this.#redial(now);
+  }
+
+  /** What went wrong on the wire, by name. */
+  counters(): Record<string, number> {
+    const counters: Record<string, number> = { "carrier-losses": this.#losses, "redials": this.#redials };
+    for (const [name, value] of this.#past) counters[name] = value;
+    for (const [name, value] of Object.entries(this.#connection?.link.problems() ?? {})) {
+      counters[name] = (counters[name] ?? 0) + value;
+    }
+    return counters;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#redialAt = this.#healthAt = NEVER;
+    this.#hangUp();
+  }
+
+  /** Why not, or undefined. */
+  #dial(now: Instant): string | undefined {
+    const { pool, reactor } = this.#context;
+    const connection = dial(this.#config, this.#name, this.link.mtu, pool, (why) => {
+      if (this.#connection === connection) this.#lost(why, reactor.now() as Instant);
+    });
+    if ("why" in connection) return connection.why;
+    this.#connection = connection;
+    this.#wire.inner = connection.link;
+    if (this.#config.transport === "unixgram") {
+      this.#identity = fileIdentity(this.#config.socket);
+      this.#healthAt = later(now, HEALTH_INTERVAL);
+    }
+    if (this.#end !== undefined) this.#startPump(connection);
+    return undefined;
+  }
+
+  #startPump(connection: Connection): void {
+    const { reactor } = this.#context;
+    this.#pump = new Pump(reactor, connection.fd, this.#decorated, this.#end!, () => {
+      this.#lost("closed the connection", reactor.now() as Instant);
+    });
+  }
+
+  #checkHealth(now: Instant): void {
+    const { socket } = this.#config;
+    this.#healthAt = later(now, HEALTH_INTERVAL);
+    const same = fileIdentity(socket) === this.#identity;
+    if (!same) this.#lost("is another one now, or gone", now);
+    else if (!answersDatagrams(socket)) this.#lost("does not answer to its name any more", now);
+  }
+
+  #lost(why: string, now: Instant): void {
+    const connection = this.#connection;
+    if (connection === undefined || this.#stopped) return;
+    // One that does nothing but accept is dialled less and less often.
+    if (connection.link.counters.rxFrames > 0) this.#wait = FIRST_REDIAL;
+    for (const [name, value] of Object.entries(connection.link.problems())) {
+      this.#past.set(name, (this.#past.get(name) ?? 0) + value);
+    }
+    this.#hangUp();
+    this.#losses++;
+    this.#lostAt = now;
+    this.#healthAt = NEVER;
+    this.#schedule(now);
+    this.#context.log("warn", `network ${this.#config.name}: the provider ${why}; dialling again`);
+    this.#context.onCarrier(false, now);
+  }
+
+  #redial(now: Instant): void {
+    this.#redials++;
+    const failure = this.#dial(now);
+    if (failure !== undefined) {
+      this.#context.log("debug", `network ${this.#config.name}: ${failure}`);
+      return this.#schedule(now);
+    }
+    this.#redialAt = NEVER;
+    const gap = ((now - this.#lostAt) / SECOND).toFixed(1);
+    this.#context.log("info", `network ${this.#config.name}: the provider is back after ${gap} s`);
+    this.#context.onCarrier(true, now);
+  }
+
+  #schedule(now: Instant): void {
+    this.#redialAt = later(now, this.#wait * (0.5 + (this.#context.random() >>> 0) / 0x2_0000_0000));
+    this.#wait = Math.min(2 * this.#wait, LAST_REDIAL);
+  }
+
+  #hangUp(): void {
+    this.#pump?.close();
+    this.#pump = undefined;
+    this.#wire.inner = undefined;
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+}
+
+/** Whatever connection there is; without one, a wire that is full. */
+class Wire implements Link {
+  inner: Link | undefined;
+
+  constructor(readonly mtu: number, readonly capabilities: LinkCapabilities) {}
+
+  receive(): PacketBuffer | undefined {
+    return this.inner?.receive();
+  }
+
+  transmit(frame: PacketBuffer): boolean {
+    return this.inner?.transmit(frame) ?? false;
+  }
+
+  flush(): boolean {
+    return this.inner?.flush?.() ?? true;
+  }
+}
