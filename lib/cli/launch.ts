@@ -12,6 +12,7 @@ import {
   type StageDescriptors,
   stageDescriptors,
   type StageDevice,
+  type StageTap,
 } from "../attach/stage/protocol.ts";
 import {
   guestNameservers,
@@ -19,6 +20,7 @@ import {
   parseResolvConf,
   type ResolvConf,
 } from "../config/resolv_conf.ts";
+import type { ExternalNetwork } from "../config/external_network.ts";
 import type { Settings } from "../config/settings.ts";
 import { findInPath, ownCommand, readTextFileSync } from "../host/runtime.ts";
 import {
@@ -62,10 +64,13 @@ export interface Launched {
 /** Spawns the guest's first process. Throws a {@linkcode Failure} that says what to do if it cannot. */
 export function launch(context: CommandContext, guest: Guest): Launched {
   const { settings } = context;
+  const { networks } = settings;
+  // External networks are the guest's network, whatever the mode.
+  const network = networks.length > 0 ? undefined : settings.network;
   const resolv = hostResolvConf();
   const descriptors = stageDescriptors(guest.kind === "program" ? inheritedDescriptors() : []);
   const command = guest.kind === "program" ? guest.argv : ["attach"];
-  if (settings.network === "host" && guest.kind === "program") {
+  if (network === "host" && guest.kind === "program") {
     const child = spawnGuest({ argv: guest.argv, cwd: settings.cwd, descriptors });
     return {
       child,
@@ -81,7 +86,7 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   if (settings.rootless === false && !root) {
     throw new Failure("Cannot run with --rootless=false: this is an ordinary user", "leave the flag away");
   }
-  if (settings.network === "sandbox" && settings.rootless === true && isInitialUserNamespace()) {
+  if (network === "sandbox" && settings.rootless === true && isInitialUserNamespace()) {
     throw new Failure(
       "Cannot use --network=sandbox with --rootless: it needs CAP_NET_ADMIN and CAP_NET_RAW in this network namespace",
       "be root in a user namespace, as in: pasta -- sluice --network=sandbox do -- PROGRAM",
@@ -103,9 +108,10 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   if (traps) becomeSubreaper();
   const stageConfig: StageConfig = guest.kind === "program"
     ? {
-      ...(traps ? { sockets: { ownNamespaces: ownNetwork } } : device(settings)),
+      ...(traps ? { sockets: { ownNamespaces: ownNetwork } } : devices(settings)),
+      ...(networks.length > 0 ? { late: true } : {}),
       // The device's network has the name servers that it has.
-      ...(settings.network === "none" || settings.network === "sandbox" || settings.network === "tsi"
+      ...(network === undefined || network === "none" || network === "sandbox" || network === "tsi"
         ? {}
         : { resolvConf: guestResolvConf(guestNameservers(settings), resolv) }),
       scratch: runtimeDirectory(),
@@ -114,10 +120,10 @@ export function launch(context: CommandContext, guest: Guest): Launched {
         argv: guest.argv,
         noFile: inheritedNoFile(),
         // In the same namespace as an interface that we drive, the guest must have no power over it.
-        dropCapabilities: namespaces.ownsUserNamespace || (settings.network === "sandbox" && !ownNetwork),
+        dropCapabilities: namespaces.ownsUserNamespace || (network === "sandbox" && !ownNetwork),
       },
     }
-    : device(settings);
+    : devices(settings);
   const [ours, theirs] = socketPair();
   const child = spawnGuest({ argv: namespaces.argv, cwd: settings.cwd, descriptors, stage: theirs });
   close(theirs);
@@ -206,7 +212,9 @@ function cidr({ address, prefixLength }: Settings["address"]): StageAddress {
   return { address: String(address), prefixLength };
 }
 
-function device(settings: Settings): { device?: StageDevice } {
+/** The interfaces of a guest that has a kernel. */
+function devices(settings: Settings): { device?: StageDevice; taps?: readonly StageTap[] } {
+  if (settings.networks.length > 0) return { taps: settings.networks.map(tap) };
   if (settings.network === "none") return {};
   return {
     device: {
@@ -226,6 +234,12 @@ function shapedQueue({ qdiscTbfRate, qdiscTbfBurst, gso, mtu }: Settings): numbe
   return Math.min(1_000, Math.max(8, Math.floor(packets)));
 }
 
+/** IPv6 addresses come from routers unless they are configured; the default route is the first network's. */
+function tap({ mac, addresses, dhcp }: ExternalNetwork, index: number): StageTap {
+  const follows = dhcp || (addresses.length > 0 && !addresses.some(({ address }) => address.family === 6));
+  return { name: `eth${index}`, mac, routerAdvertisements: !follows ? "no" : index === 0 ? "yes" : "routes" };
+}
+
 function modeConfig(
   settings: Settings,
   resolv: ResolvConf,
@@ -237,6 +251,7 @@ function modeConfig(
   return {
     network: settings.network as ModeConfig["network"],
     attach,
+    networks: settings.networks.map((network) => ({ ...network, addresses: network.addresses.map(cidr) })),
     ...(settings.mac === undefined ? {} : { mac: settings.mac }),
     hostUds: settings.hostUds,
     ownNetwork,

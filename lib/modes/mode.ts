@@ -24,10 +24,26 @@ export interface QdiscConfig {
   readonly burst: number;
 }
 
+/** An external network, in text; see lib/config/external_network.ts. */
+export interface NetworkConfig {
+  readonly name: string;
+  readonly socket: string;
+  readonly transport: "unixgram" | "unixstream";
+  readonly mac: string;
+  readonly addresses: readonly CidrText[];
+  readonly dhcp: boolean;
+  /** Bits of virtio-net features. */
+  readonly features: number;
+  readonly vfkit: boolean;
+  readonly vnetHeader: boolean;
+}
+
 /** What a mode is told. */
 export interface ModeConfig {
   readonly network: "none" | "host" | "sandbox" | "sandbox-passthrough" | "tsi";
   readonly attach: "tap" | "sockets";
+  /** If there are any, they are the guest's network, whatever `network` says. */
+  readonly networks: readonly NetworkConfig[];
   /** The engine's end of the stage's socketpair; absent for `host`. */
   readonly stage?: number;
   /** What the stage is to do, as JSON; see lib/attach/stage/protocol.ts. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { startExternalNetworks } from "./external_networks.ts";
 import type { ModeConfig, ModeContext, ModeSession, Start } from "./mode.ts";
 import { startNone } from "./none.ts";
 import { startSandbox } from "./sandbox.ts";
@@ -20,5 +21,6 @@ const MODES: { readonly [Network in ModeConfig["network"]]: Start } = {
 
 /** Starts the mode that the configuration names. */
 export function startMode(context: ModeContext): ModeSession {
+  if (context.config.networks.length > 0) return startExternalNetworks(context);
   return MODES[context.config.network](context);
 }

@@ -140,6 +140,8 @@ export class Nic implements TcpPath {
   readonly capabilities: LinkCapabilities;
   /** Whether there is somebody at the other end of the wire. */
   carrier = true;
+  /** A client of DHCP asks for an address: datagrams to addresses that are not ours yet may be for it. */
+  unaddressed = false;
   /** Those that are called. */
   readonly watches: LinkWatch[] = [];
   /** Pulled from as connections are. */

@@ -11,6 +11,7 @@ import { openUnixDiag } from "../../host/unix_diag.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { Instant } from "../../stack/time.ts";
+import type { StageLate } from "../stage/protocol.ts";
 import { Stage } from "../stage/stage_peer.ts";
 import type { HostNetwork } from "./impersonate/network.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -42,7 +43,7 @@ export interface SocketsAttachment {
   pollAt(): Instant;
   poll(now: Instant): void;
   /** Lets the program start. */
-  go(): void;
+  go(late?: StageLate): void;
   /** Ends supervision: calls of who is left fail with ENOSYS. */
   close(): void;
 }
@@ -85,7 +86,7 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
   return {
     pollAt: () => answers.pollAt(),
     poll: (now) => answers.poll(now),
-    go: () => stage.go(),
+    go: (late) => stage.go(late),
     close: () => {
       stage.close();
       answers.close();

@@ -7,7 +7,7 @@
 import { RouteNetlink } from "../../host/rtnetlink.ts";
 import { writeText } from "../../host/files.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
-import type { StageDevice } from "./protocol.ts";
+import type { StageDevice, StageTap } from "./protocol.ts";
 
 /** Brings up the loopback and, if there is one, the device. Throws with the kernel's reason. */
 export function furnishInterface(device: StageDevice | undefined): void {
@@ -20,15 +20,56 @@ export function furnishInterface(device: StageDevice | undefined): void {
   }
 }
 
+/** Brings up the loopback, and interfaces that get their addresses later. */
+export function raiseTaps(taps: readonly StageTap[]): void {
+  const netlink = new RouteNetlink();
+  try {
+    netlink.setLinkUp(netlink.link("lo").index);
+    for (const { name, mac, routerAdvertisements } of taps) {
+      const { index } = netlink.link(name);
+      if (routerAdvertisements === "no") quieten(name);
+      else {
+        setKnob(name, "accept_ra", "1");
+        // Our own client asks on this wire already whether an address is taken.
+        setKnob(name, "accept_dad", "0");
+        if (routerAdvertisements === "routes") setKnob(name, "accept_ra_defrtr", "0");
+      }
+      netlink.setMac(index, mac);
+      netlink.setLinkUp(index);
+    }
+  } finally {
+    netlink.close();
+  }
+}
+
+/** Gives interfaces what has become known. */
+export function furnishTaps(devices: readonly StageDevice[]): void {
+  const netlink = new RouteNetlink();
+  try {
+    for (const device of devices) address(netlink, netlink.link(device.name).index, device);
+  } finally {
+    netlink.close();
+  }
+}
+
 function furnish(netlink: RouteNetlink, device: StageDevice): void {
   const { index } = netlink.link(device.name);
   quieten(device.name);
-  netlink.setMtu(index, device.mtu);
   if (device.txQueueLength !== undefined) netlink.setTxQueueLength(index, device.txQueueLength);
   if (device.mac !== undefined) netlink.setMac(index, device.mac);
   netlink.setLinkUp(index);
+  address(netlink, index, device);
+}
+
+function address(netlink: RouteNetlink, index: number, device: StageDevice): void {
+  netlink.setMtu(index, device.mtu);
   for (const { address, prefixLength } of device.addresses) {
     netlink.addAddress(index, parse(address), prefixLength);
+  }
+  for (const { address, prefixLength, gateway } of device.routes ?? []) {
+    const destination = parse(address);
+    const via = gateway === undefined ? {} : { gateway: parse(gateway) };
+    netlink.addRoute({ family: destination.family, destination, prefixLength, index, ...via });
   }
   for (const text of device.gateways) {
     const gateway = parse(text);
@@ -39,9 +80,13 @@ function furnish(netlink: RouteNetlink, device: StageDevice): void {
 /** Addresses come from us, so router and neighbour solicitations of the kernel would only cost time. */
 function quieten(name: string): void {
   for (const knob of ["accept_ra", "accept_dad", "router_solicitations"]) {
-    // A kernel without IPv6 has no such file; then the address below says so.
-    writeText(`/proc/sys/net/ipv6/conf/${name}/${knob}`, "0");
+    setKnob(name, knob, "0");
   }
+}
+
+function setKnob(name: string, knob: string, value: string): void {
+  // A kernel without IPv6 has no such file; then setting an address says so.
+  writeText(`/proc/sys/net/ipv6/conf/${name}/${knob}`, value);
 }
 
 function parse(text: string): IpAddress {

@@ -70,6 +70,29 @@ export interface StageDevice {
   readonly addresses: readonly StageAddress[];
   /** Default gateways, at most one per family. */
   readonly gateways: readonly string[];
+  /** Other routes; without a gateway, to the link. */
+  readonly routes?: readonly (StageAddress & { readonly gateway?: string })[];
+}
+
+/** An interface that is there before anybody knows its addresses. */
+export interface StageTap {
+  readonly name: string;
+  readonly mac: string;
+  /** Whether the kernel follows router advertisements; `routes`: but for the default route. */
+  readonly routerAdvertisements: "no" | "yes" | "routes";
+}
+
+/** What comes with the word to go, where it was not known earlier. */
+export interface StageLate {
+  /** What is to become of each {@linkcode StageTap}. */
+  readonly devices: readonly StageDevice[];
+  readonly resolvConf: string;
+}
+
+/** The word to go. */
+export interface StageGo {
+  readonly go: true;
+  readonly late?: StageLate;
 }
 
 /** For attachment `sockets`. */
@@ -84,6 +107,10 @@ export interface StageConfig {
   readonly sockets?: StageSockets;
   /** Absent: only `lo` is brought up. */
   readonly device?: StageDevice;
+  /** External networks: their interfaces, if the guest's kernel is to have them. The rest comes with the word to go. */
+  readonly taps?: readonly StageTap[];
+  /** What resolv.conf says comes with the word to go, too. */
+  readonly late?: true;
   /** Contents to show as /etc/resolv.conf, by a bind mount. Needs a mount namespace of our own. */
   readonly resolvConf?: string;
   /** Where the file for that bind mount may be made, on the host. */

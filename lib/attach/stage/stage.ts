@@ -8,7 +8,7 @@
  * @module
  */
 
-import { furnishInterface } from "./interface.ts";
+import { furnishInterface, furnishTaps, raiseTaps } from "./interface.ts";
 import { SystemError } from "../../host/errno.ts";
 import { receiveMessage, sendDescriptor, sendMessage } from "../../host/fdpass.ts";
 import { dropCapabilities } from "../../host/capabilities.ts";
@@ -24,6 +24,7 @@ import {
   parseStageDescriptors,
   STAGE_MESSAGE_MAX,
   type StageConfig,
+  type StageGo,
   type StageProgram,
   type StageReply,
 } from "./protocol.ts";
@@ -50,7 +51,9 @@ export async function runStage(words: readonly string[]): Promise<never> {
     furnish(config as StageConfig);
     const { program } = config as StageConfig;
     // No word: the engine ended, and so does everything it started.
-    if (hear() === undefined) exitNow(status);
+    const word = hear() as StageGo | undefined;
+    if (word === undefined) exitNow(status);
+    furnishLate(config as StageConfig, word as StageGo);
     if (program === undefined) exitNow(0);
     for (const fd of descriptors.inherited) setCloseOnExec(fd, false);
     status = become(program as StageProgram, () => trap?.(socket));
@@ -73,20 +76,34 @@ function say(reply: StageReply, descriptor?: number): void {
 }
 
 function furnish(config: StageConfig): void {
-  const { device, sockets } = config;
+  const { device, sockets, taps } = config;
   if (sockets !== undefined) {
     // Nobody will ever use the kernel's network in there.
     if (!sockets.ownNamespaces) return say({ ready: true });
-    mounts(config);
+    if (config.late !== true) mounts(config);
     // The engine asks with it which unix sockets are the guest's: those of this namespace.
     return say({ ready: true }, unixDiag());
   }
   allowPing();
+  if (taps !== undefined) {
+    const descriptors = taps.map(({ name }) => openTap(name).fd);
+    raiseTaps(taps);
+    for (const fd of descriptors) say({ tap: true }, fd);
+    return;
+  }
   const tap = device === undefined ? undefined : openTap(device.name);
   furnishInterface(device);
   mounts(config);
   if (tap === undefined) say({ ready: true });
   else say({ tap: true }, tap.fd);
+}
+
+/** What was not known when the interfaces were made. What hides our directory hides the file for resolv.conf, so it comes last. */
+function furnishLate(config: StageConfig, { late }: StageGo): void {
+  if (late === undefined) return;
+  furnishTaps(late.devices);
+  if (config.sockets?.ownNamespaces === false || config.program === undefined) return;
+  mounts({ ...config, resolvConf: late.resolvConf });
 }
 
 function unixDiag(): number | undefined {

@@ -10,7 +10,7 @@ import { NativeMemory } from "../../host/memory.ts";
 import { EpollEvents, type Reactor } from "../../host/reactor.ts";
 import { close, read } from "../../host/sys.ts";
 import { setReceiveTimeout } from "../../host/socket_pair.ts";
-import { STAGE_MESSAGE_MAX, type StageReply } from "./protocol.ts";
+import { STAGE_MESSAGE_MAX, type StageGo, type StageLate, type StageReply } from "./protocol.ts";
 
 /** How long the stage may take: it waits for nothing but the kernel. */
 const PREPARE_SECONDS = 20;
@@ -67,6 +67,11 @@ export class Stage {
    * @throws {Error} with the stage's own words
    */
   prepare(config: string): number | undefined {
+    return this.prepareAll(config, 1)[0];
+  }
+
+  /** As {@linkcode prepare}, for `count` answers with a descriptor each. */
+  prepareAll(config: string, count: number): number[] {
     const bytes = new TextEncoder().encode(config);
     if (bytes.length > STAGE_MESSAGE_MAX) {
       throw new RangeError("Cannot start the stage: its configuration is too long");
@@ -78,7 +83,8 @@ export class Stage {
       if (!(error instanceof SystemError && error.code === "EPIPE")) throw error;
     }
     let complaint = "";
-    for (;;) {
+    const handedOut: number[] = [];
+    for (let answers = 0; answers < count;) {
       const { bytes: answer, descriptors } = receiveMessage(this.#fd, STAGE_MESSAGE_MAX);
       if (answer.length === 0) throw namespaceError(complaint.trim());
       const text = new TextDecoder().decode(answer);
@@ -89,13 +95,22 @@ export class Stage {
       const reply = JSON.parse(text) as StageReply;
       if ("failed" in reply) throw new Error(reply.failed);
       if ("warning" in reply) this.#log("warn", reply.warning);
-      else return descriptors[0];
+      else {
+        answers++;
+        if (descriptors[0] !== undefined) handedOut.push(descriptors[0]);
+      }
     }
+    return handedOut;
   }
 
-  /** Lets the program start, and listens for why it does not. */
-  go(): void {
-    sendMessage(this.#fd, new TextEncoder().encode('{"go":true}'));
+  /**
+   * Lets the program start, and listens for why it does not.
+   *
+   * @param late what was not known when the stage was prepared
+   */
+  go(late?: StageLate): void {
+    const word: StageGo = { go: true, ...(late === undefined ? {} : { late }) };
+    sendMessage(this.#fd, new TextEncoder().encode(JSON.stringify(word)));
     this.#reactor.add(this.#fd, EpollEvents.in, this);
   }
 

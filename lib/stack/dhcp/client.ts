@@ -128,6 +128,7 @@ export class Dhcpv4Client implements LinkWatch {
       return;
     }
     this.#nic.watches.push(this);
+    this.#nic.unaddressed = true;
     this.#init(now);
   }
 
@@ -152,6 +153,7 @@ export class Dhcpv4Client implements LinkWatch {
     }
     this.#state = "stopped";
     this.#timer = NEVER;
+    this.#nic.unaddressed = false;
     this.#transport.close();
     const at = this.#nic.watches.indexOf(this);
     if (at >= 0) this.#nic.watches.splice(at, 1);
@@ -376,6 +378,7 @@ export class Dhcpv4Client implements LinkWatch {
     const fresh = this.#lease === undefined;
     this.#offer = undefined;
     this.#lease = lease;
+    this.#nic.unaddressed = false;
     this.#leaseBegan = this.#sentAt;
     this.#setbacks = 0;
     this.#counters.bump(fresh ? "dhcp.leases-obtained" : "dhcp.leases-renewed");
@@ -392,6 +395,7 @@ export class Dhcpv4Client implements LinkWatch {
   #drop(now: Instant): void {
     if (this.#lease === undefined) return;
     this.#lease = undefined;
+    this.#nic.unaddressed = this.#state !== "stopped";
     this.#observer.onLease(undefined, now);
   }
 

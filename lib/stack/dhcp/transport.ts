@@ -1,8 +1,8 @@
 /**
  * Datagrams of a DHCP client: from 0.0.0.0 to everybody while it has no address, between two hosts afterwards.
  *
- * What comes to an address that is not ours yet is not for us; so requests set the broadcast flag, and servers answer to
- * everybody.
+ * Requests set the broadcast flag, so that servers answer to everybody; those that do not care (passt) answer to an address
+ * that is not ours yet, which the interface takes while `unaddressed`.
  *
  * @module
  */

@@ -175,6 +175,7 @@ export class IpInput {
     // The weak host model, as Linux has it.
     if (this.#context.owns(destination)) return "local";
     if (nic.promiscuous) return "foreign";
+    if (nic.unaddressed && ip.protocol === IpProtocol.udp) return "group";
     counters.bump("ip.not-for-us");
     return undefined;
   }

@@ -22,6 +22,7 @@ import { RouteMonitor } from "../../host/route_monitor.ts";
 import { RouteNetlink } from "../../host/rtnetlink.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Stack } from "../../stack/stack.ts";
+import { unfinishedOf } from "../../stack/unfinished.ts";
 import type { Instant } from "../../stack/time.ts";
 import { Lease, type Restored, restoreNamespace, whyNotThisNamespace } from "./lease.ts";
 import { Port } from "./port.ts";
@@ -132,12 +133,7 @@ export class DeviceUplink {
 
   /** What the guest has sent and nobody has yet: data that is not acknowledged, packets whose neighbour is being asked for. */
   unfinished(): { flows: number; bytes: number } {
-    let flows = 0, bytes = 0;
-    for (const { state, sendQueue, tcp } of this.#context.stack.tcp.facts()) {
-      if (tcp === undefined || !(CLOSING.has(state) || (sendQueue > 0 && OPEN.has(state)))) continue;
-      flows++;
-      bytes += tcp.bytesAcked;
-    }
+    let { flows, bytes } = unfinishedOf(this.#context.stack);
     for (const port of this.#ports) {
       const { nic } = port;
       if (port.busy) flows++;
@@ -214,10 +210,6 @@ export class DeviceUplink {
     }
   }
 }
-
-/** Ends of connections that the other side has not acknowledged. */
-const CLOSING: ReadonlySet<string> = new Set(["FIN-WAIT-1", "CLOSING", "LAST-ACK"]);
-const OPEN: ReadonlySet<string> = new Set(["ESTAB", "CLOSE-WAIT"]);
 
 function report({ devices, failures }: Restored, log: Log, why: string | undefined): void {
   if (why !== undefined && devices.length > 0) log("warn", `${why} ${devices.join(", ")}: it is done now`);

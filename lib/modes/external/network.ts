@@ -1,0 +1,111 @@
+/**
+ * One external network: an interface of our stack, the wire to its provider, and where its addresses come from.
+ *
+ * @module
+ */
+
+import { tracedLink } from "../../link/trace.ts";
+import type { LinkCapabilities } from "../../stack/link/link.ts";
+import type { Nic } from "../../stack/nic.ts";
+import { createQdisc, type Qdisc } from "../../stack/qdisc/qdisc.ts";
+import { earlier, type Instant } from "../../stack/time.ts";
+import { MacAddress } from "../../stack/wire/mac_address.ts";
+import { largestMtu } from "../../uplink/provider/config.ts";
+import { Provider } from "../../uplink/provider/provider.ts";
+import { address } from "../gateway_end.ts";
+import type { ModeContext, NetworkConfig } from "../mode.ts";
+import { Addressing, ETHERNET_MTU } from "./addressing.ts";
+
+/** Bytes of an Ethernet header: what a frame is longer than its packet. */
+const ETHERNET_HEADER = 14;
+
+/** A network that the guest is on. */
+export class JoinedNetwork {
+  readonly nic: Nic;
+  readonly addressing: Addressing;
+  readonly provider: Provider;
+  readonly config: NetworkConfig;
+  readonly #context: ModeContext;
+
+  /**
+   * @param device name of the interface
+   * @param socketName path for our own socket
+   * @param onChange gateways, resolvers, addresses or the MTU are others now
+   */
+  constructor(
+    context: ModeContext,
+    config: NetworkConfig,
+    device: string,
+    socketName: string,
+    onChange: (now: Instant) => void,
+  ) {
+    const { stack, reactor, pool, log } = context;
+    this.#context = context;
+    this.config = config;
+    const mtuMax = largestUsableMtu(context, config);
+    const provider = this.provider = new Provider(config, socketName, {
+      reactor,
+      pool,
+      random: () => stack.random(),
+      log,
+      onCarrier: (up, now) => this.#onCarrier(up, now),
+    });
+    provider.connect();
+    const { capabilities } = provider.link;
+    this.nic = stack.addNic({
+      name: device,
+      mac: MacAddress.parse(config.mac)!,
+      mtu: Math.min(mtuMax, ETHERNET_MTU),
+      capabilities,
+      qdisc: qdiscOf(context, capabilities, mtuMax),
+      learnNeighbours: true,
+      softwareGso: context.config.softwareGso,
+    });
+    this.addressing = new Addressing(stack, this.nic, {
+      addresses: config.addresses.map((one) => ({ ...one, address: address(one.address) })),
+      dhcp: config.dhcp,
+      mtuMax,
+    }, { onChange, onNote: (text) => log("warn", `network ${config.name}: ${text}`) });
+  }
+
+  /** Begins to move frames between the provider and `end`: the interface itself, or a patch to the guest's own. */
+  start(now: Instant, end: Parameters<Provider["pumpTo"]>[0] = this.nic): void {
+    const { config, reactor, log } = this.#context;
+    const clock = () => reactor.now() as Instant;
+    this.provider.pumpTo(end, tracedLink(this.provider.link, this.nic.name, config, clock, log));
+    this.addressing.start(now);
+  }
+
+  pollAt(): Instant {
+    return earlier(this.provider.pollAt(), this.addressing.pollAt());
+  }
+
+  poll(now: Instant): void {
+    this.provider.poll(now);
+    this.addressing.poll(now);
+  }
+
+  /** Gives the address back and hangs up. */
+  stop(now: Instant): void {
+    this.addressing.stop(now);
+    this.provider.flush(now);
+    this.provider.stop();
+  }
+
+  #onCarrier(up: boolean, now: Instant): void {
+    this.nic.carrier = up;
+    if (up) this.addressing.resume(now);
+  }
+}
+
+/** What the wire carries, the user allows, and a shaper lets pass. */
+function largestUsableMtu({ config }: ModeContext, network: NetworkConfig): number {
+  const most = Math.min(largestMtu(network), config.mtu);
+  return config.qdisc.kind === "tbf"
+    ? Math.min(most, Math.max(ETHERNET_MTU, config.qdisc.burst - ETHERNET_HEADER))
+    : most;
+}
+
+function qdiscOf({ config }: ModeContext, { gsoMaxSize }: LinkCapabilities, mtu: number): Qdisc {
+  return createQdisc({ ...config.qdisc, mtu, gsoMaxSize });
+}
