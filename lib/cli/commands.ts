@@ -35,6 +35,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./restore_netns.ts")).restoreNetns,
   },
   {
+    name: "serve",
+    summary: "be a network provider for virtual machines",
+    load: async () => (await import("./serve.ts")).serve,
+  },
+  {
     name: "ip",
     summary: "addresses, links, routes and neighbours of a running stack",
     load: async () => (await import("./ip.ts")).ip,

@@ -21,6 +21,7 @@ import {
   type ResolvConf,
 } from "../config/resolv_conf.ts";
 import type { ExternalNetwork } from "../config/external_network.ts";
+import { formatPublish, type Publish } from "../config/publish.ts";
 import type { Settings } from "../config/settings.ts";
 import { findInPath, ownCommand, readTextFileSync } from "../host/runtime.ts";
 import {
@@ -37,6 +38,7 @@ import { directoryExists, runtimeDirectory } from "../host/files.ts";
 import { spawn } from "../host/spawn.ts";
 import { close } from "../host/sys.ts";
 import type { ModeConfig } from "../modes/mode.ts";
+import type { PublishedPort } from "../engine/messages.ts";
 import { type CommandContext, Failure } from "./command.ts";
 import { enterIfPossible } from "./socket_namespaces.ts";
 import { STAGE_COMMAND } from "./stage.ts";
@@ -67,6 +69,16 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   const { networks } = settings;
   // External networks are the guest's network, whatever the mode.
   const network = networks.length > 0 ? undefined : settings.network;
+  const elsewhere = settings.publish.find(({ guestAddress }) =>
+    guestAddress !== undefined && !guestAddress.equals(settings.address.address) &&
+    !guestAddress.equals(settings.address6.address)
+  );
+  if (elsewhere !== undefined) {
+    throw new Failure(
+      `Cannot publish ${formatPublish(elsewhere)}: the guest is ${settings.address.address}`,
+      "only serve has several guests",
+    );
+  }
   const resolv = hostResolvConf();
   const descriptors = stageDescriptors(guest.kind === "program" ? inheritedDescriptors() : []);
   const command = guest.kind === "program" ? guest.argv : ["attach"];
@@ -199,7 +211,8 @@ function targetOf(target: { readonly pid: number } | { readonly path: string }, 
   return { pid: target.pid, ownUserNamespace: !root && theirs !== namespaceOf("self", "user") };
 }
 
-function hostResolvConf(): ResolvConf {
+/** The host's resolvers; none if it names none. */
+export function hostResolvConf(): ResolvConf {
   try {
     return parseResolvConf(readTextFileSync("/etc/resolv.conf"));
   } catch {
@@ -240,7 +253,17 @@ function tap({ mac, addresses, dhcp }: ExternalNetwork, index: number): StageTap
   return { name: `eth${index}`, mac, routerAdvertisements: !follows ? "no" : index === 0 ? "yes" : "routes" };
 }
 
-function modeConfig(
+/** A published port as text, which crosses threads. */
+export function publishText({ hostAddress, guestAddress, ...rest }: Publish): PublishedPort {
+  return {
+    ...rest,
+    ...(hostAddress === undefined ? {} : { hostAddress: String(hostAddress) }),
+    ...(guestAddress === undefined ? {} : { guestAddress: String(guestAddress) }),
+  };
+}
+
+/** What the engine is told of the settings. */
+export function modeConfig(
   settings: Settings,
   resolv: ResolvConf,
   stage: number | undefined,
@@ -268,9 +291,7 @@ function modeConfig(
     hostLoopback: settings.hostLoopback,
     publishAll: settings.publishAll,
     tsiHandoff: settings.tsiHandoff,
-    publish: settings.publish.map(({ hostAddress, ...rest }) =>
-      hostAddress === undefined ? rest : { ...rest, hostAddress: String(hostAddress) }
-    ),
+    publish: settings.publish.map(publishText),
     qdisc: { kind: settings.qdisc, rate: settings.qdiscTbfRate, burst: settings.qdiscTbfBurst },
     pcapLog: settings.pcapLog ?? "",
     logPackets: settings.logPackets,

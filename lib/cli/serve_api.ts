@@ -31,7 +31,10 @@ const TOKEN_MIN = 16;
  */
 export async function serveApi(
   context: CommandContext,
-  session: { readonly command: readonly string[] },
+  session: {
+    readonly command: readonly string[];
+    readonly mode?: { readonly network: string; readonly attach: string };
+  },
   engine: EngineClient,
   registry: Instances = instances(),
 ): Promise<ServedApi> {
@@ -60,8 +63,8 @@ export async function serveApi(
     id,
     pid: ownProcessId,
     api: listening?.api ?? null,
-    network: settings.network,
-    attach: settings.attach,
+    network: session.mode?.network ?? settings.network,
+    attach: session.mode?.attach ?? settings.attach,
     command: session.command,
     started: new Date().toISOString(),
   }, token);

@@ -39,7 +39,7 @@ export async function superviseSession(
     // Without a stage to hold it back, a short program is over before it is told to go.
     await Promise.race([engine.ask("go"), engine.over]);
     // The stage of an attachment has done its work and ends; nobody else reaps it.
-    if (!launched.isProgram) {
+    if (!launched.isProgram && started !== 0) {
       waitStatus(started);
       started = 0;
     }

@@ -1,11 +1,12 @@
 /**
- * Published ports: `[addr:]hostport:guestport[/tcp|udp]`.
+ * Published ports: `[addr:]hostport:[guestaddr:]guestport[/tcp|udp]`.
  *
  * ```text
  *  8080:80                  every address of the host, TCP
  *  127.0.0.1:8080:80/udp    one address, UDP
  *  [::1]:8080:80            IPv6 in brackets
  *  8000-8010:9000-9010      two ranges of one length, port by port
+ *  8080:192.168.127.3:80    one of several guests (serve)
  * ```
  *
  * @module
@@ -20,6 +21,8 @@ export interface Publish {
   readonly hostAddress?: IpAddress;
   readonly hostPort: number;
   readonly guestPort: number;
+  /** Which guest, where there are several (`serve`). */
+  readonly guestAddress?: IpAddress;
 }
 
 /** Ports that one process may publish: a descriptor each. */
@@ -30,25 +33,24 @@ export function parsePublish(text: string): readonly Publish[] | string {
   const slash = text.lastIndexOf("/");
   const protocol = slash < 0 ? "tcp" : text.slice(slash + 1);
   if (protocol !== "tcp" && protocol !== "udp") return `unknown protocol "${protocol}": must be tcp or udp`;
-  let ports = slash < 0 ? text : text.slice(0, slash);
+  const ports = slash < 0 ? text : text.slice(0, slash);
 
+  const fields = splitFields(ports);
+  if (typeof fields === "string") return fields;
   let hostAddress: IpAddress | undefined;
-  if (ports.startsWith("[")) {
-    const close = ports.indexOf("]:");
-    if (close < 0) return "an IPv6 address is written [addr]:hostport:guestport";
-    hostAddress = IpAddress.parse(ports.slice(1, close));
-    if (hostAddress?.family !== 6) return `"${ports.slice(1, close)}" is not an IPv6 address`;
-    ports = ports.slice(close + 2);
-  }
-  const fields = ports.split(":");
-  if (fields.length > 3) return "an IPv6 address must be in brackets: [addr]:hostport:guestport";
-  if (fields.length === 3) {
-    if (hostAddress !== undefined) return "two addresses";
+  let guestAddress: IpAddress | undefined;
+  if (fields.length >= 3 && !RANGE.test(fields[0]!)) {
     hostAddress = IpAddress.parse(fields[0]!);
     if (hostAddress === undefined) return `"${fields[0]}" is not an IP address`;
     fields.shift();
+    if (IpAddress.parse(fields[0]!) !== undefined) return "two addresses";
   }
-  if (fields.length !== 2) return "want [addr:]hostport:guestport[/tcp|udp]";
+  if (fields.length === 3) {
+    guestAddress = IpAddress.parse(fields[1]!);
+    if (guestAddress === undefined) return `"${fields[1]}" is not an IP address`;
+    fields.splice(1, 1);
+  }
+  if (fields.length !== 2) return "want [addr:]hostport:[guestaddr:]guestport[/tcp|udp]";
 
   const host = parseRange(fields[0]!, "host port");
   if (typeof host === "string") return host;
@@ -66,6 +68,7 @@ export function parsePublish(text: string): readonly Publish[] | string {
     published.push({
       protocol,
       ...(hostAddress === undefined ? {} : { hostAddress }),
+      ...(guestAddress === undefined ? {} : { guestAddress }),
       hostPort: host.first + i,
       guestPort: guest.first + i,
     });
@@ -73,15 +76,39 @@ export function parsePublish(text: string): readonly Publish[] | string {
   return published;
 }
 
+/** What may stand in the place of a port. */
+const RANGE = /^[0-9]*(-[0-9]*)?$/;
+
+/** The fields between colons; those of an IPv6 address in brackets are not among them. A string says what is wrong. */
+function splitFields(text: string): string[] | string {
+  const fields: string[] = [];
+  let rest = text;
+  for (;;) {
+    const bracketed = rest.startsWith("[");
+    const end = bracketed ? rest.indexOf("]:") + 1 : rest.indexOf(":");
+    if (bracketed && end === 0) return "an IPv6 address is written [addr]:hostport:guestport";
+    const field = end < 0 ? rest : rest.slice(0, end);
+    if (bracketed) {
+      const address = field.slice(1, -1);
+      if (IpAddress.parse(address)?.family !== 6) return `"${address}" is not an IPv6 address`;
+      fields.push(address);
+    } else fields.push(field);
+    if (end < 0) break;
+    rest = rest.slice(end + 1);
+  }
+  if (fields.length > 4) return "an IPv6 address must be in brackets: [addr]:hostport:guestport";
+  return fields;
+}
+
 /** The text that {@linkcode parsePublish} reads back; `/tcp` is always said. */
 export function formatPublish(publish: Publish): string {
-  const { protocol, hostAddress, hostPort, guestPort } = publish;
-  const address = hostAddress === undefined
-    ? ""
-    : hostAddress.family === 6
-    ? `[${hostAddress}]:`
-    : `${hostAddress}:`;
-  return `${address}${hostPort}:${guestPort}/${protocol}`;
+  const { protocol, hostAddress, hostPort, guestAddress, guestPort } = publish;
+  return `${prefix(hostAddress)}${hostPort}:${prefix(guestAddress)}${guestPort}/${protocol}`;
+}
+
+function prefix(address: IpAddress | undefined): string {
+  if (address === undefined) return "";
+  return address.family === 6 ? `[${address}]:` : `${address}:`;
 }
 
 /** Two published ports that want the same port of the host; undefined if there are none. */

@@ -83,8 +83,12 @@ async function publishAll(engine: EngineClient, ports: readonly Publish[]): Prom
 }
 
 /** Plain data: an address does not cross to the engine's thread as an object. */
-function requestOf({ hostAddress, ...ports }: Publish): PublishedPort {
-  return hostAddress === undefined ? ports : { ...ports, hostAddress: hostAddress.toString() };
+function requestOf({ hostAddress, guestAddress, ...ports }: Publish): PublishedPort {
+  return {
+    ...ports,
+    ...(hostAddress === undefined ? {} : { hostAddress: hostAddress.toString() }),
+    ...(guestAddress === undefined ? {} : { guestAddress: guestAddress.toString() }),
+  };
 }
 
 /** The ports that a text names. */

@@ -112,3 +112,12 @@ export function withTemporaryFile(directory: string, text: string, body: (path: 
     unlinkSync(path);
   }
 }
+
+/** Removes a file; nothing happens if it is gone. */
+export function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Somebody was faster.
+  }
+}

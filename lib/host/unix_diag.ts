@@ -14,8 +14,8 @@ import { close, recv, send, socket } from "./sys.ts";
 
 const NETLINK_SOCK_DIAG = 4, SOCK_DIAG_BY_FAMILY = 20;
 const NLM_F_REQUEST = 1, NLM_F_DUMP = 0x300, NLMSG_ERROR = 2, NLMSG_DONE = 3;
-const SHOW_NAME = 1, SHOW_VFS = 2;
-const ATTRIBUTE_NAME = 0, ATTRIBUTE_VFS = 1;
+const SHOW_NAME = 1, SHOW_VFS = 2, SHOW_PEER = 4;
+const ATTRIBUTE_NAME = 0, ATTRIBUTE_VFS = 1, ATTRIBUTE_PEER = 2;
 const HEADER = 16, REQUEST = 24, MESSAGE = 16;
 /** Most pieces of a dump that are read: about a hundred thousand sockets. */
 const MOST_PIECES = 1_024;
@@ -64,6 +64,16 @@ export class UnixDiag {
       for (let i = 0; i < name.length; i++) if (view.getUint8(at + 1 + i) !== name[i]) return false;
       return true;
     });
+  }
+
+  /** How many sockets are connected to the one with this inode. */
+  connectedTo(inode: number): number {
+    let count = 0;
+    this.#find(SHOW_PEER, (view, type, at) => {
+      if (type === ATTRIBUTE_PEER && view.getUint32(at, true) === inode) count++;
+      return false;
+    });
+    return count;
   }
 
   close(): void {

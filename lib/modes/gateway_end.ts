@@ -9,12 +9,12 @@
 
 import type { PublishedPort } from "../stack/facts.ts";
 import type { LinkCapabilities } from "../stack/link/link.ts";
-import type { Nic } from "../stack/nic.ts";
+import type { Nic, NicOptions } from "../stack/nic.ts";
 import { createQdisc, type Qdisc } from "../stack/qdisc/qdisc.ts";
 import type { Stack } from "../stack/stack.ts";
 import { IpAddress } from "../stack/wire/address.ts";
 import { MacAddress } from "../stack/wire/ethernet.ts";
-import type { Publish } from "../uplink/gateway/config.ts";
+import type { GatewayConfig, Publish } from "../uplink/gateway/config.ts";
 import { Gateway } from "../uplink/gateway/gateway.ts";
 import type { ModeContext, ModeSession } from "./mode.ts";
 
@@ -29,8 +29,13 @@ export function address(text: string): IpAddress {
 }
 
 function publishOf(text: PublishedPort): Publish {
-  const { protocol, hostPort, guestPort, hostAddress } = text;
-  const base = { protocol, hostPort, guestPort };
+  const { protocol, hostPort, guestPort, hostAddress, guestAddress } = text;
+  const base = {
+    protocol,
+    hostPort,
+    guestPort,
+    ...(guestAddress === undefined ? {} : { guestAddress: address(guestAddress) }),
+  };
   return hostAddress === undefined ? base : { ...base, hostAddress: address(hostAddress) };
 }
 
@@ -50,6 +55,7 @@ export function addGatewayNic(
   stack: Stack,
   capabilities: LinkCapabilities,
   inbound?: Qdisc,
+  options: Pick<NicOptions, "qdisc" | "ready" | "routerAdvertisement"> = {},
 ): Nic {
   const nic = stack.addNic({
     name: "eth0",
@@ -60,6 +66,7 @@ export function addGatewayNic(
     promiscuous: true,
     spoofing: true,
     learnNeighbours: true,
+    ...options,
   });
   nic.addAddress(address(config.gateway), config.address.prefixLength);
   nic.addAddress(address(config.gateway6), config.address6.prefixLength);
@@ -71,7 +78,12 @@ export function addGatewayNic(
 }
 
 /** The uplink, started. Throws for a port that cannot be published. */
-export function startGateway({ config, reactor, pool, log }: ModeContext, stack: Stack, nic: Nic): Gateway {
+export function startGateway(
+  { config, reactor, pool, log }: ModeContext,
+  stack: Stack,
+  nic: Nic,
+  more: Pick<GatewayConfig, "host4" | "links" | "tenantOf" | "zones"> = {},
+): Gateway {
   const dns = config.dns.map(address);
   const gateway = new Gateway({
     stack,
@@ -89,6 +101,7 @@ export function startGateway({ config, reactor, pool, log }: ModeContext, stack:
       resolvers: config.resolvers.map(({ address: text, port }) => ({ address: address(text), port })),
       hostLoopback: config.hostLoopback,
       publish: config.publish.map(publishOf),
+      ...more,
     },
   });
   gateway.start();

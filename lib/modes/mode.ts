@@ -4,16 +4,31 @@
  * @module
  */
 
+import type { VmEndpoint } from "../attach/vm/endpoint.ts";
 import type { Reactor } from "../host/reactor.ts";
 import type { BufferPool } from "../stack/buffer/pool.ts";
 import type { FlowFacts, ForwardFacts, PublishedPort } from "../stack/facts.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { Instant } from "../stack/time.ts";
+import type { DnsZone } from "../uplink/gateway/dns_zones.ts";
 
 /** An address with its prefix, in text: it crosses a thread. */
 export interface CidrText {
   readonly address: string;
   readonly prefixLength: number;
+}
+
+/** Virtual machines to serve, for mode `serve`. */
+export interface ServeConfig {
+  readonly listen: readonly VmEndpoint[];
+  /** Addresses that DHCP gives, by hardware address. */
+  readonly leases: readonly { readonly mac: string; readonly address: string }[];
+  /** Seconds. */
+  readonly leaseTime: number;
+  readonly searchDomains: readonly string[];
+  /** One more address that reaches the host's 127.0.0.1. */
+  readonly hostAddress?: string;
+  readonly zones: readonly DnsZone[];
 }
 
 /** Queueing discipline of the mode's interfaces. */
@@ -40,8 +55,9 @@ export interface NetworkConfig {
 
 /** What a mode is told. */
 export interface ModeConfig {
-  readonly network: "none" | "host" | "sandbox" | "sandbox-passthrough" | "tsi";
-  readonly attach: "tap" | "sockets";
+  /** `serve`: only with {@linkcode ModeConfig.serve}. */
+  readonly network: "none" | "host" | "sandbox" | "sandbox-passthrough" | "tsi" | "serve";
+  readonly attach: "tap" | "sockets" | "vm";
   /** If there are any, they are the guest's network, whatever `network` says. */
   readonly networks: readonly NetworkConfig[];
   /** The engine's end of the stage's socketpair; absent for `host`. */
@@ -83,6 +99,8 @@ export interface ModeConfig {
   readonly rxChecksumOffload: boolean;
   /** Uplink `device`: even in the network namespace of the machine itself. */
   readonly force: boolean;
+  /** For mode `serve`. Then `address` and `address6` are where published ports lead that name no guest. */
+  readonly serve?: ServeConfig;
 }
 
 /** Lines for the log. */

@@ -8,6 +8,7 @@ import { startExternalNetworks } from "./external_networks.ts";
 import type { ModeConfig, ModeContext, ModeSession, Start } from "./mode.ts";
 import { startNone } from "./none.ts";
 import { startSandbox } from "./sandbox.ts";
+import { startServe } from "./serve.ts";
 import { startSandboxPassthrough } from "./sandbox_passthrough.ts";
 import { startTsi } from "./tsi.ts";
 
@@ -15,6 +16,7 @@ const MODES: { readonly [Network in ModeConfig["network"]]: Start } = {
   "none": startNone,
   "host": startNone,
   "sandbox": startSandbox,
+  "serve": startServe,
   "sandbox-passthrough": startSandboxPassthrough,
   "tsi": startTsi,
 };

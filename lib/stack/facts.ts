@@ -161,6 +161,8 @@ export interface PublishedPort {
   readonly hostAddress?: string;
   readonly hostPort: number;
   readonly guestPort: number;
+  /** Which of several guests. */
+  readonly guestAddress?: string;
 }
 
 /** A published port. */
@@ -170,4 +172,6 @@ export interface ForwardFacts {
   readonly host: string;
   /** Guest port. */
   readonly guest: number;
+  /** Which of several guests. */
+  readonly guestAddress?: string;
 }

@@ -37,7 +37,7 @@ import type { LinkCapabilities } from "./link/link.ts";
 import { Segmenter } from "./link/segment.ts";
 import { Fifo } from "./qdisc/fifo.ts";
 import type { Qdisc } from "./qdisc/qdisc.ts";
-import { ReadyRing } from "./ready_ring.ts";
+import { type ReadyQueue, ReadyRing } from "./ready_ring.ts";
 import type { TcpConnection } from "./tcp/connection.ts";
 import type { TcpPath } from "./tcp/context.ts";
 import { type Instant, NEVER } from "./time.ts";
@@ -85,6 +85,8 @@ export interface NicOptions {
   readonly defendAddresses?: boolean;
   /** Answer router solicitations (RFC 4861 section 6.2). */
   readonly routerAdvertisement?: RouterAdvertisement;
+  /** In which order TCP sends. Default: every connection in turn. */
+  readonly ready?: ReadyQueue;
 }
 
 /** What an interface needs from its stack. */
@@ -171,7 +173,7 @@ export class Nic implements TcpPath {
   #throttledUntil: Instant = NEVER;
   readonly #environment: NicEnvironment;
   readonly #softwareGso: boolean;
-  readonly #ready = new ReadyRing();
+  readonly #ready: ReadyQueue;
   readonly #segmenter: Segmenter;
   readonly #ethernet = new EthernetHeader();
   readonly #malformed: Readonly<Record<Malformed, Counter>>;
@@ -193,6 +195,7 @@ export class Nic implements TcpPath {
     this.inbound = options.inbound;
     this.#environment = environment;
     this.#qdisc = options.qdisc ?? new Fifo();
+    this.#ready = options.ready ?? new ReadyRing();
     this.#segmenter = new Segmenter(environment.pool);
     this.#malformed = environment.counters.slots("ethernet", MALFORMED);
     this.#softwareGso = options.softwareGso ?? true;
@@ -412,6 +415,7 @@ export class Nic implements TcpPath {
       if (connection === undefined) return this.#pullFrame(now);
       const packet = connection.dispatch(now);
       if (packet === undefined) continue;
+      this.#ready.sent(packet.totalLength);
       this.#ready.push(connection);
       this.#environment.sendTcp(connection, packet, now);
       return true;

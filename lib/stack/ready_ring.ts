@@ -6,8 +6,19 @@
 
 import type { TcpConnection } from "./tcp/connection.ts";
 
+/** In which order connections are asked for packets. Holds each at most once; `connection.ready` tells whether it does. */
+export interface ReadyQueue {
+  readonly length: number;
+  /** Puts a connection in, unless it is in already. */
+  push(connection: TcpConnection): void;
+  /** Takes the next one; undefined if there is none, or none may send now. */
+  shift(): TcpConnection | undefined;
+  /** The connection that was taken last has sent so many bytes. */
+  sent(bytes: number): void;
+}
+
 /** A queue of connections without duplicates; `connection.ready` tells whether it is in one. */
-export class ReadyRing {
+export class ReadyRing implements ReadyQueue {
   #slots: (TcpConnection | undefined)[] = new Array<TcpConnection | undefined>(64).fill(undefined);
   #head = 0;
   #length = 0;
@@ -35,6 +46,9 @@ export class ReadyRing {
     connection.ready = false;
     return connection;
   }
+
+  /** All take turns packet by packet. */
+  sent(): void {}
 
   #grow(): void {
     const old = this.#slots;

@@ -125,6 +125,7 @@ export class Stack {
   readonly #environment: NicEnvironment;
   readonly #output: IpOutput;
   readonly #errors: IcmpErrors;
+  readonly #ndp: Ndp;
   readonly #tcpSurroundings: TcpSurroundings;
   readonly #quoted = new IpHeader();
 
@@ -164,7 +165,7 @@ export class Stack {
     this.echo = new Echo({ pool, counters, paths, output, limits, random, icmpError, spoofingNic });
     this.raw = new RawTable(paths, output, limits.rawEndpoints);
     const arp = new Arp(pool, counters);
-    const ndp = new Ndp({ pool, counters, paths, output });
+    const ndp = this.#ndp = new Ndp({ pool, counters, paths, output });
     const reassembler = new Reassembler({
       pool,
       setTimer,
@@ -369,6 +370,12 @@ export class Stack {
     from?: IpAddress,
   ): void {
     this.#errors.send(kind, ip, packet, nic, now, value, 0, from);
+  }
+
+  /** Sends what `nic.routerAdvertisement` says to everybody on its link. */
+  advertiseRouter(nic: Nic, now: Instant): void {
+    this.#clock.now = now;
+    this.#ndp.advertise(nic, now);
   }
 
   /** Opens a raw endpoint. Undefined: there are too many. */

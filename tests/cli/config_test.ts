@@ -66,7 +66,7 @@ test("config check prints all problems at once", async () => {
     'bad.toml:2:1: unknown key "qdsic" (did you mean "qdisc"?)',
     'bad.toml:3:1: "mtu" must be an integer, not a string',
     'bad.toml:5:1: "gso" must be true or false, not an integer',
-    'bad.toml:4:1: invalid value "80" for flag --publish: want [addr:]hostport:guestport[/tcp|udp]',
+    'bad.toml:4:1: invalid value "80" for flag --publish: want [addr:]hostport:[guestaddr:]guestport[/tcp|udp]',
     "bad.toml:1:1: qdisc=tbf requires setting qdisc-tbf-rate (bytes per second)",
     "bad.toml:1:1: qdisc=tbf requires setting qdisc-tbf-burst (bytes)",
     "no.json: cannot be read: no such file or directory",

@@ -36,8 +36,8 @@ test("parsePublish() expands a range of eleven", () => {
 });
 
 const REFUSED: [text: string, want: string][] = [
-  ["", "want [addr:]hostport:guestport[/tcp|udp]"],
-  ["80", "want [addr:]hostport:guestport[/tcp|udp]"],
+  ["", "want [addr:]hostport:[guestaddr:]guestport[/tcp|udp]"],
+  ["80", "want [addr:]hostport:[guestaddr:]guestport[/tcp|udp]"],
   ["80:", 'guest port "" must be a number from 1 to 65535'],
   [":80", 'host port "" must be a number from 1 to 65535'],
   ["0:80", 'host port "0" must be a number from 1 to 65535'],

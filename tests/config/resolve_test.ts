@@ -234,7 +234,10 @@ const REFUSED: [pairs: [string, string][], ...want: string[]][] = [
   [[["address", "10.0.2.9/32"]], "gateway=10.0.2.2 cannot be the guest's router: it is outside 10.0.2.9/32"],
   [[["dns", "0.0.0.0"]], "dns=0.0.0.0 cannot be a name server: it is not a unicast address"],
   [[["dns", "10.0.2.100"]], "dns=10.0.2.100 cannot be a name server: it is the guest's own address"],
-  [[["publish", "80"]], 'invalid value "80" for flag --publish: want [addr:]hostport:guestport[/tcp|udp]'],
+  [
+    [["publish", "80"]],
+    'invalid value "80" for flag --publish: want [addr:]hostport:[guestaddr:]guestport[/tcp|udp]',
+  ],
   [
     [["publish", "80:80"], ["publish", "80:81"]],
     "cannot publish 80:81/tcp: the host port is taken by 80:80/tcp",

@@ -42,6 +42,11 @@ export function flowJson(flow: FlowFacts): FlowJson {
   };
 }
 
-export function forwardJson({ protocol, host, guest }: ForwardFacts): ForwardJson {
-  return { protocol, host, guest, spec: `${host}:${guest}/${protocol}` };
+export function forwardJson({ protocol, host, guest, guestAddress }: ForwardFacts): ForwardJson {
+  const at = guestAddress === undefined
+    ? ""
+    : guestAddress.includes(":")
+    ? `[${guestAddress}]:`
+    : `${guestAddress}:`;
+  return { protocol, host, guest, spec: `${host}:${at}${guest}/${protocol}` };
 }

@@ -130,6 +130,17 @@ export class Ndp {
     this.#send(nic, source, to, routerAdvertisementRepr(advertisement, nic.mac), now);
   }
 
+  /**
+   * Tells everybody on the link about their router, unasked (RFC 4861 section 6.2.4). A host solicits only when it starts:
+   * without this a router's lifetime would run out, and one that has come back would not be noticed.
+   */
+  advertise(nic: Nic, now: Instant): void {
+    const { routerAdvertisement, linkLocal } = nic;
+    if (routerAdvertisement === undefined || linkLocal === undefined) return;
+    this.#context.counters.bump("ndp.router-advertisements-sent");
+    this.#send(nic, linkLocal, ALL_NODES, routerAdvertisementRepr(routerAdvertisement, nic.mac), now);
+  }
+
   /** Asks who has the address of `entry`. */
   solicit(nic: Nic, entry: Neighbour, unicast: boolean, now: Instant): void {
     const source = selectSource(entry.address, nic.addresses);

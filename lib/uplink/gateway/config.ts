@@ -5,6 +5,7 @@
  */
 
 import type { IpAddress } from "../../stack/wire/address.ts";
+import type { DnsZones } from "./dns_zones.ts";
 import { SECOND } from "../../stack/time.ts";
 
 /** A resolver of the host. */
@@ -21,6 +22,8 @@ export interface Publish {
   readonly hostAddress?: IpAddress;
   readonly hostPort: number;
   readonly guestPort: number;
+  /** Which guest; absent: the one that {@linkcode GatewayConfig} names. */
+  readonly guestAddress?: IpAddress;
 }
 
 /** Bounds. Each one has a counter that says how often it was hit. */
@@ -77,7 +80,7 @@ export interface GatewayConfig {
   /** Port 53 of these is relayed to {@linkcode resolvers}. */
   readonly dns4?: IpAddress | undefined;
   readonly dns6?: IpAddress | undefined;
-  /** Where published ports lead. */
+  /** Where published ports lead that name no guest. */
   readonly guest4?: IpAddress | undefined;
   readonly guest6?: IpAddress | undefined;
   readonly resolvers: readonly Resolver[];
@@ -85,6 +88,14 @@ export interface GatewayConfig {
   readonly hostLoopback: boolean;
   readonly publish: readonly Publish[];
   readonly limits?: Partial<GatewayLimits> | undefined;
+  /** One more address that reaches 127.0.0.1 of the host, whatever `hostLoopback` says: gvproxy's `host`. */
+  readonly host4?: IpAddress | undefined;
+  /** Where many guests are: nothing in these prefixes is dialled, for guests reach each other without us. */
+  readonly links?: readonly { readonly address: IpAddress; readonly prefixLength: number }[] | undefined;
+  /** Names that are answered here, before the resolvers. */
+  readonly zones?: DnsZones | undefined;
+  /** Whose an address is, a number: no guest may take the others' share of a limit. Absent: there is one guest. */
+  readonly tenantOf?: ((address: IpAddress) => number) | undefined;
 }
 
 /** How the gateway speaks to its owner's log. */

@@ -35,6 +35,7 @@ import type { Resolver } from "./config.ts";
 import { DatagramSender } from "./datagram_io.ts";
 import { isQuery, isResponse, messageId, Rcode, responseCode, toServerFailure } from "./dns_message.ts";
 import { openDatagram } from "./host_socket.ts";
+import { FairShare, oldestOf } from "./fair_share.ts";
 import { type LruItem, LruList } from "./lru_list.ts";
 import { DNS_PORT } from "./policy.ts";
 import type { Resolvers } from "./resolvers.ts";
@@ -51,6 +52,7 @@ export class DnsRelay implements UdpObserver {
   readonly resolvers: Resolvers;
   readonly sender: DatagramSender = new DatagramSender();
   readonly #queries = new Map<string, Query>();
+  readonly #share: FairShare;
   readonly #byAge = new LruList<Query>(LIFETIME);
   /** Those that wait for a first resolver's answer and could ask another. */
   readonly #attempts = new LruList<Attempt>(ATTEMPT);
@@ -59,6 +61,7 @@ export class DnsRelay implements UdpObserver {
   constructor(surroundings: UdpSurroundings, resolvers: Resolvers) {
     this.surroundings = surroundings;
     this.resolvers = resolvers;
+    this.#share = new FairShare(surroundings.limits.dnsQueries);
   }
 
   /** Questions that wait for an answer. */
@@ -91,6 +94,11 @@ export class DnsRelay implements UdpObserver {
       this.count("gateway.dns.malformed");
       return;
     }
+    const local = this.surroundings.config.zones?.answer(packet, this.surroundings.pool);
+    if (local !== undefined) {
+      endpoint.send(local, now, ip.source.clone(), udp.sourcePort);
+      return;
+    }
     const key = `${ip.source} ${udp.sourcePort} ${messageId(packet.view, packet.start)}`;
     const known = this.#queries.get(key);
     if (known !== undefined) {
@@ -101,7 +109,16 @@ export class DnsRelay implements UdpObserver {
       this.count("gateway.dns.query-limit");
       this.#byAge.oldest?.fail(now);
     }
-    const query = new Query(this, key, endpoint, copy(packet, this), ip.source.clone(), udp.sourcePort);
+    const tenant = this.surroundings.config.tenantOf?.(ip.source) ?? 0;
+    if (this.surroundings.config.tenantOf !== undefined && !this.#share.admits(tenant)) {
+      this.count("gateway.dns.guest-limit");
+      const own = oldestOf(this.#byAge.oldest, tenant);
+      if (own === undefined) return;
+      own.fail(now);
+    }
+    const question = copy(packet, this);
+    const query = new Query(this, key, endpoint, question, ip.source.clone(), udp.sourcePort, tenant);
+    this.#share.add(tenant);
     this.#queries.set(key, query);
     this.#byAge.touch(query, now);
     query.next(now);
@@ -148,6 +165,7 @@ export class DnsRelay implements UdpObserver {
 
   forget(query: Query): void {
     this.#byAge.remove(query);
+    this.#share.remove(query.tenant);
     this.#queries.delete(query.key);
   }
 }
@@ -162,6 +180,8 @@ class Query implements LruItem<Query> {
   readonly key: string;
   readonly id: number;
   readonly question: PacketBuffer;
+  /** Whose share of the questions it is part of. */
+  readonly tenant: number;
   readonly #relay: DnsRelay;
   readonly #endpoint: UdpEndpoint;
   readonly #client: IpAddress;
@@ -180,7 +200,9 @@ class Query implements LruItem<Query> {
     question: PacketBuffer,
     client: IpAddress,
     clientPort: number,
+    tenant: number,
   ) {
+    this.tenant = tenant;
     this.#relay = relay;
     this.key = key;
     this.#endpoint = endpoint;

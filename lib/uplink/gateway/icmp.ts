@@ -36,6 +36,7 @@ import {
   quotedSequence,
 } from "./echo_socket.ts";
 import { ErrorRelay, type ErrorSubject, type Original } from "./error_relay.ts";
+import { FairShare, oldestOf } from "./fair_share.ts";
 import { age, type Flow } from "./flows.ts";
 import { carriedHopLimit } from "./host_socket.ts";
 import { type LruItem, LruList } from "./lru_list.ts";
@@ -55,6 +56,7 @@ export class EchoFlows {
   readonly errors: ErrorRelay;
   readonly #log: Log;
   readonly #flows = new Map<string, EchoFlow>();
+  readonly #share: FairShare;
   readonly #byUse = new LruList<EchoFlow>(LIFETIME);
   #nextIdentifier = 1;
   #complained = false;
@@ -63,6 +65,7 @@ export class EchoFlows {
     this.surroundings = surroundings;
     this.errors = new ErrorRelay(surroundings);
     this.#log = log;
+    this.#share = new FairShare(surroundings.limits.icmpFlows);
   }
 
   get size(): number {
@@ -119,6 +122,13 @@ export class EchoFlows {
       this.count("gateway.icmp.flow-limit");
       this.#close(this.#byUse.oldest!);
     }
+    const tenant = this.surroundings.config.tenantOf?.(request.source);
+    if (tenant !== undefined && !this.#share.admits(tenant)) {
+      this.count("gateway.icmp.guest-limit");
+      const own = oldestOf(this.#byUse.oldest, tenant);
+      if (own === undefined) return undefined;
+      this.#close(own);
+    }
     const { fd, method } = openEcho(host.family);
     if (fd < 0) {
       this.#refuse(-fd, request, now);
@@ -133,8 +143,9 @@ export class EchoFlows {
     }
     receiveErrors(fd, host.family);
     const identifier = this.#nextIdentifier = (this.#nextIdentifier % 0xffff) + 1;
-    const flow = new EchoFlow(this, key, fd, method, identifier, host, request, now);
+    const flow = new EchoFlow(this, key, fd, method, identifier, host, request, tenant ?? 0, now);
     this.#flows.set(key, flow);
+    this.#share.add(flow.tenant);
     this.surroundings.registry.add(flow);
     this.surroundings.reactor.add(fd, EpollEvents.in, flow);
     return flow;
@@ -154,6 +165,7 @@ export class EchoFlows {
   #close(flow: EchoFlow): void {
     this.#byUse.remove(flow);
     this.#flows.delete(flow.key);
+    this.#share.remove(flow.tenant);
     this.surroundings.registry.delete(flow);
     flow.close();
   }
@@ -171,6 +183,8 @@ class EchoFlow implements ReadyHandler, Flow, ErrorSubject, LruItem<EchoFlow> {
   readonly host: IpAddress;
   readonly guest: IpAddress;
   readonly destination: IpAddress;
+  /** Whose share of the flows it is part of. */
+  readonly tenant: number;
   readonly #flows: EchoFlows;
   readonly #method: EchoMethod;
   /** On the host's side. */
@@ -192,8 +206,10 @@ class EchoFlow implements ReadyHandler, Flow, ErrorSubject, LruItem<EchoFlow> {
     identifier: number,
     host: IpAddress,
     request: EchoRequest,
+    tenant: number,
     now: Instant,
   ) {
+    this.tenant = tenant;
     this.#flows = flows;
     this.key = key;
     this.fd = fd;

@@ -11,6 +11,7 @@
  * @module
  */
 
+import { inPrefix } from "../../stack/ip/routes.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
 import { type SpecialAddress, specialOf } from "../../stack/wire/special_address.ts";
 import type { GatewayConfig } from "./config.ts";
@@ -43,7 +44,7 @@ export function route(
   port: number,
   config: Pick<
     GatewayConfig,
-    "gateway4" | "gateway6" | "dns4" | "dns6" | "guest4" | "guest6" | "hostLoopback"
+    "gateway4" | "gateway6" | "dns4" | "dns6" | "guest4" | "guest6" | "hostLoopback" | "host4" | "links"
   >,
 ): Verdict {
   const four = destination.family === 4;
@@ -57,11 +58,23 @@ export function route(
       : { do: "refuse", why: "closed-port" };
   }
   if (dns?.equals(destination) === true) return { do: "refuse", why: "closed-port" };
+  if (config.host4?.equals(destination) === true) return { do: "dial", address: LOOPBACK4 };
   const guest = four ? config.guest4 : config.guest6;
-  if (guest?.equals(destination) === true) return { do: "unreachable", why: "guest" };
+  if (guest?.equals(destination) === true || isGuests(destination, config)) {
+    return { do: "unreachable", why: "guest" };
+  }
   const denial = specialOf(destination);
   if (denial === undefined) return { do: "dial", address: destination.clone() };
   return denial === "link-local" ? { do: "unreachable", why: denial } : { do: "drop", why: denial };
+}
+
+/** Whether guests are where `destination` is: the host may have a network of the same numbers. */
+function isGuests(destination: IpAddress, { links }: Pick<GatewayConfig, "links">): boolean {
+  if (links === undefined) return false;
+  for (let i = 0; i < links.length; i++) {
+    if (inPrefix(destination, links[i]!.address, links[i]!.prefixLength)) return true;
+  }
+  return false;
 }
 
 /** Whether nobody on a wire can be `source` (RFC 1812 section 5.3.7, martian addresses): nothing is relayed for it. */

@@ -82,6 +82,7 @@ export class PublishTable {
       protocol: publish.protocol,
       host: hostText(publish),
       guest: publish.guestPort,
+      ...(publish.guestAddress === undefined ? {} : { guestAddress: String(publish.guestAddress) }),
     }));
   }
 

@@ -33,18 +33,18 @@ const PAUSE = SECOND;
 export class TcpPublisher implements ReadyHandler {
   readonly #surroundings: UdpSurroundings;
   readonly #relays: TcpRelays;
-  readonly #guestPort: number;
+  readonly #publish: Publish;
   readonly #client = new SocketAddress();
   #fd: number;
   #pending = 0;
   /** When the listener, which is at a bound and not watched, is tried again. */
   #resumeAt: Instant = NEVER;
 
-  private constructor(surroundings: UdpSurroundings, relays: TcpRelays, fd: number, guestPort: number) {
+  private constructor(surroundings: UdpSurroundings, relays: TcpRelays, fd: number, publish: Publish) {
     this.#surroundings = surroundings;
     this.#relays = relays;
     this.#fd = fd;
-    this.#guestPort = guestPort;
+    this.#publish = publish;
     surroundings.reactor.add(fd, EpollEvents.in, this);
   }
 
@@ -56,7 +56,7 @@ export class TcpPublisher implements ReadyHandler {
     publish: Publish,
   ): TcpPublisher | number {
     const fd = tcpListen(address, publish.hostPort);
-    return fd < 0 ? fd : new TcpPublisher(surroundings, relays, fd, publish.guestPort);
+    return fd < 0 ? fd : new TcpPublisher(surroundings, relays, fd, publish);
   }
 
   /** Accepts what waits, within bounds; the listener is level-triggered, so the rest is reported again. */
@@ -106,14 +106,14 @@ export class TcpPublisher implements ReadyHandler {
     const { stack, nic, config } = this.#surroundings;
     const now = this.#relays.now();
     const client = ipAddressOf(this.#client);
-    const spoof = spoofOf(client, this.#client.port, config, nic);
+    const spoof = spoofOf(client, this.#client.port, config, nic, this.#publish.guestAddress);
     if (spoof === undefined) return this.#refuse(fd);
     const relay = new TcpRelay(this.#relays, "in", fd, client, this.#client.port, now);
     const request = {
       localAddress: spoof.client,
       localPort: spoof.port,
       remoteAddress: spoof.guest,
-      remotePort: this.#guestPort,
+      remotePort: this.#publish.guestPort,
       nic,
       observer: new Opening(this, relay),
       options: this.#relays.options(),

@@ -33,6 +33,7 @@ export class UdpPublisher implements ReadyHandler {
   readonly surroundings: UdpSurroundings;
   readonly fd: number;
   readonly guestPort: number;
+  readonly #guest: IpAddress | undefined;
   /** Clients by a hash of address and port; those that share one are chained. */
   readonly #clients = new Map<number, UdpClient>();
   readonly #oneWay = new LruList<UdpClient>(ONE_WAY_LIFETIME);
@@ -41,10 +42,11 @@ export class UdpPublisher implements ReadyHandler {
   readonly #destination = new SocketAddress();
   readonly replier = new DatagramReplier();
 
-  private constructor(surroundings: UdpSurroundings, fd: number, guestPort: number) {
+  private constructor(surroundings: UdpSurroundings, fd: number, publish: Publish) {
     this.surroundings = surroundings;
     this.fd = fd;
-    this.guestPort = guestPort;
+    this.guestPort = publish.guestPort;
+    this.#guest = publish.guestAddress;
     surroundings.reactor.add(fd, EpollEvents.in, this);
   }
 
@@ -55,7 +57,7 @@ export class UdpPublisher implements ReadyHandler {
     if (fd >= 0 && publish.hostAddress?.isUnspecified() !== false) {
       tellDestination(fd, address.family);
     }
-    return fd < 0 ? fd : new UdpPublisher(surroundings, fd, publish.guestPort);
+    return fd < 0 ? fd : new UdpPublisher(surroundings, fd, publish);
   }
 
   count(name: string): void {
@@ -127,7 +129,7 @@ export class UdpPublisher implements ReadyHandler {
       this.#forget((this.#oneWay.oldest ?? this.#twoWay.oldest)!);
     }
     const address = ipAddressOf(this.#source);
-    const spoof = spoofOf(address, this.#source.port, config, nic);
+    const spoof = spoofOf(address, this.#source.port, config, nic, this.#guest);
     if (spoof === undefined) {
       this.count("gateway.publish.refused");
       return undefined;

@@ -22,13 +22,21 @@ export interface Spoof {
  * How a client of the host appears to the guest: as itself, unless the guest could not answer it there. The host's
  * loopback is not the guest's; an address on the guest's own link (or the guest's own) would be answered past us; and a
  * client of the family that the guest does not have comes from the gateway.
+ *
+ * @param named which guest, if there are several
  */
 export function spoofOf(
   client: IpAddress,
   port: number,
   config: Pick<GatewayConfig, "gateway4" | "gateway6" | "guest4" | "guest6">,
   nic: Pick<Nic, "onLink">,
+  named?: IpAddress,
 ): Spoof | undefined {
+  if (named !== undefined) {
+    config = named.family === 4
+      ? { gateway4: config.gateway4, guest4: named }
+      : { gateway6: config.gateway6, guest6: named };
+  }
   const guest = client.family === 4 ? config.guest4 : config.guest6;
   const gateway = client.family === 4 ? config.gateway4 : config.gateway6;
   if (guest === undefined || gateway === undefined) {

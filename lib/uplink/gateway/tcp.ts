@@ -123,11 +123,13 @@ export class TcpDialer {
   /** A dial waits from now on. */
   waiting(dial: TcpDial, now: Instant): void {
     this.#dials.touch(dial, now);
+    if (dial.tenant !== undefined) this.relays.dialShare.add(dial.tenant);
     this.#registry.add(dial);
   }
 
   /** A dial has its answer. */
   settled(dial: TcpDial): void {
+    if (dial.list !== undefined && dial.tenant !== undefined) this.relays.dialShare.remove(dial.tenant);
     this.#dials.remove(dial);
     this.#registry.delete(dial);
   }
@@ -155,7 +157,27 @@ export class TcpDialer {
       this.relays.count("gateway.tcp.dial-limit");
       this.#dials.oldest?.giveUp("reset", now);
     }
-    new TcpDial(this, request, targets, now).next(-Errno.ECONNREFUSED, now);
+    const tenant = this.#config.tenantOf?.(request.remoteAddress);
+    if (tenant !== undefined && !this.#admit(tenant)) {
+      request.reject("drop", now);
+      return;
+    }
+    new TcpDial(this, request, targets, tenant, now).next(-Errno.ECONNREFUSED, now);
+  }
+
+  /** Whether a guest's share has room for one more dial, and for the connection that may come of it. */
+  #admit(tenant: number): boolean {
+    const { flowShare, dialShare } = this.relays;
+    if (!flowShare.admits(tenant)) {
+      this.relays.count("gateway.tcp.guest-limit");
+      return false;
+    }
+    if (!dialShare.admits(tenant)) {
+      this.relays.count("gateway.tcp.guest-dial-limit");
+      return false;
+    }
+    flowShare.add(tenant);
+    return true;
   }
 
   #deny(why: string): void {
@@ -170,6 +192,8 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
   list: LruList<TcpDial> | undefined;
   usedAt: Instant;
 
+  /** Whose share it is part of; undefined: nobody's, or the relay's. */
+  tenant: number | undefined;
   readonly #dialer: TcpDialer;
   readonly #request: TcpRequest;
   readonly #targets: readonly Target[];
@@ -179,7 +203,14 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
   #watched = false;
   #relay: TcpRelay | undefined;
 
-  constructor(dialer: TcpDialer, request: TcpRequest, targets: readonly Target[], now: Instant) {
+  constructor(
+    dialer: TcpDialer,
+    request: TcpRequest,
+    targets: readonly Target[],
+    tenant: number | undefined,
+    now: Instant,
+  ) {
+    this.tenant = tenant;
     this.#dialer = dialer;
     this.#request = request;
     this.#targets = targets;
@@ -236,6 +267,7 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
   giveUp(how: TcpRejection, now: Instant): void {
     this.#drop();
     this.#dialer.settled(this);
+    this.#leaveShare();
     this.#request.reject(how, now);
   }
 
@@ -262,19 +294,28 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
     const { address, port } = this.#targets[this.#next - 1]!;
     if (this.#request.expired) {
       this.#drop();
+      this.#leaveShare();
       return undefined;
     }
     if (port >= FIRST_EPHEMERAL && isOwnPeer(this.#fd, address, port)) {
       relays.count("gateway.tcp.self-connect");
       this.#drop();
+      this.#leaveShare();
       this.#request.reject("reset", now);
       return undefined;
     }
     const relay = new TcpRelay(relays, "out", this.#fd, address, port, now);
     this.#relay = relay;
+    relay.tenant = this.tenant;
+    this.tenant = undefined;
     relay.join(this.#request.accept(relay, relays.options(), now));
     if (!this.#watched) relays.watch(this.#fd, relay);
     return relay;
+  }
+
+  #leaveShare(): void {
+    if (this.tenant !== undefined) this.#dialer.relays.flowShare.remove(this.tenant);
+    this.tenant = undefined;
   }
 
   #drop(): void {

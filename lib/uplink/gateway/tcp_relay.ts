@@ -63,6 +63,8 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
 
   readonly direction: "out" | "in";
   readonly fd: number;
+  /** Whose share of the connections it is part of; undefined: nobody's. */
+  tenant: number | undefined = undefined;
   readonly #relays: TcpRelays;
   readonly #host: IpAddress;
   readonly #hostPort: number;

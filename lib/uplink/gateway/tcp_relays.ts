@@ -9,6 +9,7 @@ import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { TcpOptions } from "../../stack/tcp/options.ts";
 import { type Instant, later, MILLISECOND, NEVER, SECOND } from "../../stack/time.ts";
 import type { GatewayLimits } from "./config.ts";
+import { FairShare } from "./fair_share.ts";
 import type { FlowRegistry } from "./flows.ts";
 import { LruList } from "./lru_list.ts";
 import { StreamIo } from "../../link/stream_io.ts";
@@ -26,6 +27,9 @@ export class TcpRelays {
   readonly reactor: Reactor;
   readonly io: StreamIo;
   readonly limits: GatewayLimits;
+  /** What guests have of the connections, dials included, and of the dials. */
+  readonly flowShare: FairShare;
+  readonly dialShare: FairShare;
   readonly #registry: FlowRegistry;
   readonly #relays = new Set<TcpRelay>();
   /** Those whose handshake with the guest is not over. */
@@ -36,6 +40,8 @@ export class TcpRelays {
     this.reactor = reactor;
     this.io = new StreamIo(pool);
     this.limits = limits;
+    this.flowShare = new FairShare(limits.tcpFlows);
+    this.dialShare = new FairShare(limits.tcpDials);
     this.#registry = registry;
   }
 
@@ -87,6 +93,7 @@ export class TcpRelays {
   closed(relay: TcpRelay): void {
     this.#opening.remove(relay);
     this.#relays.delete(relay);
+    if (relay.tenant !== undefined) this.flowShare.remove(relay.tenant);
     this.#registry.delete(relay);
     if (this.#relays.size === 0) this.#guardAt = NEVER;
   }

@@ -36,6 +36,7 @@ import type { UdpHeader } from "../../stack/wire/udp.ts";
 import type { GatewayConfig, GatewayLimits } from "./config.ts";
 import { cannotSegment, DatagramReceiver, DatagramSender, runLength, SLOTS } from "./datagram_io.ts";
 import { ErrorRelay } from "./error_relay.ts";
+import { FairShare, oldestOf } from "./fair_share.ts";
 import type { FlowRegistry } from "./flows.ts";
 import { openDatagram } from "./host_socket.ts";
 import { LruList } from "./lru_list.ts";
@@ -45,6 +46,9 @@ import { UdpFlow } from "./udp_flow.ts";
 
 /** Datagrams that wait for the end of the turn at most. */
 const BATCH = 64;
+
+/** The tenant of a gateway that has only one. */
+const NOBODY = -2;
 
 /** IPv6 and UDP, the longer case. */
 const HEADERS = 48;
@@ -81,6 +85,7 @@ export class UdpFlows implements Work {
   readonly #oneWay = new LruList<UdpFlow>(ONE_WAY_LIFETIME);
   readonly #dns = new LruList<UdpFlow>(DNS_LIFETIME);
   readonly #twoWay = new LruList<UdpFlow>(TWO_WAY_LIFETIME);
+  readonly #share: FairShare;
   readonly #waitingFlows: UdpFlow[] = [];
   readonly #waiting: PacketBuffer[] = [];
 
@@ -93,6 +98,7 @@ export class UdpFlows implements Work {
     this.pool = surroundings.pool;
     this.#config = surroundings.config;
     this.#limits = surroundings.limits;
+    this.#share = new FairShare(surroundings.limits.udpFlows);
     this.#registry = surroundings.registry;
   }
 
@@ -211,6 +217,14 @@ export class UdpFlows implements Work {
       this.count("gateway.udp.flow-limit");
       this.#close((this.#oneWay.oldest ?? this.#dns.oldest ?? this.#twoWay.oldest)!);
     }
+    const tenant = this.#config.tenantOf?.(ip.source) ?? NOBODY;
+    if (tenant !== NOBODY && !this.#share.admits(tenant)) {
+      this.count("gateway.udp.guest-limit");
+      const own = oldestOf(this.#oneWay.oldest, tenant) ?? oldestOf(this.#dns.oldest, tenant) ??
+        oldestOf(this.#twoWay.oldest, tenant);
+      if (own === undefined) return;
+      this.#close(own);
+    }
     const fd = openDatagram(host.family);
     if (fd < 0) {
       this.count("gateway.udp.no-descriptor");
@@ -224,7 +238,7 @@ export class UdpFlows implements Work {
       return;
     }
     receiveErrors(fd, host.family);
-    const flow = new UdpFlow(this, fd, host, udp.destinationPort, now);
+    const flow = new UdpFlow(this, fd, host, udp.destinationPort, tenant, now);
     const endpoint = this.#stack.udpBind({
       localAddress: ip.destination.clone(),
       localPort: udp.destinationPort,
@@ -239,6 +253,7 @@ export class UdpFlows implements Work {
       return;
     }
     flow.join(endpoint);
+    this.#share.add(tenant);
     this.#registry.add(flow);
     this.reactor.add(fd, EpollEvents.in | EpollEvents.et, flow);
     (udp.destinationPort === DNS_PORT ? this.#dns : this.#oneWay).touch(flow, now);
@@ -300,6 +315,7 @@ export class UdpFlows implements Work {
   #close(flow: UdpFlow): void {
     flow.list?.remove(flow);
     this.#registry.delete(flow);
+    this.#share.remove(flow.tenant);
     flow.close();
   }
 }

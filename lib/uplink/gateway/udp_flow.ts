@@ -38,6 +38,8 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, L
   /** The far end as the host dials it. */
   readonly host: IpAddress;
   readonly port: number;
+  /** Whose share of the flows it is part of. */
+  readonly tenant: number;
   /** The host cannot cut super-datagrams on this route. */
   unsegmented = false;
   /** The far end has answered. */
@@ -53,7 +55,8 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, L
   /** That of the socket; −1: the host's default. */
   #hopLimit = -1;
 
-  constructor(flows: UdpFlows, fd: number, host: IpAddress, port: number, now: Instant) {
+  constructor(flows: UdpFlows, fd: number, host: IpAddress, port: number, tenant: number, now: Instant) {
+    this.tenant = tenant;
     this.#flows = flows;
     this.fd = fd;
     this.host = host;

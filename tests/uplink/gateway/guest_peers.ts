@@ -14,7 +14,15 @@ import type { UdpEndpoint, UdpObserver } from "../../../lib/stack/udp/endpoint.t
 import type { IpAddress } from "../../../lib/stack/wire/address.ts";
 import type { IpHeader } from "../../../lib/stack/wire/ip.ts";
 import type { UdpHeader } from "../../../lib/stack/wire/udp.ts";
-import type { World } from "./world.ts";
+import type { BufferPool } from "../../../lib/stack/buffer/pool.ts";
+import type { Stack } from "../../../lib/stack/stack.ts";
+
+/** Where a guest runs its programs. */
+export interface GuestSide {
+  readonly guest: Stack;
+  readonly pool: BufferPool;
+  now(): Instant;
+}
 
 /** A TCP connection of the guest: what it received, and how it fared. */
 export class GuestPeer implements TcpObserver {
@@ -30,7 +38,7 @@ export class GuestPeer implements TcpObserver {
   total = 0;
   onWritable: () => void = () => {};
 
-  constructor(readonly world: World) {}
+  constructor(readonly world: GuestSide) {}
 
   onTcpEvent(connection: TcpConnection, events: number, now: Instant): void {
     this.connection = connection;
@@ -73,7 +81,7 @@ export class GuestPeer implements TcpObserver {
 }
 
 /** Dials from the guest. */
-export function guestConnect(world: World, remoteAddress: IpAddress, remotePort: number): GuestPeer {
+export function guestConnect(world: GuestSide, remoteAddress: IpAddress, remotePort: number): GuestPeer {
   const peer = new GuestPeer(world);
   const connection = world.guest.tcpConnect({ remoteAddress, remotePort, observer: peer }, world.now());
   if (typeof connection === "string") throw new Error(`Cannot dial from the guest: ${connection}`);
@@ -82,7 +90,7 @@ export function guestConnect(world: World, remoteAddress: IpAddress, remotePort:
 }
 
 /** Listens in the guest; every connection becomes a peer. */
-export function guestListen(world: World, address: IpAddress, port: number): GuestPeer[] {
+export function guestListen(world: GuestSide, address: IpAddress, port: number): GuestPeer[] {
   const peers: GuestPeer[] = [];
   const observer = {
     onTcpAccept(listener: TcpListener, now: Instant): void {
@@ -109,7 +117,7 @@ export class GuestUdp implements UdpObserver {
   /** Who sent each error, and what it quoted of the payload. */
   readonly complaints: string[] = [];
 
-  constructor(readonly world: World, localAddress?: IpAddress, localPort = 0) {
+  constructor(readonly world: GuestSide, localAddress?: IpAddress, localPort = 0) {
     const request = localAddress === undefined ? {} : { localAddress };
     const endpoint = world.guest.udpBind({ ...request, localPort, observer: this }, world.now());
     if (typeof endpoint === "string") throw new Error(`Cannot bind in the guest: ${endpoint}`);

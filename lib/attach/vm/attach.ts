@@ -1,0 +1,123 @@
+/**
+ * Attachment `vm`: the guests are virtual machines, whose monitors come to sockets of ours with Ethernet frames.
+ *
+ * @module
+ */
+
+import { errnoText } from "../../host/errno.ts";
+import { tcpListen } from "../../host/inet.ts";
+import type { Reactor } from "../../host/reactor.ts";
+import { claimUnix, listenUnix, removeIfSocket } from "../../host/unix_listen.ts";
+import type { BufferPool } from "../../stack/buffer/pool.ts";
+import type { PacketBuffer } from "../../stack/buffer/packet.ts";
+import { earlier, type Instant, NEVER } from "../../stack/time.ts";
+import { IpAddress } from "../../stack/wire/address.ts";
+import { DatagramListener } from "./datagram_listener.ts";
+import type { VmEndpoint } from "./endpoint.ts";
+import { FrameReceiver, FrameSender } from "./frame_batch.ts";
+import type { Listener } from "./listener.ts";
+import { PacketWire } from "./packet_wire.ts";
+import type { Port } from "./port.ts";
+import { StreamListener } from "./stream_listener.ts";
+import { StreamWire } from "./stream_wire.ts";
+import { Switch, type SwitchOptions } from "./switch.ts";
+
+/** What the attachment needs of the one who composes it. */
+export interface VmContext extends SwitchOptions {
+  readonly reactor: Reactor;
+  readonly pool: BufferPool;
+  readonly endpoints: readonly VmEndpoint[];
+}
+
+/** The virtual machines, behind their switch. */
+export interface VmAttachment {
+  readonly switch: Switch;
+  pollAt(): Instant;
+  poll(now: Instant): void;
+  /** Sends what the gateway's interface has, and what the ports have. */
+  flush(nic: { egress(now: Instant): PacketBuffer | undefined }, now: Instant): void;
+  /** What went wrong, by name. */
+  counters(): Readonly<Record<string, number>>;
+  close(): void;
+}
+
+/** Rounds of one flush: a port that is relieved lets more of TCP come. */
+const ROUNDS = 4;
+
+/**
+ * Listens everywhere, or nowhere.
+ *
+ * @throws {Error} `Cannot listen on PATH: …`
+ */
+export function attachVms(context: VmContext): VmAttachment {
+  const { pool, endpoints } = context;
+  const owner = new Switch(context);
+  const io = { receiver: new FrameReceiver(pool), sender: new FrameSender() };
+  const listeners: Listener[] = [];
+  try {
+    // All names first: the second of two that are one would take over the first's.
+    for (const endpoint of endpoints) if (endpoint.kind !== "tcp") claimUnix(endpoint.path);
+    for (const endpoint of endpoints) listeners.push(listen(endpoint, context, owner, io));
+  } catch (error) {
+    for (const listener of listeners) listener.close();
+    throw error;
+  }
+  return {
+    switch: owner,
+    pollAt: () => listeners.reduce((at, listener) => earlier(at, listener.pollAt()), NEVER),
+    poll: (now) => {
+      for (const listener of listeners) listener.poll(now);
+    },
+    flush: (nic, now) => {
+      for (let round = 0; round < ROUNDS; round++) {
+        let frames = 0;
+        for (let frame = nic.egress(now); frame !== undefined; frame = nic.egress(now)) {
+          owner.fromGateway(frame, now);
+          frames++;
+        }
+        owner.flush();
+        if (frames === 0) return;
+      }
+    },
+    counters: () => owner.counters.all(),
+    close: () => {
+      for (const listener of listeners) listener.close();
+      owner.close();
+      io.receiver.close();
+    },
+  };
+}
+
+function listen(
+  endpoint: VmEndpoint,
+  { reactor, pool, mtu }: VmContext,
+  owner: Switch,
+  io: { readonly receiver: FrameReceiver; readonly sender: FrameSender },
+): Listener {
+  const stream = (fd: number, port: Port) => new StreamWire(fd, reactor, pool, mtu, port);
+  if (endpoint.kind === "tcp") {
+    const { address, port } = endpoint;
+    const fd = tcpListen(IpAddress.parse(address)!, port);
+    if (fd < 0) throw new Error(`Cannot listen on ${address}:${port}: ${errnoText(-fd)}`);
+    return new StreamListener(fd, reactor, owner, "tcp", stream);
+  }
+  const { path } = endpoint;
+  if (endpoint.kind === "unixgram") return new DatagramListener(path, reactor, io, owner);
+  const fd = listenUnix(endpoint.kind === "unixstream" ? "stream" : "seqpacket", path);
+  const wire = endpoint.kind === "unixstream"
+    ? stream
+    : (fd: number, port: Port) => new PacketWire(fd, reactor, io, port);
+  return unlinking(new StreamListener(fd, reactor, owner, "unix", wire), path);
+}
+
+/** A listener whose name goes with it. */
+function unlinking(listener: Listener, path: string): Listener {
+  return {
+    pollAt: () => listener.pollAt(),
+    poll: (now) => listener.poll(now),
+    close: () => {
+      removeIfSocket(path);
+      listener.close();
+    },
+  };
+}

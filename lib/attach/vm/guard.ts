@@ -1,0 +1,227 @@
+/**
+ * Who may speak for an IP address: each belongs to one port, so no guest answers, or sends, in the name of another.
+ *
+ * Looked at are the source of IPv4 and IPv6 packets, the sender of ARP (RFC 826) and the target of neighbour
+ * advertisements (RFC 4861): what the other guests and the gateway would believe. An address belongs to the hardware
+ * address that used it first, and so to its port, until it has been silent for {@linkcode QUIET} or its port is gone; one
+ * that the DHCP server has leased belongs to the hardware address that it was leased to, and the gateway's own belong to
+ * nobody.
+ *
+ * Nor may a guest play server to the others: no DHCP replies (`rogue-dhcp`), no router advertisements or redirects
+ * (`rogue-router`, RFC 6105), and no DHCP requests for a hardware address that is not the sender's (`spoofed-dhcp`).
+ *
+ * @module
+ */
+
+import type { PacketBuffer } from "../../stack/buffer/packet.ts";
+import { type Instant, SECOND } from "../../stack/time.ts";
+import { IpAddress } from "../../stack/wire/address.ts";
+import { ETHERNET_HEADER, EtherType } from "../../stack/wire/ethernet.ts";
+
+/** After this long without use, an address may be taken over by another port. */
+export const QUIET = 60 * SECOND;
+/** IP addresses that one port may use (`switch.ip-limit`). */
+export const PORT_IPS = 64;
+
+/** Why a frame must not pass; also the counter, after `switch.`. */
+export type Offence =
+  | "spoofed-arp"
+  | "spoofed-ip"
+  | "ip-limit"
+  | "spoofed-dhcp"
+  | "rogue-dhcp"
+  | "rogue-router";
+
+/** Who owns addresses by decree. Hardware addresses are two halves, as {@link MacAddress}'. */
+export interface AddressOwners {
+  /** The gateway's. */
+  isOurs(address: IpAddress): boolean;
+  /** Whether the address is leased, or pinned, to another hardware address than this one. */
+  isAnothers(address: IpAddress, high: number, low: number): boolean;
+}
+
+/** A port, as far as the guard is concerned. */
+export interface Guarded {
+  readonly id: number;
+  /** The addresses that it uses; the guard's own. */
+  readonly addresses: IpAddress[];
+}
+
+interface Binding {
+  port: Guarded;
+  high: number;
+  low: number;
+  usedAt: Instant;
+  readonly address: IpAddress;
+}
+
+const ARP_SENDER_MAC = 8, ARP_SENDER_IP = 14, ARP_LENGTH = 28;
+const UDP = 17, DHCP_SERVER = 67, DHCP_CHADDR = 8 + 28;
+const ICMPV6 = 58, ROUTER_ADVERTISEMENT = 134, NEIGHBOUR_ADVERTISEMENT = 136, REDIRECT = 137;
+const IPV6_HEADER = 40, NA_TARGET = 8;
+
+/** Binds IP addresses to ports. */
+export class AddressGuard {
+  readonly #owners: AddressOwners;
+  /** By a hash of the address; those that share one are chained by an array. */
+  readonly #bindings = new Map<number, Binding[]>();
+  readonly #scratch4 = IpAddress.v4(0);
+  readonly #scratch6 = new IpAddress(6, 0, 0, 0, 0);
+  /** The binding that was used last: one guest sends many packets in a row. */
+  #last: Binding | undefined;
+  readonly onBound: ((port: Guarded, address: IpAddress, bound: boolean) => void) | undefined;
+
+  constructor(
+    owners: AddressOwners,
+    onBound?: (port: Guarded, address: IpAddress, bound: boolean) => void,
+  ) {
+    this.#owners = owners;
+    this.onBound = onBound;
+  }
+
+  /** What is wrong with a frame of `port` (cursor at its Ethernet header, at least that long), if anything. */
+  check(frame: PacketBuffer, port: Guarded, high: number, low: number, now: Instant): Offence | undefined {
+    const { view } = frame;
+    const at = frame.start + ETHERNET_HEADER;
+    const length = frame.end - at;
+    switch (view.getUint16(frame.start + 12)) {
+      case EtherType.ipv4:
+        if (length < 20) return undefined;
+        this.#scratch4.d = view.getInt32(at + 12);
+        if (view.getUint8(at + 9) === UDP && length >= 28) {
+          const offence = checkDhcp(frame, at, high, low);
+          if (offence !== undefined) return offence;
+        }
+        // DHCP: who has no address yet.
+        return this.#scratch4.d === 0 ? undefined : this.#claim(this.#scratch4, port, high, low, now);
+      case EtherType.arp:
+        if (length < ARP_LENGTH) return undefined;
+        if (view.getUint16(at + ARP_SENDER_MAC) !== high || view.getInt32(at + ARP_SENDER_MAC + 2) !== low) {
+          return "spoofed-arp";
+        }
+        this.#scratch4.d = view.getInt32(at + ARP_SENDER_IP);
+        // RFC 5227: a probe says nothing about its sender.
+        return this.#scratch4.d === 0 ? undefined : this.#claim(this.#scratch4, port, high, low, now);
+      case EtherType.ipv6: {
+        if (length < IPV6_HEADER) return undefined;
+        const offence = this.#claim6(frame, at + 8, port, high, low, now);
+        if (offence !== undefined || view.getUint8(at + 6) !== ICMPV6 || length < IPV6_HEADER + 8) {
+          return offence;
+        }
+        const type = view.getUint8(at + IPV6_HEADER);
+        if (type === ROUTER_ADVERTISEMENT || type === REDIRECT) return "rogue-router";
+        if (type !== NEIGHBOUR_ADVERTISEMENT || length < IPV6_HEADER + NA_TARGET + 16) return undefined;
+        return this.#claim6(frame, at + IPV6_HEADER + NA_TARGET, port, high, low, now);
+      }
+    }
+    return undefined;
+  }
+
+  /** The port that uses `address`. */
+  portOf(address: IpAddress): Guarded | undefined {
+    return this.#bindings.get(hashOf(address))?.find((one) => one.address.equals(address))?.port;
+  }
+
+  /** A port is gone: its addresses are free. */
+  forget(port: Guarded): void {
+    while (port.addresses.length > 0) this.#unbind(port, port.addresses[0]!);
+  }
+
+  #claim6(
+    frame: PacketBuffer,
+    at: number,
+    port: Guarded,
+    high: number,
+    low: number,
+    now: Instant,
+  ): Offence | undefined {
+    const { view } = frame;
+    const address = this.#scratch6;
+    address.a = view.getInt32(at);
+    address.b = view.getInt32(at + 4);
+    address.c = view.getInt32(at + 8);
+    address.d = view.getInt32(at + 12);
+    return address.isUnspecified() ? undefined : this.#claim(address, port, high, low, now);
+  }
+
+  /** `address` is scratch. */
+  #claim(
+    address: IpAddress,
+    port: Guarded,
+    high: number,
+    low: number,
+    now: Instant,
+  ): Offence | undefined {
+    const last = this.#last;
+    if (last !== undefined && last.port === port && last.address.equals(address)) {
+      last.usedAt = now;
+      return undefined;
+    }
+    if (this.#owners.isOurs(address) || this.#owners.isAnothers(address, high, low)) return "spoofed-ip";
+    const hash = hashOf(address);
+    const chain = this.#bindings.get(hash);
+    if (chain !== undefined) {
+      for (let i = 0; i < chain.length; i++) {
+        const binding = chain[i]!;
+        if (!binding.address.equals(address)) continue;
+        if (binding.port !== port) {
+          const moved = binding.high === high && binding.low === low;
+          if (!moved && now - binding.usedAt <= QUIET) return "spoofed-ip";
+          this.#unbind(binding.port, binding.address);
+          return this.#claim(address, port, high, low, now);
+        }
+        binding.high = high;
+        binding.low = low;
+        binding.usedAt = now;
+        this.#last = binding;
+        return undefined;
+      }
+    }
+    if (port.addresses.length >= PORT_IPS && !this.#expire(port, now)) return "ip-limit";
+    const binding: Binding = { port, high, low, usedAt: now, address: address.clone() };
+    const current = this.#bindings.get(hash);
+    if (current === undefined) this.#bindings.set(hash, [binding]);
+    else current.push(binding);
+    port.addresses.push(binding.address);
+    this.#last = binding;
+    this.onBound?.(port, binding.address, true);
+    return undefined;
+  }
+
+  /** Frees what `port` has not used for long. */
+  #expire(port: Guarded, now: Instant): boolean {
+    for (const address of [...port.addresses]) {
+      const binding = this.#bindings.get(hashOf(address))?.find((one) => one.address === address);
+      if (binding !== undefined && now - binding.usedAt > QUIET) this.#unbind(port, address);
+    }
+    return port.addresses.length < PORT_IPS;
+  }
+
+  #unbind(port: Guarded, address: IpAddress): void {
+    const hash = hashOf(address);
+    const chain = this.#bindings.get(hash)?.filter((one) => one.address !== address) ?? [];
+    if (chain.length === 0) this.#bindings.delete(hash);
+    else this.#bindings.set(hash, chain);
+    port.addresses.splice(port.addresses.indexOf(address), 1);
+    this.#last = undefined;
+    this.onBound?.(port, address, false);
+  }
+}
+
+/** What is wrong with a UDP datagram whose IPv4 header is at `at`, as DHCP. Fragments but the first pass. */
+function checkDhcp(frame: PacketBuffer, at: number, high: number, low: number): Offence | undefined {
+  const { view } = frame;
+  if ((view.getUint16(at + 6) & 0x1fff) !== 0) return undefined;
+  const udp = at + ((view.getUint8(at) & 15) << 2);
+  if (udp + 8 > frame.end) return undefined;
+  if (view.getUint16(udp) === DHCP_SERVER) return "rogue-dhcp";
+  if (view.getUint16(udp + 2) !== DHCP_SERVER || udp + DHCP_CHADDR + 6 > frame.end) return undefined;
+  const chaddr = udp + DHCP_CHADDR;
+  return view.getUint16(chaddr) === high && view.getInt32(chaddr + 2) === low ? undefined : "spoofed-dhcp";
+}
+
+function hashOf({ a, b, c, d }: IpAddress): number {
+  let hash = Math.imul(a ^ b, 0x9e3779b1) ^ Math.imul(c, 0x85ebca6b) ^ d;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
+  return hash ^ (hash >>> 15);
+}

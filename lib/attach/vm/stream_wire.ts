@@ -1,0 +1,94 @@
+/**
+ * A guest on a byte stream: each frame behind its length. What passt, socket_vmnet and QEMU (`-netdev stream`) speak
+ * over unix sockets and TCP.
+ *
+ * @module
+ */
+
+import { EpollEvents, type Reactor, type ReadyHandler, type Work } from "../../host/reactor.ts";
+import { close } from "../../host/sys.ts";
+import { UnixStreamLink } from "../../link/unix_stream.ts";
+import type { BufferPool } from "../../stack/buffer/pool.ts";
+import { NO_OFFLOAD } from "../../stack/link/link.ts";
+import type { FrameQueue } from "./frame_queue.ts";
+import type { GuestWire, WireOwner } from "./wire.ts";
+
+/** Bytes that a guest may bring in one turn, before the others have theirs. */
+const TURN_BYTES = 128 * 1_024;
+
+/** Frames over a stream socket, which it closes. */
+export class StreamWire implements GuestWire, ReadyHandler, Work {
+  readonly #reactor: Reactor;
+  readonly #owner: WireOwner;
+  readonly #link: UnixStreamLink;
+  readonly #fd: number;
+  #closed = false;
+  #more = false;
+
+  constructor(fd: number, reactor: Reactor, pool: BufferPool, mtu: number, owner: WireOwner) {
+    this.#fd = fd;
+    this.#reactor = reactor;
+    this.#owner = owner;
+    this.#link = new UnixStreamLink({
+      fd,
+      mtu,
+      pool,
+      capabilities: NO_OFFLOAD,
+      vnetHeader: 0,
+      onEnd: (why) => this.#end(why),
+    });
+    reactor.add(fd, EpollEvents.in, this);
+  }
+
+  onReady(events: number): void {
+    if ((events & EpollEvents.out) !== 0) {
+      this.#reactor.modify(this.#fd, EpollEvents.in);
+      this.#owner.writable();
+    }
+    if ((events & ~EpollEvents.out) !== 0 && !this.#more) this.run();
+  }
+
+  /** Also a work list entry: what was left of a turn, which may have been read already. */
+  run(): void {
+    this.#more = false;
+    for (let bytes = 0; bytes < TURN_BYTES;) {
+      if (this.#closed) return;
+      const frame = this.#link.receive();
+      if (frame === undefined) return;
+      bytes += frame.length;
+      this.#owner.received(frame);
+    }
+    this.#more = true;
+    this.#reactor.defer(this);
+  }
+
+  send(queue: FrameQueue): boolean {
+    while (queue.length > 0) {
+      const frame = queue.at(0);
+      const bytes = frame.totalLength;
+      if (!this.#link.transmit(frame)) return this.#wait();
+      queue.taken(bytes);
+    }
+    return this.#link.flush() || this.#wait();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#link.close();
+    this.#reactor.forget(this.#fd);
+    close(this.#fd);
+  }
+
+  #wait(): false {
+    if (!this.#closed) this.#reactor.modify(this.#fd, EpollEvents.in | EpollEvents.out);
+    return false;
+  }
+
+  /** Told in the middle of things: the port goes when they are over. */
+  #end(why: string): void {
+    const { rxBadLength } = this.#link.counters;
+    if (rxBadLength > 0) this.#owner.count("vm.bad-length");
+    if (!this.#closed) this.#reactor.defer({ run: () => this.#owner.gone(`the guest ${why}`) });
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * `sluice serve`: the network of virtual machines. Takes the place of gvproxy, passt, slirp and socket_vmnet: it knows
+ * their sockets, and gvproxy's flags.
+ *
+ * @module
+ */
+
+import { type Command, type CommandContext, UsageFailure } from "./command.ts";
+import { serveFlags } from "./serve_flags.ts";
+import { serveOptions } from "./serve_options.ts";
+import { hostResolvConf, modeConfig, publishText } from "./launch.ts";
+import { superviseSession } from "./session.ts";
+import { withPidFile } from "./pid_file.ts";
+
+/** The command. */
+export const serve: Command = {
+  name: "serve",
+  summary: "be a network provider for virtual machines",
+  usage: "sluice [flags] serve --listen URL [--listen URL …] [-p HOSTPORT:[GUESTADDR:]GUESTPORT]",
+  details: `
+URLs of guests: unixgram://PATH (vfkit, libkrun, QEMU -netdev dgram), unixstream://PATH (passt's
+clients, QEMU -netdev stream), unixpacket://PATH (bess), qemu+tcp://HOST:PORT. Each takes many guests.
+gvproxy's flags are understood, and bring gvproxy's defaults with them.`,
+  takesGlobalFlags: true,
+  flags: serveFlags,
+  run: serveMachines,
+};
+
+async function serveMachines(context: CommandContext): Promise<number> {
+  if (context.args.length > 0) {
+    throw new UsageFailure(`wrong usage: serve takes no arguments, and got "${context.args[0]}"`);
+  }
+  const options = serveOptions(context);
+  const { settings } = context;
+  const { network, network6, publish } = options;
+  const resolv = hostResolvConf();
+  const logFile = context.flags.get("log-file");
+  const mode = {
+    ...modeConfig(settings, resolv, undefined, undefined),
+    network: "serve" as const,
+    attach: "vm" as const,
+    address: { address: String(network.device), prefixLength: network.prefixLength },
+    address6: { address: String(network6.device), prefixLength: network6.prefixLength },
+    gateway: String(network.gateway),
+    gateway6: String(network6.gateway),
+    dns: [String(network.gateway), String(network6.gateway)],
+    mtu: options.mtu,
+    publish: [...settings.publish, ...publish].map(publishText),
+    serve: {
+      listen: options.listen,
+      leases: options.leases,
+      leaseTime: options.leaseTime,
+      searchDomains: searchDomains(resolv.kept),
+      zones: options.zones,
+      ...(options.isGvproxy ? { hostAddress: String(network.host) } : {}),
+    },
+  };
+  const launched = {
+    child: 0,
+    watched: 0,
+    isProgram: false,
+    isMonitored: false,
+    mode,
+    command: ["serve", ...options.urls],
+  };
+  const withLog = logFile === undefined
+    ? context
+    : { ...context, settings: { ...settings, debugLog: logFile } };
+  return await withPidFile(
+    context.flags.get("pid-file"),
+    () => superviseSession(withLog, launched, options.readyFd),
+  );
+}
+
+/** The domains of `search` lines. */
+function searchDomains(lines: readonly string[]): string[] {
+  const search = lines.map((line) => line.trim().split(/\s+/)).filter(([word]) => word === "search").at(-1);
+  return search?.slice(1, 7).filter((domain) => domain !== ".") ?? [];
+}

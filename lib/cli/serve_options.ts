@@ -1,0 +1,140 @@
+/**
+ * What the flags of `sluice serve` come to.
+ *
+ * @module
+ */
+
+import { parseVmEndpoint, type VmEndpoint } from "../attach/vm/endpoint.ts";
+import { formatPublish, MAX_PUBLISHED, type Publish } from "../config/publish.ts";
+import {
+  DEFAULT_SUBNET,
+  DEFAULT_SUBNET6,
+  gvproxyDefaults,
+  LEASE_TIME,
+  parseLease,
+  parseRecord,
+  parseSshPort,
+  SERVE_MTU,
+  type ServedNetwork,
+  servedNetwork,
+  servedNetwork6,
+  type StaticLease,
+  type Zone,
+} from "../config/serve.ts";
+import { type CommandContext, Failure, UsageFailure } from "./command.ts";
+import { UNSUPPORTED } from "./serve_flags.ts";
+
+/** Everything there is to know. */
+export interface ServeOptions {
+  readonly listen: readonly VmEndpoint[];
+  /** `listen` in words. */
+  readonly urls: readonly string[];
+  readonly network: ServedNetwork;
+  readonly network6: Omit<ServedNetwork, "host">;
+  readonly mtu: number;
+  readonly leases: readonly StaticLease[];
+  readonly leaseTime: number;
+  readonly zones: readonly Zone[];
+  /** Beside those of `--publish`. */
+  readonly publish: readonly Publish[];
+  readonly isGvproxy: boolean;
+  readonly readyFd: number | undefined;
+}
+
+/** Flags that only gvproxy has. */
+const GVPROXY = ["listen-qemu", "listen-vfkit", "listen-bess", "ssh-port"] as const;
+
+/** Reads the flags. Throws a {@linkcode UsageFailure} for the first that is wrong. */
+export function serveOptions({ flags, settings, resolved }: CommandContext): ServeOptions {
+  for (const [name, why] of Object.entries(UNSUPPORTED)) {
+    if (flags.has(name)) throw new Failure(`Cannot serve with -${name}: ${why}`);
+  }
+  const urls = [...flags.all("listen"), ...gvproxyUrls(flags)];
+  if (urls.length === 0) {
+    throw new UsageFailure(
+      "Cannot serve: no socket is named",
+      "sluice serve --listen unixstream:///run/vm.sock",
+    );
+  }
+  const listen = urls.map((url) => {
+    const endpoint = parseVmEndpoint(url);
+    if (typeof endpoint === "string") throw new UsageFailure(`Cannot listen on "${url}": ${endpoint}`);
+    return endpoint;
+  });
+  const taken = urls.find((url, i) => urls.indexOf(url) !== i);
+  if (taken !== undefined) throw new UsageFailure(`Cannot listen on "${taken}" twice`);
+
+  const network = valid("subnet", flags.get("subnet") ?? DEFAULT_SUBNET, servedNetwork);
+  const network6 = valid("subnet6", flags.get("subnet6") ?? DEFAULT_SUBNET6, servedNetwork6);
+  const isGvproxy = GVPROXY.some((name) => flags.get(name) !== undefined);
+  const sshPort = parseSshPort(flags.get("ssh-port"));
+  if (typeof sshPort === "string") throw new UsageFailure(sshPort);
+  const defaults = isGvproxy ? gvproxyDefaults(network, sshPort) : { leases: [], zones: [], publish: [] };
+  const leases = flags.all("lease").map((text) =>
+    valid("lease", text, (value) => parseLease(value, network))
+  );
+  checkPublished(settings.publish, network);
+  return {
+    listen,
+    urls,
+    network,
+    network6,
+    mtu: resolved.values.find(({ flag }) => flag.name === "mtu")?.origins.at(-1)?.kind === "default"
+      ? SERVE_MTU
+      : settings.mtu,
+    leases: unique([...leases, ...defaults.leases]),
+    leaseTime: whole("lease-time", flags.get("lease-time"), 60, 0x7fffffff) ?? LEASE_TIME,
+    zones: [
+      ...flags.all("dns-record").map((text) => valid("dns-record", text, parseRecord)),
+      ...defaults.zones,
+    ],
+    publish: defaults.publish,
+    isGvproxy,
+    readyFd: whole("ready-fd", flags.get("ready-fd"), 0, 0xffff),
+  };
+}
+
+function gvproxyUrls(flags: CommandContext["flags"]): string[] {
+  const qemu = flags.all("listen-qemu").map((url) => {
+    if (url.startsWith("unix://")) return `unixstream://${url.slice("unix://".length)}`;
+    if (url.startsWith("tcp://")) return `qemu+${url}`;
+    throw new UsageFailure("qemu listen address must be unix:// or tcp:// address");
+  });
+  const scheme = (name: string, wanted: string) =>
+    flags.all(`listen-${name}`).map((url) => {
+      if (url.startsWith(`${wanted}:`)) return url;
+      throw new UsageFailure(`${name} listen address must be ${wanted}:// address`);
+    });
+  return [...qemu, ...scheme("vfkit", "unixgram"), ...scheme("bess", "unixpacket")];
+}
+
+/** The value, or a failure that names the flag. */
+function valid<T extends object>(flag: string, text: string, parse: (text: string) => T | string): T {
+  const value = parse(text);
+  if (typeof value !== "string") return value;
+  throw new UsageFailure(`wrong usage: --${flag}=${text}: ${value}`);
+}
+
+function whole(flag: string, text: string | undefined, least: number, most: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^[0-9]{1,10}$/.test(text) ? Number(text) : -1;
+  if (value >= least && value <= most) return value;
+  throw new UsageFailure(`wrong usage: --${flag}=${text}: want a number from ${least} to ${most}`);
+}
+
+/** The first lease of each address and of each guest: what a user says comes before what is usual. */
+function unique(leases: readonly StaticLease[]): StaticLease[] {
+  return leases.filter(({ mac, address }, i) =>
+    leases.findIndex((other) => other.mac === mac || other.address === address) === i
+  );
+}
+
+function checkPublished(published: readonly Publish[], { gateway }: ServedNetwork): void {
+  if (published.length > MAX_PUBLISHED) {
+    throw new UsageFailure(`Cannot publish more than ${MAX_PUBLISHED} ports`);
+  }
+  const own = published.find(({ guestAddress }) => guestAddress?.equals(gateway) === true);
+  if (own !== undefined) {
+    throw new UsageFailure(`Cannot publish ${formatPublish(own)}: ${gateway} is the gateway, not a guest`);
+  }
+}

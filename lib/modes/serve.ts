@@ -1,0 +1,165 @@
+/**
+ * Mode `serve`: virtual machines behind a switch, whose uplink is `gateway`. Needs no privilege.
+ *
+ * ```text
+ *   QEMU, libkrun, vfkit … ── socket ── port ─┐
+ *   QEMU …                 ── socket ── port ─┼─ switch ── NIC of our stack ── gateway ── sockets of the host
+ *                                             │            192.168.127.1, fd00::1; DHCP, DNS, router advertisements
+ * ```
+ *
+ * @module
+ */
+
+import { attachVms } from "../attach/vm/attach.ts";
+import { tracedLink } from "../link/trace.ts";
+import type { PacketBuffer } from "../stack/buffer/packet.ts";
+import { FairRing } from "../stack/fair_ring.ts";
+import { type Link, NO_OFFLOAD } from "../stack/link/link.ts";
+import { earlier, type Instant, later, SECOND } from "../stack/time.ts";
+import type { IpAddress } from "../stack/wire/address.ts";
+import { MacAddress } from "../stack/wire/ethernet.ts";
+import { broadcastOf, prefixOf } from "../stack/ip/routes.ts";
+import { DhcpService } from "../uplink/gateway/dhcp.ts";
+import { DnsZones } from "../uplink/gateway/dns_zones.ts";
+import { addGatewayNic, address, configuredQdisc, gatewayAnswers, startGateway } from "./gateway_end.ts";
+import type { ModeContext, ModeSession, ServeConfig } from "./mode.ts";
+
+/** Between unasked router advertisements: RFC 4861 section 6.2.1 has 200 to 600 s, and 16 s for the first three. */
+const ADVERTISE_EVERY = 300 * SECOND, ADVERTISE_FIRST = 16 * SECOND, FIRST_ADVERTISEMENTS = 3;
+
+/** Starts `serve`. */
+export function startServe(context: ModeContext): ModeSession {
+  const { config, stack, reactor, pool, log } = context;
+  const serve = config.serve;
+  if (serve === undefined) throw new RangeError("Cannot serve: no sockets are named");
+  const ready = new FairRing();
+  const nic = addGatewayNic(context, stack, NO_OFFLOAD, undefined, {
+    qdisc: configuredQdisc(context, NO_OFFLOAD),
+    ready,
+    routerAdvertisement: advertisementOf(context),
+  });
+  const host4 = serve.hostAddress === undefined ? undefined : address(serve.hostAddress);
+  if (host4 !== undefined && !nic.owns(host4)) nic.addAddress(host4, config.address.prefixLength);
+  const now = () => reactor.now() as Instant;
+  const dhcp = new DhcpService(stack, nic, dhcpOptions(context, serve), now());
+  const vms = attachVms({
+    reactor,
+    pool,
+    mtu: config.mtu,
+    endpoints: serve.listen,
+    log,
+    owners: {
+      isOurs: (one) => nic.owns(one),
+      isAnothers: (one, high, low) => dhcp.server.isAnothers(one, high, low, now()),
+    },
+    hold: (one, held) => ready.hold(one, held),
+  });
+  const trace = tracing(context);
+  vms.switch.join({
+    mac: nic.mac,
+    ingress: (frame, at) => nic.ingress(trace?.received(frame) ?? frame, at),
+  });
+  const zones = new DnsZones(serve.zones);
+  const gateway = started(() =>
+    startGateway(context, stack, nic, {
+      host4,
+      links: [config.address, config.address6].map((one) => ({ ...one, address: address(one.address) })),
+      tenantOf: (one) => vms.switch.portOf(one),
+      zones,
+    }), () => vms.close());
+
+  let advertiseAt = now();
+  let advertised = 0;
+  const egress = {
+    egress: (at: Instant): PacketBuffer | undefined => {
+      const frame = nic.egress(at);
+      return frame === undefined ? undefined : trace?.sent(frame) ?? frame;
+    },
+  };
+  return {
+    ...gatewayAnswers(gateway),
+    counters: () => ({ ...vms.counters(), ...gateway.counters() }),
+    pollAt: () => earlier(advertiseAt, earlier(gateway.pollAt(), vms.pollAt())),
+    poll: (at) => {
+      gateway.poll(at);
+      vms.poll(at);
+      if (at < advertiseAt) return;
+      stack.advertiseRouter(nic, at);
+      advertiseAt = later(at, ++advertised <= FIRST_ADVERTISEMENTS ? ADVERTISE_FIRST : ADVERTISE_EVERY);
+    },
+    flush: (at) => vms.flush(egress, at),
+    go: () => {},
+    stop: () => {
+      gateway.stop();
+      dhcp.close();
+      vms.close();
+    },
+  };
+}
+
+function started<T>(start: () => T, undo: () => void): T {
+  try {
+    return start();
+  } catch (error) {
+    undo();
+    throw error;
+  }
+}
+
+function advertisementOf({ config }: ModeContext) {
+  const { address6, gateway6, mtu } = config;
+  return {
+    prefix: prefixOf(address(address6.address), address6.prefixLength),
+    prefixLength: address6.prefixLength,
+    mtu,
+    rdnss: [address(gateway6)],
+  };
+}
+
+function dhcpOptions({ config, stack }: ModeContext, serve: ServeConfig) {
+  const { prefixLength } = config.address;
+  const gateway = address(config.gateway);
+  const network = prefixOf(gateway, prefixLength).d;
+  const broadcast = broadcastOf(gateway, prefixLength)?.d;
+  const host = serve.hostAddress === undefined ? [] : [address(serve.hostAddress).d];
+  return {
+    server: gateway,
+    router: gateway,
+    dns: config.dns.map(address).filter(({ family }: IpAddress) => family === 4),
+    prefixLength,
+    mtu: config.mtu,
+    leaseTime: serve.leaseTime,
+    searchDomains: serve.searchDomains,
+    counters: stack.counters,
+    first: network + 1,
+    last: (broadcast ?? network + 2) - 1,
+    reserved: [gateway.d, ...host],
+    fixed: serve.leases.map(({ mac, address: text }) => ({
+      mac: MacAddress.parse(mac)!,
+      address: address(text).d,
+    })),
+  };
+}
+
+/** What `--log-packets` and `--pcap-log` show of the gateway's port; undefined if nothing is asked for. */
+function tracing({ config, reactor, log }: ModeContext) {
+  if (!config.logPackets && config.pcapLog === "") return undefined;
+  let waiting: PacketBuffer | undefined;
+  const inner: Link = {
+    mtu: config.mtu,
+    capabilities: NO_OFFLOAD,
+    receive: () => waiting,
+    transmit: () => true,
+  };
+  const link = tracedLink(inner, "eth0", config, () => reactor.now() as Instant, log);
+  return {
+    received(frame: PacketBuffer): PacketBuffer {
+      waiting = frame;
+      return link.receive() ?? frame;
+    },
+    sent(frame: PacketBuffer): PacketBuffer {
+      link.transmit(frame);
+      return frame;
+    },
+  };
+}

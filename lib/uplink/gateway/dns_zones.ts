@@ -1,0 +1,196 @@
+/**
+ * Names that the gateway itself knows: `gateway.containers.internal` and what a user adds.
+ *
+ * A zone owns all names below its own: one that it does not have does not exist (NXDOMAIN), and one that it has under
+ * another type has no data (NOERROR), as for any authoritative server (RFC 2308). The most specific zone answers.
+ *
+ * @module
+ */
+
+import type { PacketBuffer } from "../../stack/buffer/packet.ts";
+import type { BufferPool } from "../../stack/buffer/pool.ts";
+import { IpAddress } from "../../stack/wire/address.ts";
+import { DNS_HEADER } from "./dns_message.ts";
+
+/** Zones, and records in each; both are what an API may fill. */
+export const MAX_ZONES = 256, MAX_RECORDS = 4_096;
+/** Seconds for which an answer holds: records may change at any time. */
+const TTL = 5;
+const TYPE_A = 1, TYPE_AAAA = 28, TYPE_ANY = 255, CLASS_IN = 1;
+const QR = 0x80, AA = 0x04, RA = 0x80, NXDOMAIN = 3;
+const POINTER_TO_QUESTION = 0xc00c;
+
+/** One name of a zone; `name` is relative to it, empty for the zone itself. */
+export interface DnsRecord {
+  readonly name?: string;
+  readonly ip?: string;
+  /** Matches names in the place of `name`. */
+  readonly regexp?: string;
+}
+
+/** A zone in text, as it crosses threads. */
+export interface DnsZone {
+  /** With or without the dot at the end. */
+  readonly name: string;
+  readonly records: readonly DnsRecord[];
+  /** For names that have no record. */
+  readonly defaultIp?: string;
+}
+
+interface Compiled {
+  readonly zone: DnsZone;
+  /** Lower case, no dot at the end. */
+  readonly suffix: string;
+  readonly records: readonly { readonly name: string; readonly pattern?: RegExp; readonly ip: IpAddress }[];
+  readonly defaultIp: IpAddress | undefined;
+}
+
+/** A set of zones. */
+export class DnsZones {
+  #zones: Compiled[] = [];
+
+  /** @throws {RangeError} for records that cannot be used */
+  constructor(zones: readonly DnsZone[] = []) {
+    for (const zone of zones) this.add(zone);
+  }
+
+  /** As they were given, in the order in which they were. */
+  all(): readonly DnsZone[] {
+    return this.#zones.map(({ zone }) => zone);
+  }
+
+  /**
+   * Adds a zone; the records of one that is there already come before its old ones.
+   *
+   * @throws {RangeError} for records that cannot be used, or too many
+   */
+  add(zone: DnsZone): void {
+    const suffix = canonical(zone.name);
+    const at = this.#zones.findIndex((one) => one.suffix === suffix);
+    if (at < 0 && this.#zones.length >= MAX_ZONES) {
+      throw new RangeError(`Cannot add zone ${zone.name}: there are ${MAX_ZONES}`);
+    }
+    const old = at < 0 ? undefined : this.#zones[at]!.zone;
+    const records = [...zone.records, ...old?.records ?? []];
+    if (records.length > MAX_RECORDS) {
+      throw new RangeError(`Cannot add to zone ${zone.name}: it would have more than ${MAX_RECORDS} records`);
+    }
+    const defaultIp = zone.defaultIp ?? old?.defaultIp;
+    const merged: DnsZone = {
+      name: old?.name ?? zone.name,
+      records,
+      ...(defaultIp === undefined ? {} : { defaultIp }),
+    };
+    const compiled = compile(merged, suffix);
+    if (at < 0) this.#zones.push(compiled);
+    else this.#zones[at] = compiled;
+  }
+
+  /** The answer to the question in `packet`, the caller's to send; undefined if it is for others. */
+  answer(packet: PacketBuffer, pool: BufferPool): PacketBuffer | undefined {
+    if (this.#zones.length === 0) return undefined;
+    const { view, start, end } = packet;
+    if (end - start < DNS_HEADER || view.getUint16(start + 4) !== 1) return undefined;
+    const question = readQuestion(packet, start + DNS_HEADER, end);
+    if (question === undefined || question.class !== CLASS_IN) return undefined;
+    const zone = this.#zoneOf(question.name);
+    if (zone === undefined) return undefined;
+    const relative = question.name === zone.suffix
+      ? ""
+      : zone.suffix === ""
+      ? question.name
+      : question.name.slice(0, -zone.suffix.length - 1);
+    const addresses = zone.records.filter(({ name, pattern }) => pattern?.test(relative) ?? name === relative)
+      .map(({ ip }) => ip);
+    if (addresses.length === 0 && zone.defaultIp !== undefined) addresses.push(zone.defaultIp);
+    const exists = addresses.length > 0 || relative === "";
+    const wanted = addresses.filter(({ family }) =>
+      question.type === TYPE_ANY || question.type === (family === 4 ? TYPE_A : TYPE_AAAA)
+    ).slice(0, 16);
+
+    const reply = pool.take(question.end - start + 28 * wanted.length);
+    let at = reply.start + (question.end - start);
+    reply.bytes.set(packet.bytes.subarray(start, question.end), reply.start);
+    const out = reply.view;
+    out.setUint8(reply.start + 2, (out.getUint8(reply.start + 2) & 0x79) | QR | AA);
+    out.setUint8(reply.start + 3, RA | (exists ? 0 : NXDOMAIN));
+    out.setUint16(reply.start + 6, wanted.length);
+    out.setUint32(reply.start + 8, 0);
+    for (const ip of wanted) {
+      out.setUint16(at, POINTER_TO_QUESTION);
+      out.setUint16(at + 2, ip.family === 4 ? TYPE_A : TYPE_AAAA);
+      out.setUint16(at + 4, CLASS_IN);
+      out.setUint32(at + 6, TTL);
+      out.setUint16(at + 10, ip.family === 4 ? 4 : 16);
+      ip.write(out, at + 12);
+      at += 12 + (ip.family === 4 ? 4 : 16);
+    }
+    reply.end = at;
+    return reply;
+  }
+
+  #zoneOf(name: string): Compiled | undefined {
+    let best: Compiled | undefined;
+    for (const zone of this.#zones) {
+      const { suffix } = zone;
+      if (suffix !== "" && name !== suffix && !name.endsWith(`.${suffix}`)) continue;
+      if (best === undefined || suffix.length > best.suffix.length) best = zone;
+    }
+    return best;
+  }
+}
+
+function compile(zone: DnsZone, suffix: string): Compiled {
+  const addressOf = (text: string): IpAddress => {
+    const ip = IpAddress.parse(text);
+    if (ip === undefined) {
+      throw new RangeError(`Cannot use zone ${zone.name}: "${text}" is not an IP address`);
+    }
+    return ip;
+  };
+  const patternOf = (text: string): RegExp => {
+    try {
+      return new RegExp(text);
+    } catch {
+      throw new RangeError(`Cannot use zone ${zone.name}: "${text}" is not a regular expression`);
+    }
+  };
+  return {
+    zone,
+    suffix,
+    // A record without an address is a name that exists for others; there are none here.
+    records: zone.records.filter(({ ip }) => ip !== undefined && ip !== "").map(({ name, ip, regexp }) => ({
+      name: canonical(name ?? ""),
+      ip: addressOf(ip!),
+      ...(regexp === undefined || regexp === "" ? {} : { pattern: patternOf(regexp) }),
+    })),
+    defaultIp: zone.defaultIp === undefined || zone.defaultIp === "" ? undefined : addressOf(zone.defaultIp),
+  };
+}
+
+function canonical(name: string): string {
+  return name.toLowerCase().replace(/\.$/, "");
+}
+
+/** The first question; undefined if it cannot be read. */
+function readQuestion(
+  { view, bytes }: PacketBuffer,
+  at: number,
+  end: number,
+): { name: string; type: number; class: number; end: number } | undefined {
+  const labels: string[] = [];
+  while (at < end) {
+    const length = view.getUint8(at++);
+    if (length > 63 || at + length > end) return undefined;
+    if (length === 0) {
+      if (at + 4 > end) return undefined;
+      const name = labels.join(".");
+      return { name, type: view.getUint16(at), class: view.getUint16(at + 2), end: at + 4 };
+    }
+    let label = "";
+    for (let i = 0; i < length; i++) label += String.fromCharCode(bytes[at + i]!);
+    labels.push(label.toLowerCase());
+    at += length;
+  }
+  return undefined;
+}
