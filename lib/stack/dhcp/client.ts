@@ -149,7 +149,7 @@ export class Dhcpv4Client implements LinkWatch {
       this.#transaction = this.#random();
       const { address, server } = lease;
       const fields = this.#fields("release", { serverId: server }, now);
-      this.#transport.unicast({ ...fields, clientAddress: address, broadcast: false }, server, address, now);
+      this.#transport.farewell({ ...fields, clientAddress: address, broadcast: false }, server, address, now);
     }
     this.#state = "stopped";
     this.#timer = NEVER;

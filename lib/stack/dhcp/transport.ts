@@ -25,7 +25,7 @@ import {
   emitDhcpv4,
   parseDhcpv4,
 } from "../wire/dhcpv4.ts";
-import { EtherType, MAC_BROADCAST, MAC_ZERO } from "../wire/ethernet.ts";
+import { EtherType, MAC_BROADCAST, MAC_ZERO, type MacAddress } from "../wire/ethernet.ts";
 import { IpProtocol } from "../wire/ip.ts";
 import { emitIpv4 } from "../wire/ipv4.ts";
 import { emitUdp, UDP_CHECKSUM } from "../wire/udp.ts";
@@ -82,17 +82,28 @@ export class Dhcpv4Transport {
 
   /** To everybody, from nobody (RFC 2131 section 4.1). */
   broadcast(message: Dhcpv4Fields, now: Instant): void {
+    this.#transmit(message, ANY4, EVERYBODY, MAC_BROADCAST, now);
+  }
+
+  /** To a server, at once: there is no time to ask where it is. Who does not know tells everybody. */
+  farewell(message: Dhcpv4Fields, server: IpAddress, source: IpAddress, now: Instant): void {
+    const mac = this.#nic.neighbours.peek(server)?.mac;
+    this.#transmit(message, source, server, mac === undefined || mac.isZero() ? MAC_BROADCAST : mac, now);
+  }
+
+  #transmit(
+    message: Dhcpv4Fields,
+    source: IpAddress,
+    destination: IpAddress,
+    hardware: MacAddress,
+    now: Instant,
+  ): void {
     const packet = this.#write(message);
     emitUdp(packet, DHCPV4_CLIENT_PORT, DHCPV4_SERVER_PORT);
-    startChecksum(packet, ANY4, EVERYBODY, IpProtocol.udp, UDP_CHECKSUM);
-    emitIpv4(packet, {
-      source: ANY4,
-      destination: EVERYBODY,
-      protocol: IpProtocol.udp,
-      hopLimit: HOP_LIMIT,
-      trafficClass: 0,
-    });
-    this.#nic.transmit(packet, MAC_BROADCAST, 4, now);
+    startChecksum(packet, source, destination, IpProtocol.udp, UDP_CHECKSUM);
+    const fields = { source, destination, protocol: IpProtocol.udp, hopLimit: HOP_LIMIT, trafficClass: 0 };
+    emitIpv4(packet, fields);
+    this.#nic.transmit(packet, hardware, 4, now);
   }
 
   /** To a server that we know, from the address that we have. */
