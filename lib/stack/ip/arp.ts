@@ -12,6 +12,7 @@ import type { Instant } from "../time.ts";
 import type { IpAddress } from "../wire/address.ts";
 import { ARP_PACKET, ArpOperation, type ArpRepr, emitArp, parseArp } from "../wire/arp.ts";
 import { EtherType, MAC_BROADCAST, MAC_ZERO, type MacAddress } from "../wire/ethernet.ts";
+import { AddressDefence } from "./address_defence.ts";
 import type { Neighbour } from "./neighbours.ts";
 import { selectSource } from "./source_address.ts";
 
@@ -19,6 +20,7 @@ import { selectSource } from "./source_address.ts";
 export class Arp {
   readonly #pool: BufferPool;
   readonly #counters: Counters;
+  readonly #defence = new AddressDefence();
 
   constructor(pool: BufferPool, counters: Counters) {
     this.#pool = pool;
@@ -36,15 +38,15 @@ export class Arp {
     const { senderIp, senderMac, targetIp, operation } = arp;
     for (const watch of nic.watches) watch.onArp?.(arp, now);
     if (nic.owns(senderIp)) {
-      // RFC 5227 section 2.4: somebody else uses our address. We defend it by answering as always.
-      if (!senderMac.equals(nic.mac)) this.#counters.bump("arp.conflict");
+      if (!senderMac.equals(nic.mac)) this.#conflict(nic, senderIp, now);
       return;
     }
     const forUs = nic.owns(targetIp);
     if (usable(nic, senderIp)) {
-      // RFC 826 "merge": what is known is refreshed by any packet, but only who speaks to us is added.
+      // RFC 826 "merge": what is known is refreshed by any packet, but only who speaks to us is added, and only if it is
+      // on this link. A router that we asked for may be outside of all our prefixes.
       const known = nic.neighbours.peek(senderIp);
-      const entry = known ?? (forUs ? nic.neighbours.entry(senderIp) : undefined);
+      const entry = known ?? (forUs && nic.onLink(senderIp) ? nic.neighbours.entry(senderIp) : undefined);
       if (entry !== undefined) {
         const answer = operation === ArpOperation.reply && forUs;
         // A gratuitous announcement may move an address to other hardware, as a fail-over does.
@@ -90,6 +92,25 @@ export class Arp {
     );
   }
 
+  /** RFC 5227 section 2.4: somebody else uses our address. */
+  #conflict(nic: Nic, address: IpAddress, now: Instant): void {
+    this.#counters.bump("arp.conflict");
+    if (!this.#defence.due(nic, address, now)) return;
+    this.#counters.bump("arp.announcements-sent");
+    this.#send(
+      nic,
+      MAC_BROADCAST,
+      {
+        operation: ArpOperation.request,
+        senderMac: nic.mac,
+        senderIp: address,
+        targetMac: MAC_ZERO,
+        targetIp: address,
+      },
+      now,
+    );
+  }
+
   #send(nic: Nic, destination: MacAddress, repr: ArpRepr, now: Instant): void {
     const packet = this.#pool.take(ARP_PACKET);
     emitArp(packet, repr);
@@ -100,5 +121,5 @@ export class Arp {
 /** Whether a sender's address can be a neighbour on this link. */
 function usable(nic: Nic, address: IpAddress): boolean {
   return !address.isUnspecified() && !address.isMulticast() && !address.isLimitedBroadcast() &&
-    !address.isLoopback() && !nic.isBroadcast(address) && nic.onLink(address);
+    !address.isLoopback() && !nic.isBroadcast(address);
 }

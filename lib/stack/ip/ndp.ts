@@ -22,6 +22,7 @@ import {
   type RouterAdvertisementMessage,
   solicitedNode,
 } from "../wire/ndp.ts";
+import { AddressDefence } from "./address_defence.ts";
 import type { Neighbour } from "./neighbours.ts";
 import type { IpOutput } from "./output.ts";
 import type { PathResolver } from "./path.ts";
@@ -44,6 +45,7 @@ const ADVERTISEMENT_BURST = 10;
 /** NDP for all interfaces of a stack. */
 export class Ndp {
   readonly #context: NdpContext;
+  readonly #defence = new AddressDefence();
   readonly #advertisements = new TokenBucket(ADVERTISEMENTS_PER_SECOND, ADVERTISEMENT_BURST);
 
   constructor(context: NdpContext) {
@@ -66,6 +68,7 @@ export class Ndp {
         claim(nic, message.target, now);
         const entry = nic.neighbours.peek(message.target);
         const mac = message.options.targetLinkLayer ?? (message.solicited ? hardware : undefined);
+        if (nic.owns(message.target)) return this.#conflict(nic, message.target, mac ?? hardware, now);
         if (entry === undefined || mac === undefined || mac.isMulticast()) return;
         entry.router = message.router;
         return nic.neighbours.update(entry, mac, message.solicited, message.override, now);
@@ -112,6 +115,22 @@ export class Ndp {
       watch.onRouterAdvertisement(message, router, now);
     }
     if (!followed) this.#context.counters.bump("ndp.router-advertisement-ignored");
+  }
+
+  /** Somebody else says that it has our address (RFC 4862 section 5.4.4, after the address is assigned). */
+  #conflict(nic: Nic, target: IpAddress, mac: MacAddress | undefined, now: Instant): void {
+    if (mac === undefined || mac.equals(nic.mac)) return;
+    this.#context.counters.bump("ndp.conflict");
+    if (!this.#defence.due(nic, target, now)) return;
+    this.#context.counters.bump("ndp.advertisements-sent");
+    this.#send(nic, target, ALL_NODES, {
+      kind: "neighbour-advertisement",
+      target,
+      router: nic.routerAdvertisement !== undefined,
+      solicited: false,
+      override: true,
+      options: { targetLinkLayer: nic.mac },
+    }, now);
   }
 
   #routerSolicited(nic: Nic, ip: IpHeader, mac: MacAddress | undefined, now: Instant): void {
