@@ -49,23 +49,16 @@ export interface PacketStatistics {
   readonly drops: number;
 }
 
-/** We may not, and why. */
+/** The kernel refused. */
 export class PacketSocketError extends SystemError {
   override readonly name: string = "PacketSocketError";
 
   constructor(what: string, errno: number) {
     super(what, errno);
-    const advice = errno === Errno.EPERM ? missing() : undefined;
-    if (advice !== undefined) this.message += `: ${advice}`;
+    if (errno === Errno.EPERM && hasCapability(CAP.NET_RAW)) {
+      this.message += ": this network namespace belongs to another user namespace than ours";
+    }
   }
-}
-
-/** What is missing when a packet socket is refused; undefined when it is nothing that we know of. */
-function missing(): string {
-  const lacking = (["NET_RAW", "NET_ADMIN"] as const).filter((name) => !hasCapability(CAP[name]));
-  return lacking.length > 0
-    ? `${lacking.map((name) => `CAP_${name}`).join(" and ")} missing`
-    : "this network namespace belongs to another user namespace than ours";
 }
 
 /**

@@ -16,6 +16,7 @@
  * @module
  */
 
+import { CAP, hasCapability } from "../../host/capabilities.ts";
 import { EpollEvents, type Reactor } from "../../host/reactor.ts";
 import type { RawMessage } from "../../host/route_image.ts";
 import { RouteMonitor } from "../../host/route_monitor.ts";
@@ -86,6 +87,7 @@ export class DeviceUplink {
     const left = restoreNamespace(config.directory);
     if (left !== undefined) report(left, log, "an earlier sluice ended without putting back");
     const scraped = scrape();
+    if (scraped.devices.length > 0) mustHaveCapabilities();
     for (const remark of scraped.remarks) log("warn", remark);
     try {
       for (const device of scraped.devices) {
@@ -209,6 +211,17 @@ export class DeviceUplink {
       log("warn", "somebody keeps giving the kernel addresses: they stay there from now on");
     }
   }
+}
+
+/** We may not even look at frames without the one, nor take addresses without the other. */
+function mustHaveCapabilities(): void {
+  const lacking = (["NET_ADMIN", "NET_RAW"] as const).filter((name) => !hasCapability(CAP[name]));
+  if (lacking.length === 0) return;
+  const names = lacking.map((name) => `CAP_${name}`).join(" and ");
+  throw new Error(
+    `Cannot drive the interfaces of this network namespace: ${names} missing (run it as root, or as root of a user ` +
+      "namespace: pasta -- sluice …, podman unshare, unshare -rn)",
+  );
 }
 
 function report({ devices, failures }: Restored, log: Log, why: string | undefined): void {

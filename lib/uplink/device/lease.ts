@@ -168,7 +168,7 @@ export class Lease {
   }
 
   #write(): void {
-    this.#files.write(fileName(this.#state.inode), `${JSON.stringify(this.#state)}\n`);
+    writeState(this.#files, this.#state);
   }
 }
 
@@ -197,9 +197,10 @@ export function restoreNamespace(directory: string, own = false): Restored | und
     files.remove(fileName(inode));
     return undefined;
   }
-  const ours = state.pid === ownProcessId && processStart(state.pid) === state.processStart;
+  const ours = state.pid === ownProcessId &&
+    processStart(state.pid) === state.processStart;
   if (own) return ours ? giveBack(files, state) : undefined;
-  if (processStart(state.pid) === state.processStart) throw new LeaseTaken(state.pid);
+  if (state.pid > 0 && processStart(state.pid) === state.processStart) throw new LeaseTaken(state.pid);
   return giveBack(files, state);
 }
 
@@ -246,6 +247,8 @@ function giveBack(files: RuntimeFiles, state: State): Restored {
       writeText(knobPath("ipv6", name, "accept_dad"), ipv6.detection);
     }
     if (failures.length === 0) files.remove(fileName(state.inode));
+    // Nobody's any more: whoever comes next may try again.
+    else writeState(files, { ...state, pid: 0, processStart: "" });
     return {
       devices: present.map(({ name }) => name),
       failures: failures.map(({ message }) => message),
@@ -254,6 +257,10 @@ function giveBack(files: RuntimeFiles, state: State): Restored {
     netlink.close();
     imager.close();
   }
+}
+
+function writeState(files: RuntimeFiles, state: State): void {
+  files.write(fileName(state.inode), `${JSON.stringify(state)}\n`);
 }
 
 /** A route by a device that is no more is no loss of ours. */

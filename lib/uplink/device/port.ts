@@ -21,7 +21,7 @@ import type { Stack } from "../../stack/stack.ts";
 import type { Instant } from "../../stack/time.ts";
 import { MacAddress } from "../../stack/wire/ethernet.ts";
 import type { DeviceConfig, Log } from "./device.ts";
-import type { Device } from "./scrape.ts";
+import { type Device, MIN_MTU } from "./scrape.ts";
 
 /** `IFF_RUNNING`: up, and something at the other end of the cable. */
 const IFF_RUNNING = 0x40;
@@ -127,14 +127,17 @@ export class Port {
     }
     const mac = MacAddress.parse(link.mac);
     if (mac !== undefined && !mac.equals(this.nic.mac)) {
-      this.#log("warn", `interface ${name} has hardware address ${mac} now; so has the guest's`);
+      this.#log("warn", `interface ${name} has hardware address ${mac} now: so has the guest's`);
       this.nic.mac.high = mac.high;
       this.nic.mac.low = mac.low;
     }
     if (link.mtu !== this.#mtu) {
       this.#mtu = link.mtu;
-      const keeps = link.mtu === this.nic.mtu ? "as the guest's again" : `the guest keeps ${this.nic.mtu}`;
-      this.#log("warn", `interface ${name} has MTU ${link.mtu} now: ${keeps}`);
+      // A shaper's bucket was measured for the packets that the interface was made for.
+      const follows = link.mtu >= MIN_MTU && link.mtu <= this.device.mtu;
+      if (follows) this.nic.setMtu(link.mtu);
+      const guests = follows ? "so has the guest's" : `the guest keeps ${this.nic.mtu}`;
+      this.#log("warn", `interface ${name} has MTU ${link.mtu} now: ${guests}`);
     }
   }
 

@@ -16,7 +16,7 @@ import { MacAddress } from "../../stack/wire/ethernet.ts";
 
 const ARPHRD_ETHER = 1, ARPHRD_LOOPBACK = 772;
 /** RFC 791: what every host must be able to receive; our stack needs it of a link. */
-const MIN_MTU = 576;
+export const MIN_MTU = 576;
 /** RFC 8200 section 5; Linux has no IPv6 on a device with less. */
 const MIN_MTU_IPV6 = 1_280;
 /** Largest IP packet. */

@@ -91,7 +91,7 @@ test("Arp defends an address of ours once in ten seconds, however often it is cl
   const host = new Host();
   for (let i = 0; i < 1_000; i++) host.arp(ArpOperation.reply, "10.0.0.1");
   const [only, ...more] = host.sent();
-  ok(/10\.0\.0\.1/.test(only!), only);
+  ok(/10\.0\.0\.1/.test(only!));
   deepEqual(more, []);
   equal(host.stack.counters.get("arp.conflict"), 1_000);
   host.now = later(host.now, 10 * SECOND);
