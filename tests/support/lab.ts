@@ -108,6 +108,16 @@ export class Lab {
     return start(this.#scope, this.command(argv, options), rest);
   }
 
+  /** Runs a script of the shell as root: in the lab, or in the world. */
+  async script(where: "lab" | "world", script: string): Promise<string> {
+    return await this.#script(where === "lab" ? this.#lab : this.#world, script);
+  }
+
+  /** Runs a program in the world. */
+  runOutside(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {
+    return run(enter(this.#world, argv, undefined), options);
+  }
+
   /** Starts one in the world. */
   startOutside(argv: readonly string[]): ChildProcess {
     return start(this.#scope, enter(this.#world, argv, undefined));
@@ -121,9 +131,10 @@ export class Lab {
     return child;
   }
 
-  async #script(pid: number, script: string): Promise<void> {
+  async #script(pid: number, script: string): Promise<string> {
     const result = await run(enter(pid, ["sh", "-ec", script], undefined));
-    if (result.status !== 0) throw new Error(`Cannot make a lab: ${result.stderr}`);
+    if (result.status !== 0) throw new Error(`Cannot prepare a lab: ${result.stderr}`);
+    return result.stdout;
   }
 }
 

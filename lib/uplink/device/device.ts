@@ -135,11 +135,14 @@ export class DeviceUplink {
 
   /** What the guest has sent and nobody has yet: data that is not acknowledged, packets whose neighbour is being asked for. */
   unfinished(): { flows: number; bytes: number } {
+    if (!this.#ports.some(({ nic }) => nic.up)) return { flows: 0, bytes: 0 };
     let { flows, bytes } = unfinishedOf(this.#context.stack);
     for (const port of this.#ports) {
       const { nic } = port;
-      if (port.busy) flows++;
-      bytes += nic.tx.bytes;
+      if (port.busy) {
+        flows++;
+        bytes += nic.tx.bytes;
+      }
       for (const { pending } of nic.neighbours.all()) if (pending.length > 0) flows++;
     }
     return { flows, bytes };
