@@ -122,6 +122,7 @@ export const MSG = {
   ERRQUEUE: 0x2000,
   NOSIGNAL: 0x4000,
   MORE: 0x8000,
+  FASTOPEN: 0x20000000,
   CMSG_CLOEXEC: 0x40000000,
 } as const;
 

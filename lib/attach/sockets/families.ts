@@ -7,6 +7,7 @@
 import type { Call } from "./call.ts";
 import { openTcp } from "./tcp/open.ts";
 import type { SocketsContext } from "./guest_socket.ts";
+import { openHandedOff } from "./impersonate/handed_off.ts";
 import { openImpersonatedTcp, openImpersonatedUdp } from "./impersonate/open.ts";
 import { openPing } from "./icmp/open.ts";
 import { openRaw, refuseOthers } from "./raw/open.ts";
@@ -35,8 +36,9 @@ export type Opener = (context: SocketsContext, call: Call, request: SocketReques
 /** Interface ioctls (`SIOCGIF…`) work on a socket of any family, unix ones too. False: none of mine. */
 export type InterfaceIoctl = (context: SocketsContext, call: Call, domain?: number) => boolean;
 
-/** Asked in order. The first two take part only where the host's sockets stand for the guest's. */
+/** Asked in order. The first three take part only where the host's sockets stand for the guest's. */
 export const OPENERS: readonly Opener[] = [
+  openHandedOff,
   openImpersonatedTcp,
   openImpersonatedUdp,
   openTcp,

@@ -59,6 +59,20 @@ export interface SupervisorFace {
     type: number,
     prepare?: (near: number, far: number) => void,
   ): number;
+  /**
+   * Replaces the descriptor that `call` is about, whatever it is, by the guest's end of a pair for a new socket. The call is
+   * not answered.
+   *
+   * @returns the socket, or an errno
+   */
+  openPairInPlace(
+    type: number,
+    make: (near: number, inode: number, far: number) => GuestSocket,
+    call: Call,
+    blocking: boolean,
+  ): GuestSocket | number;
+  /** The inode of our own socket `fd`. */
+  inodeOf(fd: number): number;
   /** Takes the socket out of the table, stops watching it and closes `near`. Idempotent. */
   release(socket: GuestSocket): void;
   /**

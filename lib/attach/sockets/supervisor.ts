@@ -22,7 +22,7 @@
  * @module
  */
 
-import { AF, SOCK } from "../../host/constants.ts";
+import { AF, MSG, SOCK } from "../../host/constants.ts";
 import { Errno, errnoName } from "../../host/errno.ts";
 import { GuestFiles } from "../../host/guest_files.ts";
 import { GuestMemory } from "../../host/guest_memory.ts";
@@ -40,6 +40,7 @@ import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import { Call, type CallHost } from "./call.ts";
 import { INTERFACE_IOCTL, OPENERS } from "./families.ts";
 import type { Deadline, GuestSocket, SocketsContext, SupervisorFace } from "./guest_socket.ts";
+import { type HandedOff, handedOffOf } from "./impersonate/handed_off.ts";
 import { Networks } from "./networks.ts";
 import { PairWatch } from "./pair_watch.ts";
 import { SocketTable } from "./socket_table.ts";
@@ -91,6 +92,7 @@ export class Supervisor implements SupervisorFace, CallHost {
   readonly #child: number;
   readonly #unix: UnixPolicy;
   readonly #networks: Networks;
+  readonly #handedOff: HandedOff | undefined;
   readonly #pollfd = new NativeMemory(8);
   readonly #trapped: Counter;
   #listener: SeccompListener | undefined;
@@ -103,6 +105,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.#reactor = reactor;
     this.#onGone = onGone;
     this.#child = options.child;
+    this.#handedOff = handedOffOf(this.context);
     this.#networks = new Networks(this.context, this.files);
     this.#unix = new UnixPolicy(unix, this.context, this.#networks);
     this.#trapped = counters.slot("sockets.calls");
@@ -208,6 +211,33 @@ export class Supervisor implements SupervisorFace, CallHost {
     }
     close(far);
     return result < 0 ? result : 0;
+  }
+
+  openPairInPlace(
+    type: number,
+    make: (near: number, inode: number, far: number) => GuestSocket,
+    call: Call,
+    blocking: boolean,
+  ): GuestSocket | number {
+    const pair = this.#pair(type, blocking);
+    if (typeof pair === "number") return pair;
+    const [near, far] = pair;
+    const socket = make(near, this.files.ownInode(far), far);
+    this.#admit(socket);
+    const result = call.replaceDescriptor(far, call.fd, this.files.closesOnExec(call.tid, call.fd));
+    close(far);
+    if (result >= 0) {
+      socket.thread = call.tid;
+      socket.number = call.fd;
+      return socket;
+    }
+    socket.closed();
+    this.release(socket);
+    return -result;
+  }
+
+  inodeOf(fd: number): number {
+    return this.files.ownInode(fd);
   }
 
   release(socket: GuestSocket): void {
@@ -345,11 +375,17 @@ export class Supervisor implements SupervisorFace, CallHost {
 
   #dispatch(call: Call): void {
     if (call.nr === C.socket) return this.#socket(call);
+    // It would connect: to a name that the kernel reads after us, on a descriptor that may be another one by then.
+    if (isFastOpen(call)) return void call.fail(Errno.EOPNOTSUPP);
     const inode = this.files.socketInode(call.tid, call.fd);
     const socket = inode > 0 ? this.#table.get(inode) : undefined;
     // A short send without an address is trapped for netlink's sake: see `filter.ts`.
     const plainSend = call.nr === C.sendto && call.arg(4) === 0;
-    if (socket === undefined) return plainSend ? void call.pass() : this.#unix.answer(call, inode);
+    if (socket === undefined) {
+      if (plainSend) return void call.pass();
+      if (inode > 0 && this.#handedOff?.answer(call, inode) === true) return;
+      return this.#unix.answer(call, inode);
+    }
     call.inode = inode;
     socket.thread = call.tid;
     socket.number = call.fd;
@@ -413,4 +449,14 @@ export class Supervisor implements SupervisorFace, CallHost {
       request.domain === AF.INET || request.domain === AF.INET6 ? Errno.EPROTONOSUPPORT : Errno.EAFNOSUPPORT,
     );
   }
+}
+
+/** A send that opens a connection (`MSG_FASTOPEN`); refused as by a kernel that does not offer it. */
+function isFastOpen(call: Call): boolean {
+  const flags = call.nr === C.sendmsg
+    ? call.int(2)
+    : call.nr === C.sendto || call.nr === C.sendmmsg
+    ? call.int(3)
+    : 0;
+  return (flags & MSG.FASTOPEN) !== 0;
 }

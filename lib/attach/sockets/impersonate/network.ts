@@ -89,6 +89,7 @@ export class HostNetwork {
   readonly flows = new Set<HostFlow>();
   readonly #rules: PublishRule[];
   readonly #bound = new Map<string, BoundOnHost[]>();
+  readonly #handed = new Map<string, BoundOnHost>();
   #sockets = 0;
 
   constructor(config: ImpersonationConfig) {
@@ -167,6 +168,20 @@ export class HostNetwork {
     else holders.push(holder);
   }
 
+  /**
+   * As {@linkcode bound}, for a socket whose end nobody tells us of: it counts until another has the port. Who finds nobody
+   * there is refused, as it should be.
+   */
+  handed(holder: BoundOnHost): void {
+    this.#handed.set(`${holder.protocol} ${holder.guestPort}`, holder);
+  }
+
+  /** The guest's port that is published as `hostPort`; without a rule the same. */
+  publishedGuestPort(protocol: "tcp" | "udp", hostPort: number): number {
+    const rule = this.#rules.find((one) => one.protocol === protocol && one.hostPort === hostPort);
+    return rule?.guestPort ?? hostPort;
+  }
+
   /** Looks whether the guest has closed what has `port` of the host. False: nothing has it. */
   settle(protocol: "tcp" | "udp", port: number): boolean {
     let any = false;
@@ -226,10 +241,10 @@ export class HostNetwork {
   /** A port of the guest's own that is on the host: the guest finds it under its own number. */
   #own(protocol: "tcp" | "udp", address: IpAddress, port: number): Destination | undefined {
     const key = `${protocol} ${port}`;
-    for (const holder of [...this.#bound.get(key) ?? []]) {
-      holder.settle();
-      if (this.#bound.get(key)?.includes(holder) !== true) continue;
-      const { place } = holder;
+    for (const holder of [...this.#bound.get(key) ?? []]) holder.settle();
+    const handed = this.#handed.get(key);
+    const holders = this.#bound.get(key) ?? [];
+    for (const { place } of handed === undefined ? holders : [...holders, handed]) {
       const { address: host } = place;
       if (host.isUnspecified() ? host.family === 6 || address.family === 4 : host.equals(address)) {
         return toHost(address.family === 4 ? LOOPBACK4 : LOOPBACK6, place.port);

@@ -18,7 +18,7 @@ import { Errno } from "../../../host/errno.ts";
 import { getOption } from "../../../host/inet.ts";
 import { Msghdr, MSGHDR_SIZE } from "../../../host/structs.ts";
 import { SOCKET_CALLS } from "../../../host/socket_calls.ts";
-import { connect, fcntl, sendto } from "../../../host/sys.ts";
+import { connect, fcntl, listen, sendto } from "../../../host/sys.ts";
 import { type Instant, later, NEVER } from "../../../stack/time.ts";
 import type { Call } from "../call.ts";
 import { INTERFACE_IOCTL } from "../families.ts";
@@ -37,6 +37,7 @@ export interface UnixPolicyOptions {
 
 const C = SOCKET_CALLS;
 const O_NONBLOCK = 0o4000;
+const SIOCATMARK = 0x8905;
 const SOCKADDR_UN = 110;
 /** Longest datagram we send for the guest; the scratch memory holds as much, and the kernel's default is 212992. */
 const MAX_DATAGRAM = 65_536;
@@ -49,12 +50,18 @@ export class UnixPolicy {
   readonly #networks: Networks;
   readonly #targets: UnixTargets;
   readonly #mayConnect: boolean;
+  /**
+   * The guest holds sockets of the host's network. What it does to a unix socket could hit one of those, if it exchanges
+   * the descriptor in time: so whatever matters there is carried out on the socket that we have looked at.
+   */
+  readonly #leavesNothing: boolean;
   readonly #retries = new Map<Call, number>();
 
   constructor(options: UnixPolicyOptions, context: SocketsContext, networks: Networks) {
     this.#context = context;
     this.#networks = networks;
     this.#mayConnect = options.hostUds === "open" || options.hostUds === "all";
+    this.#leavesNothing = context.host?.config.handoff === true;
     this.#targets = new UnixTargets(options.ownNetwork, options.diag);
   }
 
@@ -75,8 +82,19 @@ export class UnixPolicy {
       case C.sendmsg:
       case C.sendmmsg:
         return this.#sendMessage(call, inode);
+      case C.listen:
+        if (this.#leavesNothing) return this.#listen(call);
+        call.pass();
+        return;
+      case C.setsockopt:
+        // Of a unix socket there is no other level.
+        if (this.#leavesNothing && call.int(1) !== SOL.SOCKET) return void call.fail(Errno.EOPNOTSUPP);
+        call.pass();
+        return;
       case C.ioctl:
-        if (!INTERFACE_IOCTL(this.#networks.of(call.tid), call)) call.pass();
+        if (INTERFACE_IOCTL(this.#networks.of(call.tid), call)) return;
+        if (this.#leavesNothing && call.int(1) !== SIOCATMARK) call.fail(Errno.ENOTTY);
+        else call.pass();
         return;
       default:
         call.pass();
@@ -105,8 +123,17 @@ export class UnixPolicy {
     call.pass();
   }
 
+  /** `listen` has no argument that could change, and the socket cannot either if it is ours meanwhile. */
+  #listen(call: Call): void {
+    const result = this.#withBorrowed(
+      call,
+      (fd) => getOption(fd, SOL.SOCKET, SO.DOMAIN) === AF.UNIX ? listen(fd, call.int(1)) : -Errno.EACCES,
+    );
+    if (result !== undefined) call.reply(result);
+  }
+
   #connect(call: Call, inode: number): void {
-    if (this.#mayConnect) return void call.pass();
+    if (this.#mayConnect && !this.#leavesNothing) return void call.pass();
     const target = this.#target(call, call.arg(1), call.int(2));
     if (target === undefined) return;
     const { blocking } = call;
@@ -186,7 +213,7 @@ export class UnixPolicy {
       return undefined;
     }
     if (call.readBytes(address, length) === undefined) return undefined;
-    const target = this.#targets.find(call.tid, call.scratch, length);
+    const target = this.#targets.find(call.tid, call.scratch, length, this.#mayConnect);
     if (typeof target !== "number") return target;
     this.#context.counters.bump("sockets.unix-refused");
     call.fail(-target);

@@ -50,23 +50,24 @@ export class UnixTargets {
   /**
    * The target that a `sockaddr` of `length` bytes at the start of `given` names for thread `thread`.
    *
+   * @param anybodys whether the host's own are as good
    * @returns scratch, or −errno: what a machine without that socket would say
    */
-  find(thread: number, given: NativeMemory, length: number): Target | number {
+  find(thread: number, given: NativeMemory, length: number, anybodys = false): Target | number {
     const { bytes } = this.#memory;
     bytes.fill(0);
     bytes.set(given.bytes.subarray(0, length));
     const family = given.view.getUint16(0, true);
     // AF_UNSPEC dissolves a datagram socket's association; other families are the kernel's to refuse.
     if (family !== AF.UNIX || length === 2) return this.#target(length, -1);
-    if (bytes[2] === 0) return this.#abstract(length);
+    if (bytes[2] === 0) return this.#abstract(length, anybodys);
     let end = 2;
     while (end < length && bytes[end] !== 0) end++;
     const handle = openGuestPath(thread, bytes.slice(2, end));
     if (handle < 0) return handle;
     const file = socketFile(handle);
     const holder = file === undefined ? 0 : this.#diag?.holderOf(file) ?? 0;
-    if (!this.#isGuests(holder)) {
+    if (!anybodys && !this.#isGuests(holder)) {
       close(handle);
       return -Errno.ECONNREFUSED;
     }
@@ -78,8 +79,8 @@ export class UnixTargets {
   }
 
   /** Abstract names belong to a network namespace, so one of the guest's own has only its own. */
-  #abstract(length: number): Target | number {
-    if (!this.#ownNetwork) {
+  #abstract(length: number, anybodys: boolean): Target | number {
+    if (!this.#ownNetwork && !anybodys) {
       const holder = this.#diag?.holderOfName(this.#memory.bytes.slice(3, length)) ?? 0;
       if (!this.#isGuests(holder)) return -Errno.ECONNREFUSED;
     }
