@@ -127,7 +127,11 @@ export class Engine {
         return null;
       case "stack": {
         const facts = this.stack.snapshot();
-        return { ...facts, counters: { ...facts.counters, ...this.#session.counters() } };
+        return {
+          ...facts,
+          sockets: [...facts.sockets, ...(this.#session.sockets?.() ?? [])],
+          counters: { ...facts.counters, ...this.#session.counters() },
+        };
       }
       case "flows":
         return this.#session.flows();

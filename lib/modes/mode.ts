@@ -7,7 +7,7 @@
 import type { VmEndpoint } from "../attach/vm/endpoint.ts";
 import type { Reactor } from "../host/reactor.ts";
 import type { BufferPool } from "../stack/buffer/pool.ts";
-import type { FlowFacts, ForwardFacts, PublishedPort } from "../stack/facts.ts";
+import type { FlowFacts, ForwardFacts, PublishedPort, SocketFacts } from "../stack/facts.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { Instant } from "../stack/time.ts";
 import type { DnsZone } from "../uplink/gateway/dns_zones.ts";
@@ -132,6 +132,8 @@ export interface ModeSession {
   /** Lets the program start: everything it could ask for is in place. */
   go(): void;
   flows(): readonly FlowFacts[];
+  /** Sockets beside the stack's, for `ss`. */
+  sockets?(): readonly SocketFacts[];
   forwards(): readonly ForwardFacts[];
   /** Counters of the uplink, to be shown beside the stack's. */
   counters(): Readonly<Record<string, number>>;

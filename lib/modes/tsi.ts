@@ -42,6 +42,7 @@ export function startTsi(context: ModeContext): ModeSession {
     },
     go: () => attachment.go(),
     flows: () => [...host.flows].flatMap((flow) => flow.facts(reactor.now()) ?? []),
+    sockets: () => host.sockets(),
     forwards: () => host.forwards(),
     counters: () => host.counters.all(),
     publish: (forward) => host.publish(ruleOf(forward)),

@@ -21,7 +21,7 @@ import { EpollEvents } from "../../../host/reactor.ts";
 import { type AddressWords, SOCKADDR_SIZE, SocketAddress, writeSockaddr } from "../../../host/structs.ts";
 import { close, sendto, socket } from "../../../host/sys.ts";
 import type { PacketBuffer } from "../../../stack/buffer/packet.ts";
-import type { FlowFacts } from "../../../stack/facts.ts";
+import type { FlowFacts, SocketFacts } from "../../../stack/facts.ts";
 import { SECOND } from "../../../stack/time.ts";
 import type { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call, CallAddress } from "../call.ts";
@@ -35,6 +35,7 @@ import { UdpSocket } from "../udp/udp_socket.ts";
 import { Correspondents } from "./correspondents.ts";
 import { tellHost, tellHostAll } from "./host_options.ts";
 import { type BoundOnHost, type HostFlow, type HostNetwork, type Place, placeText } from "./network.ts";
+import { socketFacts } from "./socket_facts.ts";
 
 /** Datagrams of one system call, calls of one turn, and room for each datagram and what is told about it. */
 const BATCH = 32, BATCHES_PER_TURN = 4, ROOM = 65_536, CONTROL = 256;
@@ -423,6 +424,13 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
       bytesIn: this.#bytesIn,
       age: Math.max(0, Math.floor((now - this.#since) / SECOND)),
     };
+  }
+
+  socket(): SocketFacts | undefined {
+    if (this.#host < 0 || !localAddress(this.#host, name)) return undefined;
+    const ESTABLISHED = 1, UNCONNECTED = 7;
+    const peer = this.#peer === undefined ? undefined : this.#remote.set(this.#peer.address, this.#peer.port);
+    return socketFacts("udp", peer === undefined ? UNCONNECTED : ESTABLISHED, name, peer);
   }
 
   unsent(): number {

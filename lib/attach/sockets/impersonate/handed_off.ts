@@ -27,11 +27,13 @@
 import { AF, F, IPPROTO, MSG, SO, SOCK, SOL, TCP } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import { bindTo, getOption, localAddress } from "../../../host/inet.ts";
+import { tcpSockets } from "../../../host/inet_diag.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { SOCKET_CALLS } from "../../../host/socket_calls.ts";
 import { type AddressWords, SocketAddress } from "../../../host/structs.ts";
 import { close, fcntl, getsockopt, listen, socket } from "../../../host/sys.ts";
-import { IpAddress } from "../../../stack/wire/address.ts";
+import type { SocketFacts } from "../../../stack/facts.ts";
+import type { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call } from "../call.ts";
 import type { Opener } from "../families.ts";
 import type { GuestSocket, SocketsContext } from "../guest_socket.ts";
@@ -42,6 +44,7 @@ import { applyAllToPair } from "../tcp/stream_options.ts";
 import { streamsOf } from "../tcp/streams.ts";
 import { dial, timeoutOf } from "./handed_connect.ts";
 import type { HostNetwork } from "./network.ts";
+import { socketFacts } from "./socket_facts.ts";
 import { ImpersonatedStream, impersonationOf } from "./stream_socket.ts";
 
 /** Sockets that are remembered. The oldest is forgotten first, and may not be bound or connected any more. */
@@ -90,6 +93,22 @@ export class HandedOff {
   constructor(context: SocketsContext, network: HostNetwork) {
     this.#context = context;
     this.#network = network;
+    network.handedSockets = () => this.#sockets();
+  }
+
+  /** What the kernel's table says of those that were handed out, and of those accepted on them. */
+  #sockets(): SocketFacts[] {
+    const cookies = new Set<bigint>();
+    const ports = new Set<number>();
+    for (const { cookie } of this.#byInode.values()) cookies.add(cookie);
+    const all = tcpSockets(() => true);
+    for (const one of all) if (one.state === TCP_LISTEN && cookies.has(one.cookie)) ports.add(one.local.port);
+    return all.filter((one) =>
+      cookies.has(one.cookie) || (one.state !== TCP_LISTEN && ports.has(one.local.port))
+    )
+      .map(({ state, local, remote, receiveQueue, sendQueue }) =>
+        socketFacts("tcp", state, local, remote, receiveQueue, sendQueue)
+      );
   }
 
   /** Answers `socket()`. */

@@ -22,7 +22,7 @@
 
 import { Errno } from "../../../host/errno.ts";
 import { Counters } from "../../../stack/counters.ts";
-import type { FlowFacts, ForwardFacts } from "../../../stack/facts.ts";
+import type { FlowFacts, ForwardFacts, SocketFacts } from "../../../stack/facts.ts";
 import { IpAddress } from "../../../stack/wire/address.ts";
 import { specialOf } from "../../../stack/wire/special_address.ts";
 
@@ -73,7 +73,9 @@ export interface BoundOnHost {
 
 /** Something of the guest that a socket of the host stands for. */
 export interface HostFlow {
+  /** Undefined: nothing flows, it only listens. */
   facts(now: number): FlowFacts | undefined;
+  socket(): SocketFacts | undefined;
   /** Bytes that wait for the host though the guest has closed; −1 if none. */
   unsent(): number;
 }
@@ -87,6 +89,8 @@ export class HostNetwork {
   readonly config: ImpersonationConfig;
   readonly counters: Counters = new Counters();
   readonly flows = new Set<HostFlow>();
+  /** Asks for the sockets that the guest holds itself; set by who knows them. */
+  handedSockets: () => readonly SocketFacts[] = () => [];
   readonly #rules: PublishRule[];
   readonly #bound = new Map<string, BoundOnHost[]>();
   readonly #handed = new Map<string, BoundOnHost>();
@@ -226,6 +230,12 @@ export class HostNetwork {
     const at = this.#rules.findIndex((other) => sameRule(other, rule));
     if (at < 0) throw new Error(`Cannot unpublish ${ruleText(rule)}: it is not published`);
     this.#rules.splice(at, 1);
+  }
+
+  /** Every socket of the host's that stands for one of the guest's. */
+  sockets(): SocketFacts[] {
+    const relayed = [...this.flows].flatMap((flow) => flow.socket() ?? []);
+    return [...relayed, ...this.handedSockets()];
   }
 
   forwards(): ForwardFacts[] {

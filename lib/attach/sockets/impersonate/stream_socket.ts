@@ -21,7 +21,7 @@ import { NativeMemory } from "../../../host/memory.ts";
 import { EpollEvents } from "../../../host/reactor.ts";
 import { type AddressWords, SocketAddress, writeSockaddr } from "../../../host/structs.ts";
 import { close, getsockopt, listen, shutdown, socket } from "../../../host/sys.ts";
-import type { FlowFacts } from "../../../stack/facts.ts";
+import type { FlowFacts, SocketFacts } from "../../../stack/facts.ts";
 import { SECOND } from "../../../stack/time.ts";
 import { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call } from "../call.ts";
@@ -36,6 +36,7 @@ import { tellHost, tellHostAll } from "./host_options.ts";
 import { HostRelay, type HostRelayOwner, resetOnClose } from "./host_relay.ts";
 import { type BoundOnHost, type HostFlow, type HostNetwork, type Place, placeText } from "./network.ts";
 import { Pipes } from "./pipes.ts";
+import { socketFacts } from "./socket_facts.ts";
 
 const SOMAXCONN = 4_096;
 const WATCHED = EpollEvents.in | EpollEvents.out | EpollEvents.rdhup | EpollEvents.et;
@@ -267,7 +268,6 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
 
   #established(): void {
     this.phase = "connected";
-    this.#shared.network.flows.add(this);
     this.widen();
     drain(this.near, this.padding);
     this.padding = 0;
@@ -412,6 +412,7 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
       return fd === -Errno.EMFILE ? Errno.ENFILE : -fd;
     }
     this.#host = fd;
+    network.flows.add(this);
     tellHostAll(fd, this);
     return 0;
   }
@@ -470,6 +471,13 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
       bytesIn: this.#hostRelay?.bytesIn ?? 0,
       age: Math.max(0, Math.floor((now - this.#since) / SECOND)),
     };
+  }
+
+  socket(): SocketFacts | undefined {
+    if (this.#host < 0 || !localAddress(this.#host, name)) return undefined;
+    const peer = new SocketAddress();
+    const state = this.describe(new DataView(new ArrayBuffer(8))) > 0 ? info.view.getUint8(0) : 0;
+    return socketFacts("tcp", state, name, peerAddress(this.#host, peer) ? peer : undefined);
   }
 
   unsent(): number {
