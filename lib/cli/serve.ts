@@ -39,6 +39,7 @@ async function serveMachines(context: CommandContext): Promise<number> {
     ...modeConfig(settings, resolv, undefined, undefined),
     network: "serve" as const,
     attach: "vm" as const,
+    networks: [],
     address: { address: String(network.device), prefixLength: network.prefixLength },
     address6: { address: String(network6.device), prefixLength: network6.prefixLength },
     gateway: String(network.gateway),

@@ -8,7 +8,6 @@
  * @module
  */
 
-import type { Reactor, Work } from "../../host/reactor.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import { TokenBucket } from "../../stack/ip/token_bucket.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
@@ -43,7 +42,7 @@ export interface PortCounters {
 }
 
 /** A guest behind the switch. */
-export class Port implements WireOwner, Work {
+export class Port implements WireOwner {
   readonly id: number;
   /** For people: `vm0`. */
   readonly name: string;
@@ -65,14 +64,12 @@ export class Port implements WireOwner, Work {
   lastHigh = -1;
   lastLow = 0;
   readonly #switch: Switch;
-  readonly #reactor: Reactor;
   #wire: GuestWire | undefined;
   #blocked = false;
-  #deferred = false;
+  #dirty = false;
 
-  constructor(owner: Switch, reactor: Reactor, id: number, maxFrame: number) {
+  constructor(owner: Switch, id: number, maxFrame: number) {
     this.#switch = owner;
-    this.#reactor = reactor;
     this.id = id;
     this.name = `vm${id}`;
     this.maxFrame = maxFrame;
@@ -127,22 +124,16 @@ export class Port implements WireOwner, Work {
     }
     if (this.#blocked) return;
     if (queue.length >= FLUSH_AT) this.flush();
-    else if (!this.#deferred) {
-      this.#deferred = true;
-      this.#reactor.defer(this);
+    else if (!this.#dirty) {
+      this.#dirty = true;
       this.#switch.dirty(this);
     }
-  }
-
-  /** Work list entry: frames that came while handlers ran. */
-  run(): void {
-    this.#deferred = false;
-    this.flush();
   }
 
   /** Writes what waits, as far as the wire takes it. */
   flush(): void {
     const { queue, counters } = this;
+    this.#dirty = false;
     if (this.#blocked || this.#wire === undefined || queue.length === 0) return;
     const frames = queue.length, bytes = queue.bytes;
     this.#blocked = !this.#wire.send(queue);

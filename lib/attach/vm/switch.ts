@@ -147,7 +147,7 @@ export class Switch {
     }
     let id = 0;
     while (this.#ports[id] !== undefined) id++;
-    const port = new Port(this, this.#reactor, id, this.#maxFrame);
+    const port = new Port(this, id, this.#maxFrame);
     this.#ports[id] = port;
     this.#count++;
     port.join(open(port));

@@ -1,0 +1,230 @@
+import { ok } from "node:assert/strict";
+import { test } from "node:test";
+import { SOCK } from "../../lib/host/constants.ts";
+import { NativeMemory } from "../../lib/host/memory.ts";
+import { close, write } from "../../lib/host/sys.ts";
+import { dialUnix } from "../../lib/host/unix_socket.ts";
+import { BufferPool } from "../../lib/stack/buffer/pool.ts";
+import type { PacketBuffer } from "../../lib/stack/buffer/packet.ts";
+import { completeChecksum, startChecksum } from "../../lib/stack/wire/checksum.ts";
+import { emitEthernet, EtherType, MacAddress } from "../../lib/stack/wire/ethernet.ts";
+import { IpProtocol } from "../../lib/stack/wire/ip.ts";
+import { emitIpv4 } from "../../lib/stack/wire/ipv4.ts";
+import { emitTcp, TCP_CHECKSUM, TcpFlag, TcpHeader } from "../../lib/stack/wire/tcp.ts";
+import { between, randomBytes, seeded } from "../support/random.ts";
+import { ip, type VmGuest, type VmWorld, within } from "../support/vm_world.ts";
+import { guestConnect } from "../uplink/gateway/guest_peers.ts";
+import { BlackHole, HostServer } from "../uplink/gateway/host_peers.ts";
+
+const GATEWAY = ip("192.168.127.1");
+
+/** A guest that is nothing but a socket. */
+function intruder(world: VmWorld) {
+  const fd = dialUnix(SOCK.STREAM, world.path("unixstream"));
+  const memory = new NativeMemory(131_072);
+  return {
+    fd,
+    /** Bytes as they are; −errno if the other end is gone. */
+    send(bytes: Uint8Array): number {
+      memory.bytes.set(bytes);
+      return write(fd, memory.address, bytes.length);
+    },
+    close: () => close(fd),
+  };
+}
+
+function framed(frame: Uint8Array, length = frame.length): Uint8Array {
+  const bytes = new Uint8Array(4 + frame.length);
+  new DataView(bytes.buffer).setUint32(0, length);
+  bytes.set(frame, 4);
+  return bytes;
+}
+
+/** A neighbour of whoever misbehaves goes about its business. */
+function undisturbed(world: VmWorld, guest: VmGuest): void {
+  const server = new HostServer(world.reactor, (peer) => peer.echo = true);
+  const peer = guestConnect(guest, GATEWAY, server.port);
+  world.until(() => peer.established, "a connection of the undisturbed guest");
+  peer.write(new TextEncoder().encode("hello"));
+  world.until(() => peer.text === "hello", "the echo for the undisturbed guest");
+  peer.reset();
+  server.close();
+}
+
+for (const length of [65_536, 0x7fffffff, 0xffffffff]) {
+  test(`a frame of ${length} bytes ends its sender's connection and nothing else`, () =>
+    within((world) => {
+      const guest = world.guest("unixstream", 5);
+      const bad = intruder(world);
+      bad.send(framed(new Uint8Array(100), length));
+      world.until(() => world.counted("vm.bad-length") === 1, "the count");
+      world.until(() => bad.send(new Uint8Array(1)) < 0, "the end of the connection");
+      undisturbed(world, guest);
+      bad.close();
+    }));
+}
+
+test("half a frame, and then nothing, costs nobody but its sender", () =>
+  within((world) => {
+    const guest = world.guest("unixstream", 5);
+    const halves = Array.from({ length: 32 }, () => intruder(world));
+    for (const half of halves) half.send(framed(new Uint8Array(100), 60_000));
+    undisturbed(world, guest);
+    for (const half of halves) half.close();
+  }));
+
+test("frames in pieces of every size arrive whole", () =>
+  within((world) => {
+    const random = seeded(0x77);
+    const slow = intruder(world);
+    const frame = new Uint8Array(60);
+    frame.set([0x5a, 0x94, 0xef, 0xe4, 0x0c, 0xdd, 2, 0, 0, 0, 0, 9, 0x88, 0xb5]);
+    const stream = new Uint8Array(200 * 64);
+    for (let i = 0; i < 200; i++) stream.set(framed(frame), i * 64);
+    const before = world.stack.counters.all()["ethernet.unknown-type"] ?? 0;
+    for (let at = 0; at < stream.length;) {
+      const n = Math.min(between(random, 1, 97), stream.length - at);
+      slow.send(stream.subarray(at, at + n));
+      at += n;
+      world.turn();
+    }
+    world.until(
+      () => (world.stack.counters.all()["ethernet.unknown-type"] ?? 0) === before + 200,
+      "all frames",
+    );
+    slow.close();
+  }));
+
+test("garbage of all kinds disturbs nobody", () =>
+  within((world) => {
+    const seed = 0xbad;
+    const random = seeded(seed);
+    const guest = world.guest("unixstream", 5);
+    for (let round = 0; round < 40; round++) {
+      const bad = intruder(world);
+      for (let i = 0; i < 20; i++) {
+        const frame = randomBytes(random, between(random, 14, 300));
+        // Half of it is well enough formed to get somewhere.
+        if (between(random, 0, 1) === 0) {
+          frame.set([0x5a, 0x94, 0xef, 0xe4, 0x0c, 0xdd, 2, 0, 0, 0, 1, round]);
+          frame.set([[0x08, 0x00], [0x08, 0x06], [0x86, 0xdd]][between(random, 0, 2)]!, 12);
+        }
+        bad.send(between(random, 0, 19) === 0 ? frame : framed(frame));
+      }
+      world.turn();
+      bad.close();
+    }
+    undisturbed(world, guest);
+  }));
+
+test("a guest that never reads is held back, and the others are served", () =>
+  within((world) => {
+    const deaf = intruder(world);
+    const server = new HostServer(world.reactor);
+    const sender = new Sender(world, server);
+    const guest = world.guest("unixstream", 5);
+    // It makes one connection by hand, says that its window is wide, and never reads again.
+    deaf.send(framed(syn(9, server.port, 7_000, 1_000)));
+    world.until(() => server.peers.length === 1, "the connection");
+    const peer = guestConnect(guest, GATEWAY, server.port);
+    let got = 0;
+    peer.sink = (bytes) => got += bytes.length;
+    world.until(() => {
+      sender.push();
+      return got > 4_000_000;
+    }, "four megabytes for the guest that reads");
+    undisturbed(world, guest);
+    deaf.close();
+    server.close();
+  }));
+
+test("a guest that opens 100 000 flows leaves the others theirs", () =>
+  within((world) => {
+    const guest = world.guest("unixstream", 5);
+    const hole = new BlackHole();
+    const bad = intruder(world);
+    let sent = 0;
+    for (let i = 0; sent < 100_000; i++) {
+      const bytes = new Uint8Array(500 * 58);
+      for (let k = 0; k < 500; k++, sent++) {
+        bytes.set(framed(syn(9, hole.port, 1_024 + sent % 64_000, sent)), k * 58);
+      }
+      for (let at = 0; at < bytes.length;) {
+        const n = bad.send(bytes.subarray(at));
+        if (n > 0) at += n;
+        world.turn();
+      }
+    }
+    const refused = world.counted("gateway.tcp.guest-dial-limit") + world.counted("gateway.tcp.guest-limit");
+    ok(refused > 10_000, JSON.stringify(world.session.counters()));
+    undisturbed(world, guest);
+    hole.close();
+    bad.close();
+  }));
+
+test("64 guests that load at once get the same, within a tenth", () =>
+  within((world) => {
+    const server = new HostServer(world.reactor);
+    const sender = new Sender(world, server);
+    const got = new Array<number>(64).fill(0);
+    const peers = got.map((_, i) => {
+      const guest = world.guest("unixstream", 10 + i);
+      const peer = guestConnect(guest, GATEWAY, server.port);
+      peer.sink = (bytes) => got[i]! += bytes.length;
+      return peer;
+    });
+    world.until(() => peers.every((peer) => peer.established), "64 connections");
+    world.until(() => {
+      sender.push();
+      return Math.min(...got) > 0;
+    }, "the first bytes for everybody");
+    got.fill(0);
+    const total = () => got.reduce((sum, bytes) => sum + bytes, 0);
+    world.until(() => {
+      sender.push();
+      return total() > 64 * 1_500_000;
+    }, "96 megabytes");
+    const mean = total() / 64;
+    const worst = Math.max(...got.map((bytes) => Math.abs(bytes / mean - 1)));
+    ok(
+      worst < 0.1,
+      `the worst is ${Math.round(worst * 100)} % off: ${got.map((n) => Math.round(n / 1_000))}`,
+    );
+    server.close();
+  }));
+
+/** Fills every connection of a server with as much as it takes. */
+class Sender {
+  readonly #memory = new NativeMemory(65_536);
+  constructor(readonly world: VmWorld, readonly server: HostServer) {}
+  push(): void {
+    for (const peer of this.server.peers) while (write(peer.fd, this.#memory.address, 65_536) > 0);
+  }
+}
+
+const pool = new BufferPool();
+
+/** A SYN from 192.168.127.NUMBER to the gateway, with a window that never closes by itself. */
+function syn(number: number, port: number, from: number, sequence: number): Uint8Array {
+  const packet: PacketBuffer = pool.take(0);
+  const [source, destination] = [ip(`192.168.127.${number}`), GATEWAY];
+  const header = new TcpHeader();
+  header.sourcePort = from;
+  header.destinationPort = port;
+  header.sequence = sequence;
+  header.flags = TcpFlag.syn;
+  header.window = 65_535;
+  emitTcp(packet, header);
+  startChecksum(packet, source, destination, IpProtocol.tcp, TCP_CHECKSUM);
+  completeChecksum(packet);
+  emitIpv4(packet, { source, destination, protocol: IpProtocol.tcp, hopLimit: 64, trafficClass: 0 });
+  emitEthernet(
+    packet,
+    MacAddress.parse("5a:94:ef:e4:0c:dd")!,
+    new MacAddress(0x0200, number),
+    EtherType.ipv4,
+  );
+  const bytes = packet.toBytes();
+  packet.release();
+  return bytes;
+}
