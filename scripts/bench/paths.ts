@@ -33,6 +33,7 @@ const { values } = parseArgs({
     rate: { type: "string", default: "12500000" },
     queue: { type: "string", default: "262144" },
     bad: { type: "string", default: "{}" },
+    bytes: { type: "string", default: "0" },
     json: { type: "string" },
     verbose: { type: "boolean", default: false },
   },
@@ -41,7 +42,11 @@ const { values } = parseArgs({
 const CLIENT = IpAddress.parse("10.0.0.1")!;
 const SERVER = IpAddress.parse("10.0.0.2")!;
 const PORT = 9;
-const FOREVER = 1e12;
+/** For a handshake through the same path. */
+const PATIENCE = 20 * SECOND;
+/** Bytes to send; measures how long that takes instead of how much is sent in a time. */
+const bytes = Number(values.bytes);
+const total = bytes > 0 ? bytes : 1e12;
 
 function makePath(pair: string, spec: WireSpec, back: WireSpec, seed: number, loop: PathLoop): Path {
   const [from, to] = pair.split("-");
@@ -51,8 +56,8 @@ function makePath(pair: string, spec: WireSpec, back: WireSpec, seed: number, lo
     ? new LinuxEnd(SERVER, PORT, undefined, pool, linux)
     : new StackEnd(SERVER, PORT, undefined, pool, now, { seed });
   const client: PathEnd = from === "linux"
-    ? new LinuxEnd(CLIENT, PORT, SERVER, pool, { ...linux, send: FOREVER })
-    : new StackEnd(CLIENT, PORT, SERVER, pool, now, { seed, send: FOREVER });
+    ? new LinuxEnd(CLIENT, PORT, SERVER, pool, { ...linux, send: total })
+    : new StackEnd(CLIENT, PORT, SERVER, pool, now, { seed, send: total });
   return new Path(client, server, spec, back, seed, pool);
 }
 
@@ -88,12 +93,18 @@ function measure(
     }
   }
   const limit = seconds * SECOND;
-  loop.run((path) => loop.now >= path.beganAt + limit, limit + 20 * SECOND);
+  const start = loop.now;
+  loop.run(
+    (path) => path.server.received >= total || loop.now >= path.beganAt + limit,
+    limit + PATIENCE,
+  );
   const result = new Map<string, number[]>();
   for (const [pair, path] of paths) {
     if (path.server.wrongAt >= 0) throw new Error(`${pair}: byte ${path.server.wrongAt} is wrong`);
-    const mbit = path.server.received * 8 / (path.endedAt - path.beganAt);
-    result.set(pair, [...result.get(pair) ?? [], mbit]);
+    const took = path.endedAt - path.beganAt;
+    const mbit = path.server.received * 8 / took;
+    const value = bytes > 0 ? (path.endedAt - start) / MILLISECOND : mbit;
+    result.set(pair, [...result.get(pair) ?? [], value]);
     if (values.verbose) {
       const { sent, lost, overflowed } = path.there.counts;
       console.error(

@@ -15,7 +15,7 @@
  * @module
  */
 
-import { type Instant, later, type Microseconds, MILLISECOND, NEVER } from "../time.ts";
+import { type Instant, type Microseconds, MILLISECOND, NEVER, SECOND } from "../time.ts";
 
 /** Round trips below this are not paced. */
 export const LEAST_PACED_RTT: Microseconds = 2 * MILLISECOND;
@@ -29,6 +29,9 @@ const BURST_SEGMENTS = 10;
 const SLOW_START_BURST_SEGMENTS = 32;
 /** Most of one packet: what passes in this time (Linux' `tcp_tso_autosize`), and never less than two segments. */
 const PIECE: Microseconds = MILLISECOND;
+
+/** No segment waits longer, whatever round trip a peer pretends (Linux' fq has the same bound). */
+const LONGEST_WAIT: Microseconds = SECOND;
 
 /** The departure times of one sender. */
 export class Pacer {
@@ -69,7 +72,8 @@ export class Pacer {
   /** `bytes` leave. */
   sent(bytes: number, now: Instant): void {
     if (this.#rate === 0) return;
-    this.#nextAt = later(Math.max(this.#nextAt, now - this.#lag) as Instant, bytes / this.#rate);
+    const next = Math.max(this.#nextAt, now - this.#lag) + bytes / this.#rate;
+    this.#nextAt = Math.min(next, now + LONGEST_WAIT) as Instant;
   }
 
   /** The time has come; whoever waited asks again. */

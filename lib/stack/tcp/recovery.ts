@@ -37,6 +37,8 @@ export class LossRecovery {
   high = 0;
   /** Congestion window while PRR governs, in bytes. */
   window = 0;
+  /** Bytes that were in flight at most of late, for who asks whether the window is used; set by the sender. */
+  used = 0;
   /** Duplicate acknowledgements, without SACK. */
   duplicates = 0;
   /** Episodes that were undone, for the counter. */
@@ -132,7 +134,7 @@ export class LossRecovery {
     // The straight road: nothing is missing and nothing was.
     if (this.state === "open" && board.sacked === 0 && !duplicate && board.lost === 0) {
       this.duplicates = 0;
-      congestion.onAck(board.delivered, now, srtt, priorFlight);
+      congestion.onAck(board.delivered, now, srtt, this.used);
       return 0;
     }
     const recovering = this.state === "recovery";
@@ -153,7 +155,7 @@ export class LossRecovery {
     } else if (!recovering || this.sack) {
       // The acknowledgement that ends recovery grows the window as any other, as in Linux. Not without SACK: there it covers
       // a whole window, most of which arrived long ago.
-      congestion.onAck(board.delivered, now, srtt, priorFlight);
+      congestion.onAck(board.delivered, now, srtt, this.used);
     }
     return timeout;
   }

@@ -117,6 +117,10 @@ export class Sender {
   /** End of the last segment smaller than the MSS (Minshall). */
   #smallEnd = 0;
   #lastSentAt = 0 as Instant;
+  /** Most that was in flight at once in the current window of data, which ends at `#usageEnd` (Linux' tcp_cwnd_validate):
+   * acknowledgements come in batches, and behind the first of them the window looks unused. */
+  #usage = 0;
+  #usageEnd = 0;
   #ecnHigh = 0;
   #ecnReacted = false;
   /** CWR goes on the next new data (RFC 3168 section 6.1.2). */
@@ -188,6 +192,7 @@ export class Sender {
     const priorFlight = this.flight;
     board.beginAck();
     recovery.rack.minRtt = this.rtt.minRtt;
+    recovery.used = Math.max(priorFlight, this.#usage);
     recovery.rack.echoedAt = echo;
     let effect = 0;
     if (advanced) {
@@ -366,6 +371,10 @@ export class Sender {
         const rest = tail.length % this.mss;
         tail = board.records.split(tail, seqAdd(tail.end, -(rest === 0 ? this.mss : rest)));
       }
+      // As any retransmission: what a shrunk window no longer covers waits for it.
+      if (room < 0 && tail.start !== this.una && seqGe(tail.start, seqAdd(this.una, this.window))) {
+        return false;
+      }
       board.markResent(tail, this.mss, now);
       this.#planAgain(tail.start, tail.end, clock, now);
     }
@@ -459,6 +468,7 @@ export class Sender {
     if (length % this.mss !== 0) this.#smallEnd = end;
     this.recovery.board.records.append(start, end, this.mss, now);
     this.recovery.onSent(length);
+    this.#noteUsage();
     this.bytesSent += length;
     this.pacer.sent(length, now);
     this.#lastSentAt = now;
@@ -467,6 +477,13 @@ export class Sender {
       this.#retransmitAt = later(now, this.rtt.rto);
     }
     this.#arm(now);
+  }
+
+  #noteUsage(): void {
+    const { flight } = this;
+    if (flight <= this.#usage && seqLt(this.una, this.#usageEnd)) return;
+    this.#usage = flight;
+    this.#usageEnd = this.nxt;
   }
 
   /** Sets the timer to what must happen first: reordering, tail loss probe, retransmission. */

@@ -65,6 +65,14 @@ test("Pacer cuts super-packets to what passes in a millisecond, and to two segme
   strictEqual(Math.round(paced(1_000, 1).piece(MSS)), 12 * MSS);
 });
 
+test("Pacer never waits longer than a second", () => {
+  const pacer = paced(11, 1, 3_600 * SECOND);
+  drive(pacer, SECOND, 1);
+  for (let i = 0; i < 100; i++) pacer.sent(MSS, SECOND as Instant);
+  strictEqual(pacer.allows(SECOND as Instant), false);
+  strictEqual(pacer.wakeAt, 2 * SECOND);
+});
+
 test("Pacer forgets an appointment that has passed", () => {
   const pacer = paced(100, 1);
   while (pacer.allows(SECOND as Instant)) pacer.sent(MSS, SECOND as Instant);

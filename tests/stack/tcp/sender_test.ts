@@ -46,6 +46,26 @@ test("TcpConnection obeys the initial window (RFC 6928) and doubles it per round
   strictEqual(t.all().length, 20);
 });
 
+test("TcpConnection doubles its window as well when a round trip is acknowledged in one batch", () => {
+  const t = sacked();
+  t.write(100 * MSS);
+  strictEqual(t.all().length, 10);
+  for (let i = 1; i <= 10; i++) t.inject({ flags: "A", seq: 1, ack: 1 + i * MSS });
+  strictEqual(t.all().length, 20);
+  for (let i = 1; i <= 20; i++) t.inject({ flags: "A", seq: 1, ack: 1 + (10 + i) * MSS });
+  strictEqual(t.connection.sender.congestion.cwnd, 40 * MSS);
+});
+
+test("TcpConnection does not let its window grow for a sender that has little to say", () => {
+  const t = sacked();
+  for (let i = 0; i < 50; i++) {
+    t.write(MSS);
+    t.all();
+    t.inject({ flags: "A", seq: 1, ack: 1 + (i + 1) * MSS });
+  }
+  strictEqual(t.connection.sender.congestion.cwnd, 10 * MSS);
+});
+
 test("TcpConnection never sends beyond the peer's window", () => {
   const t = new TcpBench().establish({ window: 4_000 });
   t.write(10_000);

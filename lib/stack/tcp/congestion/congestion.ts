@@ -39,7 +39,8 @@ export interface CongestionControl {
   /** New data was acknowledged, cumulatively or by SACK, outside fast recovery (and after a timeout, within it).
    * @param ackedBytes newly acknowledged by this ACK
    * @param srtt smoothed round-trip time, 0 if unknown
-   * @param inFlight bytes outstanding just *before* this ACK: the window grows only while it is used
+   * @param inFlight most bytes that were outstanding at once in the window of data that this ACK belongs to: the window
+   * grows only while it is used
    */
   onAck(ackedBytes: number, now: Instant, srtt: Microseconds, inFlight: number): void;
   /** A round-trip time was measured; before the `onAck` of the same ACK. HyStart++ sleeps without it. */
