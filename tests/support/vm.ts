@@ -124,7 +124,7 @@ export class VirtualMachine {
     this.#child.stdin!.write(`{ ${command}\n} 2>&1; echo "${mark}$?"\n`);
     const text = (await said).replaceAll("\r", "");
     const end = text.lastIndexOf(mark);
-    const output = text.slice(0, end).replaceAll(/^(\/ # |> )+/gm, "");
+    const output = text.slice(0, end).replaceAll(/^(\/ # |> )+/gm, "").trimStart();
     if (!text.startsWith(`${mark}0`, end)) throw new Error(`In the VM, "${command}" failed: ${output}`);
     return output;
   }
