@@ -18,6 +18,7 @@ import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, LARGE } from "../stack/buffer/pool.ts";
 import type { TcpConnection } from "../stack/tcp/connection.ts";
 import type { Instant } from "../stack/time.ts";
+import { KernelPipe } from "./kernel_pipe.ts";
 
 /** Most bytes of one read: TCP takes a chunk that reaches this far beyond its send buffer. */
 const READ_MAX = 65_536;
@@ -56,12 +57,20 @@ export class StreamIo {
 
   /** One write of what `queue` begins with. Returns how much of it the kernel took, or −errno; consumes nothing. */
   send(fd: number, queue: ChunkQueue): number {
-    const count = Math.min(queue.count, CHUNKS);
-    for (let i = 0; i < count; i++) {
-      const { buffer, start, end } = queue.at(i);
+    const most = Math.min(queue.count, CHUNKS);
+    let count = 0;
+    for (; count < most; count++) {
+      const { buffer, start, end } = queue.at(count);
+      const { source } = buffer;
+      if (source !== undefined) {
+        if (count > 0) break;
+        const sent = source instanceof KernelPipe ? source.send(fd, queue) : 0;
+        if (sent !== 0) return sent;
+        buffer.load();
+      }
       if (buffer.address === 0) return this.#copy(fd, queue);
-      if (count === 1) return write(fd, buffer.address + start, end - start);
-      writeIovec(this.#iovecs, 0, i, buffer.address + start, end - start);
+      if (most === 1) return write(fd, buffer.address + start, end - start);
+      writeIovec(this.#iovecs, 0, count, buffer.address + start, end - start);
     }
     return writev(fd, this.#iovecs.address, count);
   }

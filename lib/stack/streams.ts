@@ -128,7 +128,7 @@ export class TcpStream implements TcpObserver {
         let at = 0;
         for (let i = 0; i < receiveQueue.count; i++) {
           const { buffer, start, end } = receiveQueue.at(i);
-          bytes.set(buffer.bytes.subarray(start, end), at);
+          bytes.set(buffer.load().bytes.subarray(start, end), at);
           at += end - start;
         }
         connection.consume(length, now);

@@ -135,7 +135,7 @@ export class ChunkQueue {
       const chunk = this.at(i);
       const start = chunk.start + (skip - chunk.position);
       const size = Math.min(total - copied, chunk.end - start);
-      into.set(chunk.buffer.bytes.subarray(start, start + size), copied);
+      into.set(chunk.buffer.load().bytes.subarray(start, start + size), copied);
       skip += size;
       copied += size;
     }

@@ -51,10 +51,17 @@ export interface Recycler {
   recycle(buffer: PacketBuffer): void;
 }
 
+/** Where the bytes of a buffer are as long as nobody has looked at them. */
+export interface ByteSource {
+  /** Gives `buffer` its bytes, by {@linkcode PacketBuffer.own}. */
+  load(buffer: PacketBuffer): void;
+}
+
 /** A packet in flight. */
 export class PacketBuffer {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
+  /** Only {@linkcode own} changes them. */
+  bytes: Uint8Array;
+  view: DataView;
   /** First byte that belongs to the packet, an index into `bytes`. */
   start: number;
   /** One past the last byte of the packet held in `bytes` itself. */
@@ -72,6 +79,14 @@ export class PacketBuffer {
   /** Segmentation still owed, with the payload size of each segment. */
   gso: Gso = Gso.none;
   gsoSize = 0;
+  /**
+   * Set: the bytes are elsewhere, and `bytes` is empty; `start` and `end` count all the same. Only payload that hangs on
+   * packets by reference is ever so, and only where no wire is crossed; who wants the bytes of a fragment or a chunk calls
+   * {@linkcode load} first.
+   */
+  source: ByteSource | undefined = undefined;
+  /** Position in `source` of what would be `bytes[0]`. */
+  sourceAt = 0;
 
   #references = 1;
   readonly #home: Recycler | undefined;
@@ -82,6 +97,19 @@ export class PacketBuffer {
     this.start = start;
     this.end = end;
     this.#home = home;
+  }
+
+  /** Makes sure that the bytes are in `bytes`. */
+  load(): this {
+    if (this.source !== undefined) this.source.load(this);
+    return this;
+  }
+
+  /** Takes over other bytes, with the same indices. For sources. */
+  own(bytes: Uint8Array, address: number): void {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.address = address;
   }
 
   /** Bytes of the packet held in `bytes` itself. */
@@ -160,7 +188,7 @@ export class PacketBuffer {
     at += this.end - this.start;
     for (let i = 0; i < this.fragments.length; i++) {
       const { buffer, start, end } = this.fragments[i]!;
-      into.set(buffer.bytes.subarray(start, end), at);
+      into.set(buffer.load().bytes.subarray(start, end), at);
       at += end - start;
     }
     return at - from;

@@ -61,7 +61,7 @@ export function copyPayload(
       continue;
     }
     const n = Math.min(size - skip, length);
-    into.set(fragment.buffer.bytes.subarray(fragment.start + skip, fragment.start + skip + n), at);
+    into.set(fragment.buffer.load().bytes.subarray(fragment.start + skip, fragment.start + skip + n), at);
     at += n;
     length -= n;
     skip = 0;

@@ -230,7 +230,7 @@ export class Receiver {
     return Arrival.fin;
   }
 
-  /** Takes a piece from the reassembly queue. */
+  /** Takes a piece, and the hold on its buffer: from the reassembly queue, or from a packet. */
   deliver(buffer: PacketBuffer, from: number, length: number): void {
     if (worthHolding(buffer, length)) {
       this.queue.push(buffer, from, from + length);
@@ -238,7 +238,7 @@ export class Receiver {
     }
     // A byte that came early must not keep a buffer of its own now that it has neighbours.
     const at = this.#extend(length);
-    this.#tail!.bytes.set(buffer.bytes.subarray(from, from + length), at);
+    this.#tail!.bytes.set(buffer.load().bytes.subarray(from, from + length), at);
     buffer.release();
   }
 
@@ -275,14 +275,12 @@ export class Receiver {
     return at;
   }
 
-  /** A super-packet that crossed no wire is references to the sender's chunks: take them over, if they are large. */
+  /** A super-packet that crossed no wire is references to the sender's chunks: the large ones are taken over. */
   #appendPieces(packet: PacketBuffer, skip: number, length: number): boolean {
     const fragments = packet.fragments;
-    if (packet.end !== packet.start || length < MEDIUM) return false;
-    for (let i = 0; i < fragments.length; i++) {
-      const { buffer, start, end } = fragments[i]!;
-      if (!worthHolding(buffer, end - start)) return false;
-    }
+    if (packet.end !== packet.start) return false;
+    // A short one is copied, unless that would have its bytes brought here.
+    if (length < MEDIUM && fragments[0]!.buffer.source === undefined) return false;
     for (let i = 0; length > 0; i++) {
       const { buffer, start, end } = fragments[i]!;
       if (skip >= end - start) {
@@ -290,7 +288,7 @@ export class Receiver {
         continue;
       }
       const n = Math.min(end - start - skip, length);
-      this.queue.push(buffer.retain(), start + skip, start + skip + n);
+      this.deliver(buffer.retain(), start + skip, n);
       length -= n;
       skip = 0;
     }

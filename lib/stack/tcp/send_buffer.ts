@@ -55,7 +55,8 @@ export class SendBuffer {
     if (length > room + SLACK) {
       throw new RangeError(`Cannot write ${length} bytes: there is room for ${room}`);
     }
-    if (length < COPY_BELOW || length * 4 < chunk.bytes.length) {
+    // One whose bytes are elsewhere costs the same whatever its length.
+    if (chunk.source === undefined && (length < COPY_BELOW || length * 4 < chunk.bytes.length)) {
       this.#copy(chunk.bytes, chunk.start, chunk.end);
       chunk.release();
     } else this.#queue.push(chunk);

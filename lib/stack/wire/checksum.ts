@@ -77,7 +77,7 @@ export function packetSum(p: PacketBuffer, start: number, initial: number): numb
   let odd = ((p.end - start) & 1) !== 0;
   for (let i = 0; i < fragments.length; i++) {
     const fragment = fragments[i]!;
-    const part = onesComplementSum(fragment.buffer.view, fragment.start, fragment.end, 0);
+    const part = onesComplementSum(fragment.buffer.load().view, fragment.start, fragment.end, 0);
     sum = fold(sum + (odd ? swap(part) : part));
     if (((fragment.end - fragment.start) & 1) !== 0) odd = !odd;
   }

@@ -88,6 +88,8 @@ export interface GatewayConfig {
   readonly hostLoopback: boolean;
   readonly publish: readonly Publish[];
   readonly limits?: Partial<GatewayLimits> | undefined;
+  /** The guest's stack is in this program, too, and no wire needs the bytes of a stream. Default: false. */
+  readonly inMemory?: boolean;
   /** One more address that reaches 127.0.0.1 of the host, whatever `hostLoopback` says: gvproxy's `host`. */
   readonly host4?: IpAddress | undefined;
   /** Where many guests are: nothing in these prefixes is dialled, for guests reach each other without us. */

@@ -22,6 +22,7 @@
 
 import { noFileLimit } from "../../host/process.ts";
 import type { Reactor } from "../../host/reactor.ts";
+import { PipePool } from "../../link/kernel_pipe.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { FlowFacts, ForwardFacts } from "../../stack/facts.ts";
 import type { Nic } from "../../stack/nic.ts";
@@ -89,7 +90,8 @@ export class Gateway {
     };
     this.#surroundings = surroundings;
     this.#resolvers = new Resolvers(config.resolvers);
-    this.#relays = new TcpRelays(reactor, pool, registry, limits);
+    const pipes = config.inMemory === true ? new PipePool(registry.counters) : undefined;
+    this.#relays = new TcpRelays(reactor, pool, registry, limits, pipes);
     this.#dialer = new TcpDialer(this.#relays, config, this.#resolvers, registry, log);
     this.#udp = new UdpFlows(surroundings);
     this.#echo = new EchoFlows(surroundings, log);

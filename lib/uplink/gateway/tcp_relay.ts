@@ -44,6 +44,7 @@ import { age, endpointText, type Flow } from "./flows.ts";
 import type { LruItem, LruList } from "./lru_list.ts";
 import { setKeepAlive, setNoDelay, setResetOnClose } from "./host_socket.ts";
 import { readSize, wouldBlock } from "../../link/stream_io.ts";
+import { StreamReader } from "../../link/stream_reader.ts";
 import type { TcpRelays } from "./tcp_relays.ts";
 
 /** Bytes that one flow moves in one direction before it lets others go first. */
@@ -66,6 +67,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   /** Whose share of the connections it is part of; undefined: nobody's. */
   tenant: number | undefined = undefined;
   readonly #relays: TcpRelays;
+  readonly #reader: StreamReader;
   readonly #host: IpAddress;
   readonly #hostPort: number;
   readonly #since: Instant;
@@ -96,6 +98,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
     now: Instant,
   ) {
     this.#relays = relays;
+    this.#reader = new StreamReader(relays.io, relays.pipes);
     this.direction = direction;
     this.fd = fd;
     this.#host = host;
@@ -125,6 +128,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   onReady(events: number): void {
     if ((events & (EpollEvents.in | LASTING)) !== 0) this.#readable = true;
     if ((events & LASTING) !== 0) this.#ending = true;
+    if ((events & EpollEvents.pri) !== 0) this.#reader.copy();
     if ((events & EpollEvents.out) !== 0) this.#writable = true;
     this.#pump(this.#relays.now());
   }
@@ -235,12 +239,11 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
       // With any room at all a whole chunk is read: a piece that just fits would leave as a short packet.
       if (connection.sendSpace <= 0) return false;
       if (budget <= 0) return true;
-      const want = this.#readSize;
-      const n = this.#relays.io.receive(this.fd, connection, want, now);
+      const n = this.#reader.receive(this.fd, connection, this.#readSize, now);
       if (n > 0) {
         budget -= n;
         this.#bytesIn += n;
-        if (n < want && !this.#ending) this.#readable = false;
+        if (this.#reader.drained && !this.#ending) this.#readable = false;
       } else if (n === 0) {
         this.#hostFinished = true;
         connection.shutdown(now);
@@ -290,6 +293,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   /** Gives the descriptor back. */
   #release(reset: boolean): void {
     this.#connection = undefined;
+    this.#reader.close();
     if (reset) setResetOnClose(this.fd);
     this.#relays.reactor.forget(this.fd);
     close(this.fd);

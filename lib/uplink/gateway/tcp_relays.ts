@@ -12,6 +12,7 @@ import type { GatewayLimits } from "./config.ts";
 import { FairShare } from "./fair_share.ts";
 import type { FlowRegistry } from "./flows.ts";
 import { LruList } from "./lru_list.ts";
+import type { PipePool } from "../../link/kernel_pipe.ts";
 import { StreamIo } from "../../link/stream_io.ts";
 import type { TcpRelay } from "./tcp_relay.ts";
 
@@ -30,18 +31,27 @@ export class TcpRelays {
   /** What guests have of the connections, dials included, and of the dials. */
   readonly flowShare: FairShare;
   readonly dialShare: FairShare;
+  readonly pipes: PipePool | undefined;
   readonly #registry: FlowRegistry;
   readonly #relays = new Set<TcpRelay>();
   /** Those whose handshake with the guest is not over. */
   readonly #opening = new LruList<TcpRelay>(GRACE);
   #guardAt: Instant = NEVER;
 
-  constructor(reactor: Reactor, pool: BufferPool, registry: FlowRegistry, limits: GatewayLimits) {
+  /** @param pipes for bulk streams towards a guest that is in this program, too */
+  constructor(
+    reactor: Reactor,
+    pool: BufferPool,
+    registry: FlowRegistry,
+    limits: GatewayLimits,
+    pipes?: PipePool,
+  ) {
     this.reactor = reactor;
     this.io = new StreamIo(pool);
     this.limits = limits;
     this.flowShare = new FairShare(limits.tcpFlows);
     this.dialShare = new FairShare(limits.tcpDials);
+    this.pipes = pipes;
     this.#registry = registry;
   }
 

@@ -33,6 +33,7 @@ import { Errno } from "../../../host/errno.ts";
 import type { Work } from "../../../host/reactor.ts";
 import { shutdown } from "../../../host/sys.ts";
 import { readSize, wouldBlock } from "../../../link/stream_io.ts";
+import { StreamReader } from "../../../link/stream_reader.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import { type Instant, SECOND } from "../../../stack/time.ts";
 import type { Streams } from "./streams.ts";
@@ -69,6 +70,7 @@ export class StreamRelay implements Work {
   readonly #owner: RelayOwner;
   readonly #connection: TcpConnection;
   readonly #readSize: number;
+  readonly #reader: StreamReader;
   #readable = true;
   #writable = true;
   #ending = false;
@@ -82,7 +84,12 @@ export class StreamRelay implements Work {
     this.#streams = streams;
     this.#owner = owner;
     this.#connection = connection;
-    this.#readSize = readSize(streams.context.stack.tcp.route(connection), connection.remoteAddress.family);
+    const { stack } = streams.context;
+    this.#readSize = readSize(stack.tcp.route(connection), connection.remoteAddress.family);
+    this.#reader = new StreamReader(
+      streams.io,
+      stack.owns(connection.remoteAddress) ? streams.pipes : undefined,
+    );
   }
 
   /** Both directions have come to their end, or will as soon as what is queued has been read. */
@@ -108,6 +115,7 @@ export class StreamRelay implements Work {
   /** No more bytes. */
   stop(): void {
     this.#over = true;
+    this.#reader.close();
   }
 
   /** Moves what can be moved. */
@@ -132,13 +140,12 @@ export class StreamRelay implements Work {
       // With any room at all a whole chunk is read: a piece that just fits would leave as a short packet.
       if (connection.sendSpace <= 0 && !this.#isDeaf) return false;
       if (budget <= 0) return true;
-      const want = this.#readSize;
       const n = this.#isDeaf
-        ? this.#streams.io.discard(this.#owner.near)
-        : this.#streams.io.receive(this.#owner.near, connection, want, now);
+        ? this.#reader.discard(this.#owner.near, this.#readSize)
+        : this.#reader.receive(this.#owner.near, connection, this.#readSize, now);
       if (n > 0) {
         budget -= n;
-        if (n < want && !this.#ending) this.#readable = false;
+        if (this.#reader.drained && !this.#ending) this.#readable = false;
       } else if (n === 0) {
         this.#guestFinished = true;
         if (!this.#hungUp) connection.shutdown(now);
@@ -198,7 +205,7 @@ export class StreamRelay implements Work {
 
   #end(reset: boolean, now: Instant): void {
     if (this.#over) return;
-    this.#over = true;
+    this.stop();
     const connection = this.#connection;
     const guestIsThere = this.writeShut && (this.readShut || this.#peerFinished);
     if (reset || (this.#owner.resetsOnClose && !guestIsThere)) {

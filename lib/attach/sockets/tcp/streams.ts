@@ -4,6 +4,7 @@
  * @module
  */
 
+import { PipePool } from "../../../link/kernel_pipe.ts";
 import { StreamIo } from "../../../link/stream_io.ts";
 import type { Instant } from "../../../stack/time.ts";
 import type { SocketsContext } from "../guest_socket.ts";
@@ -14,6 +15,8 @@ import { PortTable } from "./ports.ts";
 export class Streams {
   readonly context: SocketsContext;
   readonly io: StreamIo;
+  /** For bulk streams that stay in this stack. */
+  readonly pipes: PipePool;
   readonly ports: PortTable;
   /** Listeners of the stack by `address port`: sockets with `SO_REUSEPORT` share one. */
   readonly groups = new Map<string, ListenGroup>();
@@ -22,6 +25,7 @@ export class Streams {
     const { stack, pool } = context;
     this.context = context;
     this.io = new StreamIo(pool);
+    this.pipes = new PipePool(context.counters);
     this.ports = new PortTable(() => stack.random(), () => stack.tcp.connections());
   }
 

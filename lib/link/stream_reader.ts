@@ -1,0 +1,88 @@
+/**
+ * The reading half of a relay between a descriptor and a TCP connection: copies what comes in drops, and leaves in the kernel
+ * what comes in floods, where the far end of the connection is in this program, too.
+ *
+ * @module
+ */
+
+import { Errno } from "../host/errno.ts";
+import type { TcpConnection } from "../stack/tcp/connection.ts";
+import type { Instant } from "../stack/time.ts";
+import { cannotSplice, type KernelPipe, PIPED_AT_ONCE, type PipePool } from "./kernel_pipe.ts";
+import type { StreamIo } from "./stream_io.ts";
+
+/** Full reads in a row that make a stream bulk. */
+const FLOOD = 4;
+
+/** Reads one stream. */
+export class StreamReader {
+  /** The last read came back short: at that moment there was nothing more. */
+  drained = false;
+  readonly #io: StreamIo;
+  #pipes: PipePool | undefined;
+  #pipe: KernelPipe | undefined;
+  #full = 0;
+
+  /** @param pipes absent: bytes are always copied, as a wire needs them */
+  constructor(io: StreamIo, pipes?: PipePool) {
+    this.#io = io;
+    this.#pipes = pipes;
+  }
+
+  /** One read of about `want` bytes, queued on `connection`. Returns its length, 0 at end of file, or −errno. */
+  receive(fd: number, connection: TcpConnection, want: number, now: Instant): number {
+    this.drained = false;
+    if (this.#full >= FLOOD) {
+      const n = this.#splice(fd, connection, want, now);
+      if (n !== -Errno.EAGAIN) return n;
+    }
+    const n = this.#io.receive(fd, connection, want, now);
+    this.drained = n < want;
+    if (!this.drained) this.#full++;
+    else if (n > 0) this.#calm();
+    return n;
+  }
+
+  /** One read of what nobody wants. Returns its length, 0 at end of file, or −errno. */
+  discard(fd: number, want: number): number {
+    const n = this.#io.discard(fd);
+    this.drained = n < want;
+    return n;
+  }
+
+  /** Copies from now on: of a stream with urgent data, every byte must be where a read finds it. */
+  copy(): void {
+    this.#pipes = undefined;
+    this.close();
+  }
+
+  /** No more reads. */
+  close(): void {
+    this.#pipe?.leave();
+    this.#pipe = undefined;
+  }
+
+  /** −EAGAIN: an ordinary read shall find out. */
+  #splice(fd: number, connection: TcpConnection, want: number, now: Instant): number {
+    this.#pipe ??= this.#pipes?.take();
+    if (this.#pipe === undefined) {
+      this.#full = 0;
+      return -Errno.EAGAIN;
+    }
+    // Whole super-packets, as far as it is for us to say.
+    const most = Math.min(connection.sendSpace, PIPED_AT_ONCE);
+    const n = this.#pipe.receive(fd, Math.max(1, Math.floor(most / want)) * want);
+    if (cannotSplice(n)) this.copy();
+    if (n === 0 || cannotSplice(n)) return -Errno.EAGAIN;
+    if (n < 0) return n;
+    connection.write(this.#pipe.take(n), now);
+    return n;
+  }
+
+  /** A stream that trickles has no use for a pipe. */
+  #calm(): void {
+    this.#full = 0;
+    if (this.#pipe?.isIdle !== true) return;
+    this.close();
+  }
+}
