@@ -4,7 +4,7 @@
  * @module
  */
 
-import { check } from "../../host/errno.ts";
+import { check, errnoText } from "../../host/errno.ts";
 import type { Reactor } from "../../host/reactor.ts";
 import { close, pidfd_getfd, pidfd_open } from "../../host/sys.ts";
 import { openUnixDiag } from "../../host/unix_diag.ts";
@@ -110,9 +110,10 @@ function ownDiag(log: SocketsAttachContext["log"]): number | undefined {
 /** Descriptor `fd` of process `pid`, which cannot send it: its `sendmsg` is trapped already. */
 function fetchListener(fd: number, pid: number): number {
   const pidfd = check(pidfd_open(pid), "watch the guest");
-  try {
-    return check(pidfd_getfd(pidfd, fd), "take over the guest's system calls (pidfd_getfd)");
-  } finally {
-    close(pidfd);
-  }
+  const listener = pidfd_getfd(pidfd, fd);
+  close(pidfd);
+  if (listener >= 0) return listener;
+  throw new Error(
+    `Cannot take over the guest's system calls: pidfd_getfd: ${errnoText(-listener)} (use --attach=tap)`,
+  );
 }

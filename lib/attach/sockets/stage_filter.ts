@@ -7,7 +7,7 @@
  * @module
  */
 
-import { Errno, SystemError } from "../../host/errno.ts";
+import { Errno, errnoText, SystemError } from "../../host/errno.ts";
 import { NativeMemory } from "../../host/memory.ts";
 import { installFilter } from "../../host/seccomp.ts";
 import { close, exitNow, getpid, read, write } from "../../host/sys.ts";
@@ -17,7 +17,7 @@ import { assembleFilter } from "./filter.ts";
  * Installs the filter for this thread, the one that becomes the program, and returns when it is supervised.
  *
  * @param socket our end of the socketpair with the engine
- * @throws {SystemError} when the kernel refuses: no seccomp, or somebody's listener is there already
+ * @throws {Error} when the kernel refuses: no user notification, or somebody's listener is there already
  */
 export function trapSockets(socket: number): void {
   const filter = assembleFilter();
@@ -25,11 +25,11 @@ export function trapSockets(socket: number): void {
   try {
     listener = installFilter(filter.address);
   } catch (error) {
-    if (!(error instanceof SystemError) || error.errno !== Errno.EBUSY) throw error;
-    throw new Error(
-      "Cannot answer the program's socket calls: a seccomp supervisor watches us already (use --attach=tap)",
-      { cause: error },
-    );
+    if (!(error instanceof SystemError)) throw error;
+    const why = error.errno === Errno.EBUSY
+      ? "a seccomp supervisor watches us already"
+      : `this kernel, or who started us, does not let us trap them: ${errnoText(error.errno)}`;
+    throw new Error(`Cannot answer the program's socket calls: ${why} (use --attach=tap)`, { cause: error });
   }
   const text = new TextEncoder().encode(JSON.stringify({ listener, pid: getpid() }));
   const memory = new NativeMemory(256);
