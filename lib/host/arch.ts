@@ -22,6 +22,7 @@ export const ARCH: Arch = detect();
 export interface SyscallNumbers {
   readonly capget: number;
   readonly capset: number;
+  readonly fstat: number;
   readonly pivot_root: number;
   readonly seccomp: number;
   readonly pidfd_send_signal: number;
@@ -33,8 +34,8 @@ export interface SyscallNumbers {
 // From 424 on the numbers are the same everywhere.
 const COMMON = { pidfd_send_signal: 424, pidfd_open: 434, close_range: 436, pidfd_getfd: 438 } as const;
 const NUMBERS: Readonly<Record<Arch, SyscallNumbers>> = {
-  x86_64: { capget: 125, capset: 126, pivot_root: 155, seccomp: 317, ...COMMON },
-  aarch64: { capget: 90, capset: 91, pivot_root: 41, seccomp: 277, ...COMMON },
+  x86_64: { capget: 125, capset: 126, fstat: 5, pivot_root: 155, seccomp: 317, ...COMMON },
+  aarch64: { capget: 90, capset: 91, fstat: 80, pivot_root: 41, seccomp: 277, ...COMMON },
 };
 
 /** System call numbers of this architecture. */

@@ -6,26 +6,41 @@
 
 import { readFileSync } from "node:fs";
 import { O } from "./arch.ts";
-import { Errno } from "./errno.ts";
+import { check, Errno } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
-import { close, pidfd_getfd, pidfd_open, readlink } from "./sys.ts";
+import { socketPair } from "./socket_pair.ts";
+import { close, fstat, pidfd_getfd, pidfd_open, readlink } from "./sys.ts";
 
 /** `pidfd_open`: the thread itself, whose table of descriptors may differ from its group's (Linux ≥ 6.9). */
 const PIDFD_THREAD = 0o200;
 /** Most pidfds kept for later. */
 const KEPT = 256;
 
+/** The two fields of `struct stat` that are at the same place everywhere. */
+const Stat = { device: 0, inode: 8 } as const;
+
 const ZERO = 0x30, BRACKET = 0x5b;
 const ascii = (text: string): readonly number[] => [...text].map((letter) => letter.charCodeAt(0));
-const PROC = ascii("/proc/"), FD = ascii("/fd/"), SELF = ascii("/proc/self/fd/"), SOCKET = ascii("socket:");
+const PROC = ascii("/proc/"), FD = ascii("/fd/"), SOCKET = ascii("socket:");
 const NS_NET = ascii("/ns/net"), NET = ascii("net:");
 
 /** Looks into other processes' tables of descriptors. Allocates nothing once warm. */
 export class GuestFiles {
   readonly #path = new NativeMemory(64);
   readonly #link = new NativeMemory(64);
+  readonly #stat = new NativeMemory(256);
+  /** The device of all sockets' inodes. */
+  readonly #sockets: number;
   readonly #pidfds = new Map<number, number>();
   #threads = true;
+
+  constructor() {
+    const [one, other] = socketPair();
+    check(fstat(one, this.#stat.address), "look at a socket");
+    this.#sockets = this.#stat.getPointer(Stat.device);
+    close(one);
+    close(other);
+  }
 
   /**
    * The inode of the socket behind descriptor `fd` of thread `thread`.
@@ -49,10 +64,12 @@ export class GuestFiles {
     return this.#readInode(NET);
   }
 
-  /** The inode of our own socket `fd`. */
+  /** The inode of our own socket `fd`; 0 if it is none, or −errno. */
   ownInode(fd: number): number {
-    this.#number(this.#text(0, SELF), fd);
-    return this.#readInode(SOCKET);
+    const result = fstat(fd, this.#stat.address);
+    if (result < 0) return result;
+    // Only sockets have inodes of that device: a path to a socket, opened, is an inode of another.
+    return this.#stat.getPointer(Stat.device) === this.#sockets ? this.#stat.getPointer(Stat.inode) : 0;
   }
 
   /** Whether descriptor `fd` of thread `thread` is close-on-exec. A file is read: not for every call. */

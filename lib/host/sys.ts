@@ -117,6 +117,11 @@ export const posix_spawnattr_setsigdefault: Libc["posix_spawnattr_setsigdefault"
 export const posix_spawnattr_setsigmask: Libc["posix_spawnattr_setsigmask"] = libc.posix_spawnattr_setsigmask;
 export const syscall: Libc["syscall"] = libc.syscall;
 
+/** `fstat(2)`, for which old C libraries have no function. */
+export function fstat(fd: number, address: number): number {
+  return syscall(SYS.fstat, fd, address, 0, 0, 0, 0);
+}
+
 /** A descriptor for process `pid`, close-on-exec, readable when it ends. */
 export function pidfd_open(pid: number, flags = 0): number {
   return syscall(SYS.pidfd_open, pid, flags, 0, 0, 0, 0);
