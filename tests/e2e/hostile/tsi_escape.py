@@ -16,7 +16,7 @@ import threading
 ALLOWED, PORT = sys.argv[1], int(sys.argv[2])
 FORBIDDEN = ("127.0.0.1", PORT)
 FASTOPEN = 0x20000000
-ROUNDS = 300
+ROUNDS = 1_000
 libc = ctypes.CDLL(None, use_errno=True)
 
 
