@@ -93,6 +93,13 @@ export function launch(context: CommandContext, guest: Guest): Launched {
       mode: modeConfig(settings, resolv, undefined, undefined),
     };
   }
+  if (settings.network === "tsi" && guest.kind === "attach") {
+    throw new Failure(
+      "Cannot attach with --network=tsi: its sockets are impersonated by answering system calls, which only a program " +
+        "that we start lets us do",
+      "sluice --network=tsi do -- PROGRAM",
+    );
+  }
   const tools = findTools();
   const root = effectiveUser() === 0;
   if (settings.rootless === false && !root) {
@@ -291,6 +298,7 @@ export function modeConfig(
     hostLoopback: settings.hostLoopback,
     publishAll: settings.publishAll,
     tsiHandoff: settings.tsiHandoff,
+    controlPort: settings.api.kind === "tcp" ? settings.api.port : 0,
     publish: settings.publish.map(publishText),
     qdisc: { kind: settings.qdisc, rate: settings.qdiscTbfRate, burst: settings.qdiscTbfBurst },
     pcapLog: settings.pcapLog ?? "",

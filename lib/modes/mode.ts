@@ -86,6 +86,8 @@ export interface ModeConfig {
   readonly publishAll: boolean;
   /** Mode `tsi`: TCP sockets of the guest are the host's own. */
   readonly tsiHandoff: boolean;
+  /** Where the control API listens on the host's loopback, which no guest may reach; 0: nowhere. */
+  readonly controlPort: number;
   readonly qdisc: QdiscConfig;
   /** Where to write a pcapng capture, or empty. */
   readonly pcapLog: string;

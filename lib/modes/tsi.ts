@@ -22,6 +22,7 @@ export function startTsi(context: ModeContext): ModeSession {
     publish: config.publish.map(ruleOf),
     resolvers: config.resolvers.map((one) => ({ address: address(one.address), port: one.port })),
     handoff: config.tsiHandoff,
+    controlPort: config.controlPort,
     // Each has a pair beside it, and something is left for others.
     maxSockets: Math.max(1, Math.floor(descriptors * 3 / 8)),
   });

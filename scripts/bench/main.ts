@@ -11,6 +11,12 @@
  * bun scripts/bench/main.ts --peers sockets,sockets-deno,pasta,kernel --only stream,loopback,rr,crr,flood,calls,memory
  * ```
  *
+ * Mode `tsi`, likewise:
+ *
+ * ```sh
+ * bun scripts/bench/main.ts --peers tsi,tsi-handoff,kernel --only stream,rr,crr
+ * ```
+ *
  * Needs root, `dist/sluice` (`npm run compile`), iperf3, passt and slirp4netns. Peers take turns, run by run, so that whatever
  * else the machine does hits all of them alike; what is printed are medians. All traffic stays on the loopback and in
  * namespaces that end with the measurement.

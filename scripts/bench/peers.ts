@@ -30,6 +30,16 @@ function sluice(title: string, attach: string, program: readonly string[]): () =
   });
 }
 
+/** Ours in mode `tsi`, whose guest finds the host's loopback where the host does. */
+function impersonated(title: string, flags: readonly string[], program: readonly string[]): () => Peer {
+  return () => ({
+    name: title,
+    host: "127.0.0.1",
+    command: (argv) => [...program, "--network=tsi", ...flags, "do", "--", ...argv],
+    mover: itself,
+  });
+}
+
 const BINARY = ["dist/sluice"];
 const SOURCE = ["node_modules/.bin/deno", "run", "-A", "--no-check", "cli.ts"];
 
@@ -75,6 +85,9 @@ export const PEERS: Readonly<Record<string, () => Peer>> = {
   "sluice-deno": sluice("sluice (Deno)", "tap", SOURCE),
   "sockets": sluice("sluice sockets (Bun)", "sockets", BINARY),
   "sockets-deno": sluice("sluice sockets (Deno)", "sockets", SOURCE),
+  "tsi": impersonated("tsi relayed (Bun)", [], BINARY),
+  "tsi-deno": impersonated("tsi relayed (Deno)", [], SOURCE),
+  "tsi-handoff": impersonated("tsi handed off (Bun)", ["--tsi-handoff"], BINARY),
   // Nothing between the program and the host's own loopback.
   "kernel": () => ({
     name: "kernel",

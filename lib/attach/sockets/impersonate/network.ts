@@ -45,6 +45,8 @@ export interface ImpersonationConfig {
   readonly resolvers: readonly { readonly address: IpAddress; readonly port: number }[];
   /** Give the guest the host's TCP sockets themselves. */
   readonly handoff: boolean;
+  /** Our own control API on the host's loopback: out of reach. 0: it is not there. */
+  readonly controlPort: number;
   /** Most sockets of the host at the same time; each has a pair beside. */
   readonly maxSockets: number;
 }
@@ -117,7 +119,8 @@ export class HostNetwork {
     if (special === "loopback") {
       const own = this.#own(protocol, address, port);
       if (own !== undefined) return own;
-      const isHosts = this.config.hostLoopback || this.#isResolver(address, port);
+      const isControl = protocol === "tcp" && port === this.config.controlPort;
+      const isHosts = (this.config.hostLoopback && !isControl) || this.#isResolver(address, port);
       return !isHosts || isInside(address, port) ? INSIDE : toHost(address, port);
     }
     if (this.#isResolver(address, port)) return toHost(address, port);
