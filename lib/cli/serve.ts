@@ -8,6 +8,8 @@
 import { type Command, type CommandContext, UsageFailure } from "./command.ts";
 import { serveFlags } from "./serve_flags.ts";
 import { serveOptions } from "./serve_options.ts";
+import type { HttpAddress } from "../host/http_server.ts";
+import { serveGvproxyApi } from "./serve_gvproxy_api.ts";
 import { hostResolvConf, modeConfig, publishText } from "./launch.ts";
 import { superviseSession } from "./session.ts";
 import { withPidFile } from "./pid_file.ts";
@@ -53,6 +55,7 @@ async function serveMachines(context: CommandContext): Promise<number> {
       leaseTime: options.leaseTime,
       searchDomains: searchDomains(resolv.kept),
       zones: options.zones,
+      closedPorts: closedPorts(options.api, settings.api),
       ...(options.isGvproxy ? { hostAddress: String(network.host) } : {}),
     },
   };
@@ -69,8 +72,20 @@ async function serveMachines(context: CommandContext): Promise<number> {
     : { ...context, settings: { ...settings, debugLog: logFile } };
   return await withPidFile(
     context.flags.get("pid-file"),
-    () => superviseSession(withLog, launched, options.readyFd),
+    () =>
+      superviseSession(
+        withLog,
+        launched,
+        options.readyFd,
+        (engine) => serveGvproxyApi(context, options.api, engine),
+      ),
   );
+}
+
+/** Ports of our own control, which guests must not reach though they reach the host's loopback. */
+function closedPorts(api: readonly HttpAddress[], own: CommandContext["settings"]["api"]): number[] {
+  const ports = api.flatMap((address) => "port" in address ? [address.port] : []);
+  return own.kind === "tcp" ? [...ports, own.port] : ports;
 }
 
 /** The domains of `search` lines. */

@@ -50,6 +50,7 @@ export const serveFlags: readonly CommandFlag[] = [
   ),
   text("listen-vfkit", "URL", "gvproxy's: unixgram://PATH", true),
   text("listen-bess", "URL", "gvproxy's: unixpacket://PATH", true),
+  text("services", "URL", "gvproxy's: its HTTP API; as is --listen with unix:// or tcp://", true),
   text("ssh-port", "PORT", "gvproxy's: leads to port 22 of the first guest; -1 is off"),
   ...Object.keys(UNSUPPORTED).map((name) => ({
     ...text(name, "…", "gvproxy's: not supported"),

@@ -21,6 +21,7 @@ import {
   type StaticLease,
   type Zone,
 } from "../config/serve.ts";
+import type { HttpAddress } from "../host/http_server.ts";
 import { type CommandContext, Failure, UsageFailure } from "./command.ts";
 import { UNSUPPORTED } from "./serve_flags.ts";
 
@@ -29,6 +30,8 @@ export interface ServeOptions {
   readonly listen: readonly VmEndpoint[];
   /** `listen` in words. */
   readonly urls: readonly string[];
+  /** Where gvproxy's own HTTP API is served. */
+  readonly api: readonly HttpAddress[];
   readonly network: ServedNetwork;
   readonly network6: Omit<ServedNetwork, "host">;
   readonly mtu: number;
@@ -49,7 +52,8 @@ export function serveOptions({ flags, settings, resolved }: CommandContext): Ser
   for (const [name, why] of Object.entries(UNSUPPORTED)) {
     if (flags.has(name)) throw new Failure(`Cannot serve with -${name}: ${why}`);
   }
-  const urls = [...flags.all("listen"), ...gvproxyUrls(flags)];
+  const api = [...flags.all("listen").filter(isApi), ...flags.all("services")].map(apiAddress);
+  const urls = [...flags.all("listen").filter((url) => !isApi(url)), ...gvproxyUrls(flags)];
   if (urls.length === 0) {
     throw new UsageFailure(
       "Cannot serve: no socket is named",
@@ -66,7 +70,7 @@ export function serveOptions({ flags, settings, resolved }: CommandContext): Ser
 
   const network = valid("subnet", flags.get("subnet") ?? DEFAULT_SUBNET, servedNetwork);
   const network6 = valid("subnet6", flags.get("subnet6") ?? DEFAULT_SUBNET6, servedNetwork6);
-  const isGvproxy = GVPROXY.some((name) => flags.get(name) !== undefined);
+  const isGvproxy = api.length > 0 || GVPROXY.some((name) => flags.get(name) !== undefined);
   const sshPort = parseSshPort(flags.get("ssh-port"));
   if (typeof sshPort === "string") throw new UsageFailure(sshPort);
   const defaults = isGvproxy ? gvproxyDefaults(network, sshPort) : { leases: [], zones: [], publish: [] };
@@ -77,6 +81,7 @@ export function serveOptions({ flags, settings, resolved }: CommandContext): Ser
   return {
     listen,
     urls,
+    api,
     network,
     network6,
     mtu: resolved.values.find(({ flag }) => flag.name === "mtu")?.origins.at(-1)?.kind === "default"
@@ -106,6 +111,24 @@ function gvproxyUrls(flags: CommandContext["flags"]): string[] {
       throw new UsageFailure(`${name} listen address must be ${wanted}:// address`);
     });
   return [...qemu, ...scheme("vfkit", "unixgram"), ...scheme("bess", "unixpacket")];
+}
+
+/** Whether gvproxy would serve its HTTP API there, and not guests. */
+function isApi(url: string): boolean {
+  return /^(unix|tcp|vsock):/.test(url);
+}
+
+/** On TCP only where nobody but this machine comes: the API asks for no token, as gvproxy's does not. */
+function apiAddress(url: string): HttpAddress {
+  const unix = /^unix:\/\/(.+)$/.exec(url);
+  if (unix !== null) return { unix: unix[1]! };
+  const tcp = /^tcp:\/\/(127\.0\.0\.1|localhost|\[::1\]):([0-9]{1,5})$/.exec(url);
+  const port = Number(tcp?.[2] ?? 0);
+  if (tcp !== null && port > 0 && port < 65_536) return { host: tcp[1]!.replace(/^\[|\]$/g, ""), port };
+  throw new UsageFailure(
+    `Cannot serve gvproxy's API on "${url}": want unix://PATH or tcp://127.0.0.1:PORT`,
+    "it asks for no password, so it is for this machine only",
+  );
 }
 
 /** The value, or a failure that names the flag. */

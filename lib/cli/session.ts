@@ -5,6 +5,7 @@
  */
 
 import { EngineHandle } from "../engine/client.ts";
+import type { EngineClient } from "../engine/messages.ts";
 import { waitStatus } from "../host/exit_status.ts";
 import { childOf, writeByte } from "../host/process.ts";
 import { type Closable, forwardSignals, killChild, onSignal } from "../host/signals.ts";
@@ -15,11 +16,17 @@ import type { Launched } from "./launch.ts";
 /** How long a data plane may take to end in good order. */
 const STOP_MILLISECONDS = 5_000;
 
-/** Runs a launched session to its end; resolves to the exit status. */
+/**
+ * Runs a launched session to its end; resolves to the exit status.
+ *
+ * @param readyFd is written a byte when everything works
+ * @param also something that runs beside, once the engine does
+ */
 export async function superviseSession(
   context: CommandContext,
   launched: Launched,
   readyFd?: number,
+  also?: (engine: EngineClient) => { close(): void },
 ): Promise<number> {
   const { settings } = context;
   const log = logOf(context, launched);
@@ -33,9 +40,11 @@ export async function superviseSession(
   const serving = import("./serve_api.ts").then(({ serveApi }) => serveApi(context, launched, engine));
   // Either may fail first; the other must not then be an unhandled rejection.
   const served = serving.catch(() => undefined);
+  let other: { close(): void } | undefined;
   try {
     await engine.ready;
     await serving;
+    other = also?.(engine);
     // Without a stage to hold it back, a short program is over before it is told to go.
     await Promise.race([engine.ask("go"), engine.over]);
     // The stage of an attachment has done its work and ends; nobody else reaps it.
@@ -54,6 +63,7 @@ export async function superviseSession(
     throw new Failure(error instanceof Error ? error.message : String(error));
   } finally {
     signals.close();
+    other?.close();
     (await served)?.close();
     engine.dispose();
     if (launched.mode.network === "sandbox") await lastResort(log);

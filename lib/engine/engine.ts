@@ -154,6 +154,17 @@ export class Engine {
       case "qdisc":
         this.stack.setQdiscRate(request.device, request.rate, request.burst, this.reactor.now() as Instant);
         return null;
+      case "serving": {
+        const facts = this.#session.serving?.();
+        if (facts === undefined) throw new RangeError("Cannot tell of guests: this instance serves none");
+        return facts;
+      }
+      case "add-zone":
+        if (this.#session.addZone === undefined) {
+          throw new RangeError("Cannot add a zone: this instance serves nobody");
+        }
+        this.#session.addZone(request.zone);
+        return null;
       case "stop":
         this.reactor.stop();
         return null;

@@ -7,7 +7,14 @@
  * @module
  */
 
-import type { FlowFacts, ForwardFacts, PublishedPort, StackFacts } from "../stack/facts.ts";
+import type {
+  FlowFacts,
+  ForwardFacts,
+  PublishedPort,
+  ServeFacts,
+  StackFacts,
+  ZoneFacts,
+} from "../stack/facts.ts";
 
 export type {
   AddressFacts,
@@ -18,9 +25,11 @@ export type {
   PublishedPort,
   QdiscFacts,
   RouteFacts,
+  ServeFacts,
   SocketFacts,
   StackFacts,
   TcpFacts,
+  ZoneFacts,
 } from "../stack/facts.ts";
 
 /** Health of the data plane. */
@@ -51,6 +60,8 @@ export type EngineRequest =
     readonly rate: number;
     readonly burst: number;
   }
+  | { readonly id: number; readonly op: "serving" }
+  | { readonly id: number; readonly op: "add-zone"; readonly zone: ZoneFacts }
   | { readonly id: number; readonly op: "stop" };
 
 /** What each question is answered with. */
@@ -63,6 +74,8 @@ export interface EngineAnswers {
   publish: null;
   unpublish: null;
   qdisc: null;
+  serving: ServeFacts;
+  "add-zone": null;
   stop: null;
 }
 

@@ -7,10 +7,16 @@
 import type { VmEndpoint } from "../attach/vm/endpoint.ts";
 import type { Reactor } from "../host/reactor.ts";
 import type { BufferPool } from "../stack/buffer/pool.ts";
-import type { FlowFacts, ForwardFacts, PublishedPort, SocketFacts } from "../stack/facts.ts";
+import type {
+  FlowFacts,
+  ForwardFacts,
+  PublishedPort,
+  ServeFacts,
+  SocketFacts,
+  ZoneFacts,
+} from "../stack/facts.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { Instant } from "../stack/time.ts";
-import type { DnsZone } from "../uplink/gateway/dns_zones.ts";
 
 /** An address with its prefix, in text: it crosses a thread. */
 export interface CidrText {
@@ -28,7 +34,9 @@ export interface ServeConfig {
   readonly searchDomains: readonly string[];
   /** One more address that reaches the host's 127.0.0.1. */
   readonly hostAddress?: string;
-  readonly zones: readonly DnsZone[];
+  readonly zones: readonly ZoneFacts[];
+  /** Ports of the host's loopback that no guest reaches: those of our own control. */
+  readonly closedPorts: readonly number[];
 }
 
 /** Queueing discipline of the mode's interfaces. */
@@ -142,6 +150,10 @@ export interface ModeSession {
   /** @throws {Error} with a clear message: no such mode, taken port */
   publish(forward: PublishedPort): void;
   unpublish(forward: PublishedPort): void;
+  /** What only mode `serve` has. */
+  serving?(): ServeFacts;
+  /** @throws {RangeError} for a zone that cannot be used */
+  addZone?(zone: ZoneFacts): void;
   stop(): void;
 }
 

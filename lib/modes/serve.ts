@@ -16,7 +16,7 @@ import type { PacketBuffer } from "../stack/buffer/packet.ts";
 import { FairRing } from "../stack/fair_ring.ts";
 import { type Link, NO_OFFLOAD } from "../stack/link/link.ts";
 import { earlier, type Instant, later, SECOND } from "../stack/time.ts";
-import type { IpAddress } from "../stack/wire/address.ts";
+import { IpAddress } from "../stack/wire/address.ts";
 import { MacAddress } from "../stack/wire/ethernet.ts";
 import { broadcastOf, prefixOf } from "../stack/ip/routes.ts";
 import { DhcpService } from "../uplink/gateway/dhcp.ts";
@@ -66,6 +66,7 @@ export function startServe(context: ModeContext): ModeSession {
       links: [config.address, config.address6].map((one) => ({ ...one, address: address(one.address) })),
       tenantOf: (one) => vms.switch.portOf(one),
       zones,
+      closedPorts: serve.closedPorts,
     }), () => vms.close());
 
   let advertiseAt = now();
@@ -87,6 +88,17 @@ export function startServe(context: ModeContext): ModeSession {
       stack.advertiseRouter(nic, at);
       advertiseAt = later(at, ++advertised <= FIRST_ADVERTISEMENTS ? ADVERTISE_FIRST : ADVERTISE_EVERY);
     },
+    serving: () => ({
+      leases: Object.fromEntries(
+        [...dhcp.server.pool.leases(now())].map((
+          lease,
+        ) => [`${IpAddress.v4(lease.address)}`, `${lease.mac}`]),
+      ),
+      guests: vms.switch.ports(),
+      zones: zones.all(),
+      device: config.address.address,
+    }),
+    addZone: (zone) => zones.add(zone),
     flush: (at) => vms.flush(egress, at),
     go: () => {},
     stop: () => {

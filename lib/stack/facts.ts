@@ -165,6 +165,45 @@ export interface PublishedPort {
   readonly guestAddress?: string;
 }
 
+/** A name that the gateway answers itself; `name` is relative to its zone. */
+export interface ZoneRecord {
+  readonly name?: string;
+  readonly ip?: string;
+  /** Matches names in the place of `name`. */
+  readonly regexp?: string;
+}
+
+/** A zone that the gateway answers itself. */
+export interface ZoneFacts {
+  /** With or without the dot at the end. */
+  readonly name: string;
+  readonly records: readonly ZoneRecord[];
+  /** For names that have no record. */
+  readonly defaultIp?: string;
+}
+
+/** What serves virtual machines. */
+export interface ServeFacts {
+  /** Address → hardware address, of leases that hold. */
+  readonly leases: Readonly<Record<string, string>>;
+  readonly guests: readonly {
+    readonly id: number;
+    readonly name: string;
+    readonly macs: readonly string[];
+    readonly addresses: readonly string[];
+    readonly rxFrames: number;
+    readonly rxBytes: number;
+    readonly txFrames: number;
+    readonly txBytes: number;
+    readonly dropped: number;
+    readonly refused: number;
+    readonly queued: number;
+  }[];
+  readonly zones: readonly ZoneFacts[];
+  /** Where published ports lead that name no guest. */
+  readonly device: string;
+}
+
 /** A published port. */
 export interface ForwardFacts {
   readonly protocol: "tcp" | "udp";

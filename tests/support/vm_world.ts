@@ -96,6 +96,7 @@ export class VmWorld {
           leaseTime: 3_600,
           searchDomains: [],
           zones: [],
+          closedPorts: [],
           ...serve,
         },
       } as ModeConfig,

@@ -92,6 +92,8 @@ export interface GatewayConfig {
   readonly inMemory?: boolean;
   /** One more address that reaches 127.0.0.1 of the host, whatever `hostLoopback` says: gvproxy's `host`. */
   readonly host4?: IpAddress | undefined;
+  /** Ports of the host's loopback that are never dialled: somebody who trusts the host listens there. */
+  readonly closedPorts?: readonly number[] | undefined;
   /** Where many guests are: nothing in these prefixes is dialled, for guests reach each other without us. */
   readonly links?: readonly { readonly address: IpAddress; readonly prefixLength: number }[] | undefined;
   /** Names that are answered here, before the resolvers. */

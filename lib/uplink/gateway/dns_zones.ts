@@ -9,6 +9,7 @@
 
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
+import type { ZoneFacts } from "../../stack/facts.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
 import { DNS_HEADER } from "./dns_message.ts";
 
@@ -20,25 +21,8 @@ const TYPE_A = 1, TYPE_AAAA = 28, TYPE_ANY = 255, CLASS_IN = 1;
 const QR = 0x80, AA = 0x04, RA = 0x80, NXDOMAIN = 3;
 const POINTER_TO_QUESTION = 0xc00c;
 
-/** One name of a zone; `name` is relative to it, empty for the zone itself. */
-export interface DnsRecord {
-  readonly name?: string;
-  readonly ip?: string;
-  /** Matches names in the place of `name`. */
-  readonly regexp?: string;
-}
-
-/** A zone in text, as it crosses threads. */
-export interface DnsZone {
-  /** With or without the dot at the end. */
-  readonly name: string;
-  readonly records: readonly DnsRecord[];
-  /** For names that have no record. */
-  readonly defaultIp?: string;
-}
-
 interface Compiled {
-  readonly zone: DnsZone;
+  readonly zone: ZoneFacts;
   /** Lower case, no dot at the end. */
   readonly suffix: string;
   readonly records: readonly { readonly name: string; readonly pattern?: RegExp; readonly ip: IpAddress }[];
@@ -50,12 +34,12 @@ export class DnsZones {
   #zones: Compiled[] = [];
 
   /** @throws {RangeError} for records that cannot be used */
-  constructor(zones: readonly DnsZone[] = []) {
+  constructor(zones: readonly ZoneFacts[] = []) {
     for (const zone of zones) this.add(zone);
   }
 
   /** As they were given, in the order in which they were. */
-  all(): readonly DnsZone[] {
+  all(): readonly ZoneFacts[] {
     return this.#zones.map(({ zone }) => zone);
   }
 
@@ -64,7 +48,7 @@ export class DnsZones {
    *
    * @throws {RangeError} for records that cannot be used, or too many
    */
-  add(zone: DnsZone): void {
+  add(zone: ZoneFacts): void {
     const suffix = canonical(zone.name);
     const at = this.#zones.findIndex((one) => one.suffix === suffix);
     if (at < 0 && this.#zones.length >= MAX_ZONES) {
@@ -76,7 +60,7 @@ export class DnsZones {
       throw new RangeError(`Cannot add to zone ${zone.name}: it would have more than ${MAX_RECORDS} records`);
     }
     const defaultIp = zone.defaultIp ?? old?.defaultIp;
-    const merged: DnsZone = {
+    const merged: ZoneFacts = {
       name: old?.name ?? zone.name,
       records,
       ...(defaultIp === undefined ? {} : { defaultIp }),
@@ -140,7 +124,7 @@ export class DnsZones {
   }
 }
 
-function compile(zone: DnsZone, suffix: string): Compiled {
+function compile(zone: ZoneFacts, suffix: string): Compiled {
   const addressOf = (text: string): IpAddress => {
     const ip = IpAddress.parse(text);
     if (ip === undefined) {

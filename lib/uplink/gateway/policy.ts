@@ -44,7 +44,16 @@ export function route(
   port: number,
   config: Pick<
     GatewayConfig,
-    "gateway4" | "gateway6" | "dns4" | "dns6" | "guest4" | "guest6" | "hostLoopback" | "host4" | "links"
+    | "gateway4"
+    | "gateway6"
+    | "dns4"
+    | "dns6"
+    | "guest4"
+    | "guest6"
+    | "hostLoopback"
+    | "host4"
+    | "links"
+    | "closedPorts"
   >,
 ): Verdict {
   const four = destination.family === 4;
@@ -53,12 +62,16 @@ export function route(
   if (port === DNS_PORT && dns?.equals(destination) === true) return { do: "dns" };
   const gateway = four ? config.gateway4 : config.gateway6;
   if (gateway?.equals(destination) === true) {
-    return config.hostLoopback
+    return config.hostLoopback && config.closedPorts?.includes(port) !== true
       ? { do: "dial", address: four ? LOOPBACK4 : LOOPBACK6 }
       : { do: "refuse", why: "closed-port" };
   }
   if (dns?.equals(destination) === true) return { do: "refuse", why: "closed-port" };
-  if (config.host4?.equals(destination) === true) return { do: "dial", address: LOOPBACK4 };
+  if (config.host4?.equals(destination) === true) {
+    return config.closedPorts?.includes(port) === true
+      ? { do: "refuse", why: "closed-port" }
+      : { do: "dial", address: LOOPBACK4 };
+  }
   const guest = four ? config.guest4 : config.guest6;
   if (guest?.equals(destination) === true || isGuests(destination, config)) {
     return { do: "unreachable", why: "guest" };
