@@ -183,6 +183,25 @@ const ANSWERS: EngineAnswers = {
   publish: null,
   unpublish: null,
   qdisc: null,
+  serving: {
+    leases: { "192.168.127.2": "5a:94:ef:e4:0c:ee" },
+    guests: [{
+      id: 3,
+      name: "vm3",
+      macs: ["5a:94:ef:e4:0c:ee"],
+      addresses: ["192.168.127.2"],
+      rxFrames: 1,
+      rxBytes: 100,
+      txFrames: 2,
+      txBytes: 200,
+      dropped: 0,
+      refused: 0,
+      queued: 0,
+    }],
+    zones: [{ name: "containers.internal.", records: [{ name: "host", ip: "192.168.127.254" }] }],
+    device: "192.168.127.2",
+  },
+  "add-zone": null,
   stop: null,
 };
 
@@ -212,6 +231,8 @@ export class FakeEngine implements EngineClient {
 
   /** Only the questions that change something. */
   get changes(): Asked[] {
-    return this.asked.filter(({ op }) => op === "publish" || op === "unpublish" || op === "qdisc");
+    return this.asked.filter(({ op }) =>
+      op === "publish" || op === "unpublish" || op === "qdisc" || op === "add-zone"
+    );
   }
 }

@@ -1,0 +1,162 @@
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { createGvproxyApi } from "../../lib/control/gvproxy_api.ts";
+import { EngineRefusal } from "../../lib/engine/messages.ts";
+import { FakeEngine } from "./fake_engine.ts";
+
+const FORWARDS = [
+  { protocol: "udp", host: "127.0.0.1:53", guest: 53, guestAddress: "192.168.127.9" },
+  { protocol: "tcp", host: "*:6443", guest: 6443 },
+  { protocol: "tcp", host: "127.0.0.1:2222", guest: 22, guestAddress: "fd00::9" },
+] as const;
+
+function api(engine = new FakeEngine({ forwards: FORWARDS }), onUnix = true) {
+  const app = createGvproxyApi({ engine, onUnix });
+  return async (path: string, body?: unknown, init: RequestInit = {}) => {
+    const request = body === undefined
+      ? init
+      : { ...init, method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) };
+    const headers = new Headers(init.headers);
+    if (!headers.has("host")) headers.set("host", "unix");
+    const response = await app.request(`http://unix${path}`, { ...request, headers });
+    return { status: response.status, text: await response.text() };
+  };
+}
+
+test("what is read has gvproxy's shape", async () => {
+  const get = api();
+  const cases: Readonly<Record<string, unknown>> = {
+    "/services/forwarder/all": [
+      { local: "127.0.0.1:2222", remote: "[fd00::9]:22", protocol: "tcp" },
+      { local: "127.0.0.1:53", remote: "192.168.127.9:53", protocol: "udp" },
+      { local: ":6443", remote: "192.168.127.2:6443", protocol: "tcp" },
+    ],
+    "/services/dns/all": [{
+      Name: "containers.internal.",
+      Records: [{ Name: "host", IP: "192.168.127.254" }],
+      DefaultIP: "",
+    }],
+    "/services/dhcp/leases": { "192.168.127.2": "5a:94:ef:e4:0c:ee" },
+    "/leases": { "192.168.127.2": "5a:94:ef:e4:0c:ee" },
+    "/cam": { "5a:94:ef:e4:0c:ee": 3 },
+  };
+  for (const [path, want] of Object.entries(cases)) {
+    const { status, text } = await get(path);
+    strictEqual(status, 200, path);
+    deepStrictEqual(JSON.parse(text), want, path);
+  }
+  const stats = JSON.parse((await get("/stats")).text);
+  deepStrictEqual([stats.BytesSent, stats.BytesReceived], [200, 100]);
+});
+
+test("expose publishes", async () => {
+  const cases: readonly [unknown, unknown][] = [
+    [{ local: ":80", remote: "192.168.127.3:8080" }, {
+      protocol: "tcp",
+      hostPort: 80,
+      guestPort: 8080,
+      guestAddress: "192.168.127.3",
+    }],
+    [{ local: "127.0.0.1:80", remote: ":8080", protocol: "udp" }, {
+      protocol: "udp",
+      hostAddress: "127.0.0.1",
+      hostPort: 80,
+      guestPort: 8080,
+      guestAddress: "192.168.127.2",
+    }],
+    [{ local: "[::1]:80", remote: "tcp://[fd00::5]:81" }, {
+      protocol: "tcp",
+      hostAddress: "::1",
+      hostPort: 80,
+      guestPort: 81,
+      guestAddress: "fd00::5",
+    }],
+  ];
+  for (const [body, forward] of cases) {
+    const engine = new FakeEngine({ forwards: FORWARDS });
+    deepStrictEqual(await api(engine)("/services/forwarder/expose", body), { status: 200, text: "" });
+    deepStrictEqual(engine.changes, [{ op: "publish", arguments_: { forward } }]);
+  }
+});
+
+test("unexpose unpublishes", async () => {
+  const engine = new FakeEngine({ forwards: FORWARDS });
+  const { status } = await api(engine)("/services/forwarder/unexpose", { local: ":6443", protocol: "tcp" });
+  strictEqual(status, 200);
+  deepStrictEqual(engine.changes, [{
+    op: "unpublish",
+    arguments_: { forward: { protocol: "tcp", hostPort: 6443, guestPort: 1 } },
+  }]);
+});
+
+test("dns/add adds, keys in any case", async () => {
+  const engine = new FakeEngine();
+  const body = {
+    Name: "crc.testing.",
+    records: [{ name: "api", IP: "10.0.0.2" }, { Regexp: "^x", IP: "10.0.0.3" }],
+    DefaultIP: "10.0.0.9",
+  };
+  strictEqual((await api(engine)("/services/dns/add", body)).status, 200);
+  deepStrictEqual(engine.changes, [{
+    op: "add-zone",
+    arguments_: {
+      zone: {
+        name: "crc.testing.",
+        records: [{ name: "api", ip: "10.0.0.2" }, { name: "", ip: "10.0.0.3", regexp: "^x" }],
+        defaultIp: "10.0.0.9",
+      },
+    },
+  }]);
+});
+
+test("what cannot be done has gvproxy's codes and words", async () => {
+  const cases: readonly [string, unknown, number, string][] = [
+    ["/services/forwarder/expose", undefined, 400, "post only"],
+    ["/services/forwarder/unexpose", undefined, 400, "post only"],
+    ["/services/dns/add", undefined, 400, "post only"],
+    ["/services/forwarder/expose", "{", 400, "the body is not a JSON object"],
+    ["/services/forwarder/expose", "[]", 400, "the body is not a JSON object"],
+    [
+      "/services/forwarder/expose",
+      { local: ":6443", remote: ":1" },
+      500,
+      "proxy already running for tcp on :6443",
+    ],
+    ["/services/forwarder/expose", { local: ":1", remote: "nonsense" }, 500, "invalid remote addr"],
+    [
+      "/services/forwarder/expose",
+      { local: ":1", remote: ":1", protocol: "sctp" },
+      500,
+      "unknown protocol sctp",
+    ],
+    [
+      "/services/forwarder/expose",
+      { local: "/tmp/x", remote: "tcp://1.2.3.4:5", protocol: "unix" },
+      500,
+      "protocol unix is not supported: only tcp and udp are forwarded",
+    ],
+    ["/services/forwarder/unexpose", { local: ":1", protocol: "tcp" }, 500, "proxy not found"],
+    ["/services/forwarder/unexpose", { local: "127.0.0.1:53", protocol: "tcp" }, 500, "proxy not found"],
+    ["/nowhere", undefined, 404, "404 page not found"],
+  ];
+  for (const [path, body, status, text] of cases) {
+    deepStrictEqual(await api()(path, body), { status, text }, `${path} ${JSON.stringify(body)}`);
+  }
+  const refused = new FakeEngine({
+    forwards: [],
+    publish: new EngineRefusal("failed", "Cannot publish *:1: taken"),
+  });
+  deepStrictEqual(await api(refused)("/services/forwarder/expose", { local: ":1", remote: ":1" }), {
+    status: 500,
+    text: "Cannot publish *:1: taken",
+  });
+  strictEqual((await api()("/tunnel?ip=192.168.127.2&port=22", {})).status, 501);
+});
+
+test("on TCP a browser that was lured here gets nothing", async () => {
+  const ask = api(new FakeEngine(), false);
+  strictEqual((await ask("/leases", undefined, { headers: { host: "evil.example" } })).status, 403);
+  const origin = { host: "127.0.0.1:80", origin: "http://evil.example" };
+  strictEqual((await ask("/services/forwarder/expose", {}, { headers: origin })).status, 403);
+  strictEqual((await ask("/leases", undefined, { headers: { host: "127.0.0.1:80" } })).status, 200);
+});
