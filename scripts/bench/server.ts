@@ -1,8 +1,8 @@
 /**
- * The host's side of the latency measurements: a TCP server on 127.0.0.1 without an event loop.
+ * The host's side of the latency measurements: a TCP server without an event loop.
  *
- * `bun scripts/bench/server.ts echo` answers one connection after the other, byte by byte; `hold` accepts and does
- * nothing more. Prints its port.
+ * `bun scripts/bench/server.ts echo [ADDRESS]` answers one connection after the other, byte by byte; `hold` accepts and
+ * does nothing more. Listens on 127.0.0.1 or on ADDRESS, and prints its port.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { IpAddress } from "../../lib/stack/wire/address.ts";
 const hold = process.argv[2] === "hold";
 const byte = new NativeMemory(8);
 const listener = check(socket(AF.INET, SOCK.STREAM | SOCK.CLOEXEC, IPPROTO.TCP), "open a socket");
-check(bindTo(listener, IpAddress.v4(0x7f000001), 0), "bind");
+check(bindTo(listener, IpAddress.parse(process.argv[3] ?? "127.0.0.1")!, 0), "bind");
 check(listen(listener, 4_096), "listen");
 const name = new SocketAddress();
 localAddress(listener, name);
