@@ -6,6 +6,7 @@
 
 import { statSync } from "node:fs";
 import { AF, SO, SOCK, SOL } from "./constants.ts";
+import { Errno } from "./errno.ts";
 import { setOption } from "./inet.ts";
 import { cString, NativeMemory } from "./memory.ts";
 import { SOCKADDR_SIZE, writeSockaddrUnix } from "./structs.ts";
@@ -54,11 +55,12 @@ export function removeSocket(path: string): void {
 }
 
 /**
- * Whether somebody answers on the datagram socket at `path`. Nobody notices: connecting a datagram socket sends nothing.
+ * Whether somebody has the datagram socket at `path`. Nobody notices: connecting a datagram socket sends nothing. EPERM is a
+ * sign of life, too: the socket is there, and is connected to one other (unix(7)).
  */
 export function answersDatagrams(path: string): boolean {
   const fd = dialUnix(SOCK.DGRAM, path);
-  if (fd < 0) return false;
+  if (fd < 0) return fd === -Errno.EPERM;
   close(fd);
   return true;
 }

@@ -85,6 +85,8 @@ function failure(errno: number, { transport }: ProviderConfig): DialFailure {
     ? `${errnoText(errno)}: nobody listens there`
     : errno === Errno.EPROTOTYPE
     ? `the socket is not of mode ${transport}`
+    : errno === Errno.EPERM && transport === "unixgram"
+    ? "the provider serves somebody else"
     : errnoText(errno);
   return { errno, why };
 }

@@ -1,0 +1,324 @@
+/** The uplink against stand-ins of socket_vmnet and vmnet-helper, which die, lie and come back. */
+
+import { test } from "node:test";
+import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { addressOf } from "../../../lib/host/memory.ts";
+import { Reactor } from "../../../lib/host/reactor.ts";
+import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
+import type { Nic } from "../../../lib/stack/nic.ts";
+import { Stack } from "../../../lib/stack/stack.ts";
+import { TcpConnection } from "../../../lib/stack/tcp/connection.ts";
+import { earlier, type Instant } from "../../../lib/stack/time.ts";
+import { capabilitiesOf, type ProviderConfig } from "../../../lib/uplink/provider/config.ts";
+import { Provider } from "../../../lib/uplink/provider/provider.ts";
+import { ProviderStandIn } from "../../support/provider_stand_in.ts";
+import { randomBytes, seeded } from "../../support/random.ts";
+import { Client, EchoServer } from "../../support/tcp_echo.ts";
+import { ip, mac } from "../../support/two_stacks.ts";
+
+type Transport = ProviderConfig["transport"];
+
+class World {
+  readonly directory = mkdtempSync(join(tmpdir(), "sluice-test-"));
+  readonly path = join(this.directory, "provider.sock");
+  readonly reactor = new Reactor();
+  readonly pool = new BufferPool(addressOf);
+  readonly guest = new Stack({ random: seeded(1), pool: this.pool });
+  readonly far = new Stack({ random: seeded(2), pool: this.pool });
+  readonly provider: Provider;
+  readonly nic: Nic;
+  readonly standIn: ProviderStandIn;
+  readonly log: string[] = [];
+  readonly carrier: boolean[] = [];
+
+  constructor(transport: Transport, options: Partial<ProviderConfig> = {}) {
+    const { reactor, pool } = this;
+    const config: ProviderConfig = {
+      name: "0",
+      socket: this.path,
+      transport,
+      features: 0,
+      vfkit: transport === "unixgram",
+      vnetHeader: false,
+      ...options,
+    };
+    this.provider = new Provider(config, join(this.directory, "ours"), {
+      reactor,
+      pool,
+      random: seeded(3),
+      log: (_level, text) => this.log.push(text),
+      onCarrier: (up) => this.carrier.push(up),
+    });
+    const { capabilities } = this.provider.link;
+    this.nic = this.guest.addNic({ name: "eth0", mac: mac("02:00:00:00:00:01"), mtu: 1_500, capabilities });
+    this.nic.addAddress(ip("10.0.0.1"), 24);
+    const far = this.far.addNic({
+      name: "eth0",
+      mac: mac("02:00:00:00:00:02"),
+      mtu: 1_500,
+      capabilities: { txChecksum: false, rxChecksum: false, gsoMaxSize: 0 },
+    });
+    far.addAddress(ip("10.0.0.2"), 24);
+    this.standIn = new ProviderStandIn(reactor, pool, this.path, transport, far);
+    const listener = this.far.tcpListen({ port: 7, observer: new EchoServer() }, this.now);
+    ok(typeof listener !== "string");
+  }
+
+  get now(): Instant {
+    return this.reactor.now() as Instant;
+  }
+
+  connect(): void {
+    this.provider.connect();
+    this.provider.pumpTo(this.nic);
+  }
+
+  /** Turns the loop until `done`; a test that waits longer than ten seconds has failed. */
+  until(done: () => boolean, what: string): void {
+    const limit = performance.now() + 10_000;
+    while (!done()) {
+      if (performance.now() > limit) throw new Error(`never happened: ${what}; ${this.log.join("; ")}`);
+      this.reactor.turn({
+        beforeWait: () => {
+          const at = earlier(earlier(this.guest.pollAt(), this.far.pollAt()), this.provider.pollAt());
+          return Math.min(at, this.now + 10_000);
+        },
+        afterTurn: () => {
+          const { now } = this;
+          this.provider.poll(now);
+          for (let i = 0; i < 4; i++) {
+            this.guest.poll(now);
+            this.provider.flush(now);
+            this.far.poll(now);
+            this.standIn.flush(now);
+          }
+        },
+      });
+    }
+  }
+
+  echo(bytes: Uint8Array): { client: Client; connection: TcpConnection } {
+    const client = new Client(bytes);
+    const request = { remoteAddress: ip("10.0.0.2"), remotePort: 7, observer: client };
+    const connection = this.guest.tcpConnect(request, this.now);
+    if (!(connection instanceof TcpConnection)) throw new Error(connection);
+    return { client, connection };
+  }
+
+  end(): void {
+    this.provider.stop();
+    this.standIn.die();
+    this.reactor.close();
+    rmSync(this.directory, { recursive: true });
+  }
+}
+
+function withWorld(
+  body: (world: World) => void,
+  transport: Transport,
+  options?: Partial<ProviderConfig>,
+): void {
+  const world = new World(transport, options);
+  try {
+    body(world);
+  } finally {
+    world.end();
+  }
+}
+
+function collected(client: Client): Uint8Array {
+  const all = new Uint8Array(client.count);
+  let at = 0;
+  for (const part of client.received) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+const TRANSPORTS: Transport[] = ["unixstream", "unixgram"];
+for (const transport of TRANSPORTS) {
+  test(`${transport}: bytes arrive as they were sent`, () =>
+    withWorld((world) => {
+      world.standIn.open();
+      world.connect();
+      const bytes = randomBytes(seeded(1), 1_000_000);
+      const { client } = world.echo(bytes);
+      world.until(() => client.done, "the echo");
+      deepEqual(collected(client), bytes);
+      equal(world.standIn.clients, 1);
+    }, transport));
+
+  test(`${transport}: a connection survives a provider that dies and comes back`, () =>
+    withWorld((world) => {
+      world.standIn.open();
+      world.connect();
+      const bytes = randomBytes(seeded(1), 3_000_000);
+      const { client, connection } = world.echo(bytes);
+      world.until(() => client.count > 300_000, "the first bytes");
+      world.standIn.die();
+      world.until(() => world.carrier.length === 1, "the loss of the carrier");
+      deepEqual(world.carrier, [false]);
+      // Long enough for a few attempts that find nobody.
+      world.until(() => (world.provider.counters()["redials"] ?? 0) >= 2, "attempts to dial");
+      equal(connection.state, "established");
+      world.standIn.open();
+      world.until(() => client.done, "the rest of the echo");
+      deepEqual(collected(client), bytes);
+      deepEqual(world.carrier, [false, true]);
+      match(
+        world.log.find((line) => line.includes("back")) ?? "",
+        /^network 0: the provider is back after [0-9.]+ s$/,
+      );
+    }, transport));
+
+  test(`${transport}: nobody there is an error that says what to do`, () =>
+    withWorld((world) => {
+      throws(
+        () => world.connect(),
+        {
+          message:
+            `Cannot join network 0 by ${transport} socket ${world.path}: no such file or directory (ENOENT): ` +
+            "nobody listens there (start the provider first)",
+        },
+      );
+    }, transport));
+
+  test(`${transport}: a socket of the other kind is an error that says so`, () =>
+    withWorld((world) => {
+      const other = transport === "unixstream" ? "unixgram" : "unixstream";
+      const standIn = new ProviderStandIn(world.reactor, world.pool, world.path, other, world.nic);
+      standIn.open();
+      throws(() => world.connect(), new RegExp(`the socket is not of mode ${transport}`));
+      standIn.die();
+    }, transport));
+
+  test(`${transport}: our own socket is gone at the end`, () =>
+    withWorld((world) => {
+      world.standIn.open();
+      world.connect();
+      equal(existsSync(join(world.directory, "ours")), transport === "unixgram");
+      world.provider.stop();
+      deepEqual(readdirSync(world.directory), ["provider.sock"]);
+    }, transport));
+}
+
+test("unixgram: VFKT is said first when asked for", () =>
+  withWorld(
+    (world) => {
+      world.standIn.open();
+      world.connect();
+      const { client } = world.echo(new Uint8Array(100));
+      world.until(() => client.done, "the echo");
+      deepEqual(world.standIn.greetings, ["VFKT"]);
+    },
+    "unixgram",
+    { vfkit: true },
+  ));
+
+test("unixgram: a provider that vanishes is noticed though nobody speaks", () =>
+  withWorld((world) => {
+    world.standIn.open();
+    world.connect();
+    const { client } = world.echo(new Uint8Array(100));
+    world.until(() => client.done, "the echo");
+    world.standIn.die(true);
+    world.until(() => world.carrier.includes(false), "the loss of the carrier");
+    match(world.log[0]!, /the provider (does not answer to its name any more|is gone)/);
+  }, "unixgram"));
+
+test("unixgram: another provider in the same place is noticed", () =>
+  withWorld((world) => {
+    world.standIn.open();
+    world.connect();
+    const { client } = world.echo(new Uint8Array(100));
+    world.until(() => client.done, "the echo");
+    world.standIn.die();
+    world.standIn.open();
+    world.until(() => world.carrier.includes(true), "the carrier");
+    const again = world.echo(new Uint8Array(100));
+    world.until(() => again.client.done, "the second echo");
+  }, "unixgram"));
+
+test("unixstream: nonsense ends the wire, which is then dialled anew", () =>
+  withWorld((world) => {
+    world.standIn.open();
+    world.connect();
+    world.until(() => world.standIn.clients === 1, "the client");
+    world.standIn.say(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1, 2, 3));
+    world.until(() => world.standIn.clients === 2, "the client again");
+    equal(world.provider.counters()["rx-bad-length"], 1);
+    match(world.log[0]!, /announced a frame of 4294967295 bytes/);
+    const { client } = world.echo(new Uint8Array(100));
+    world.until(() => client.done, "the echo");
+  }, "unixstream"));
+
+test("unixstream: half a frame that never ends does not stop what we send", () =>
+  withWorld((world) => {
+    world.standIn.open();
+    world.connect();
+    world.until(() => world.standIn.clients === 1, "the client");
+    world.standIn.say(Uint8Array.of(0, 0, 4, 0, 1, 2, 3));
+    const sent = world.nic.tx.packets;
+    world.echo(new Uint8Array(100));
+    world.until(() => world.nic.tx.packets > sent, "frames");
+    deepEqual(world.carrier, []);
+  }, "unixstream"));
+
+test("a provider that only accepts and hangs up is dialled less and less often", () =>
+  withWorld((world) => {
+    world.standIn.open();
+    world.connect();
+    const began = performance.now();
+    world.until(() => {
+      if (world.standIn.clients > 0) world.standIn.hangUp();
+      return performance.now() - began > 2_000;
+    }, "two seconds");
+    ok(world.standIn.clients >= 2 && world.standIn.clients <= 10, `${world.standIn.clients} clients in 2 s`);
+  }, "unixstream"));
+
+test("garbage in frames harms nobody", () =>
+  withWorld((world) => {
+    world.standIn.open();
+    world.connect();
+    world.until(() => world.standIn.clients === 1, "the client");
+    const random = seeded(9);
+    for (let i = 0; i < 500; i++) {
+      const frame = randomBytes(random, 14 + random() % 1_500);
+      const framed = new Uint8Array(4 + frame.length);
+      new DataView(framed.buffer).setUint32(0, frame.length);
+      framed.set(frame, 4);
+      world.standIn.say(framed);
+      if (i % 16 === 0) world.until(() => true, "");
+    }
+    const { client } = world.echo(new Uint8Array(10_000));
+    world.until(() => client.done, "the echo");
+    deepEqual(world.carrier, []);
+  }, "unixstream"));
+
+const CSUM = 1, TSO4 = 1 << 11, TSO6 = 1 << 12;
+const FEATURES: [features: number, vnetHeader: boolean, want: [txChecksum: boolean, gsoMaxSize: number]][] = [
+  [0, false, [false, 0]],
+  [CSUM, false, [false, 0]],
+  [TSO4 | TSO6, true, [false, 0]],
+  [CSUM | TSO4, true, [true, 0]],
+  [CSUM | TSO4 | TSO6, false, [false, 65_521]],
+  [CSUM | TSO4 | TSO6, true, [true, 65_509]],
+];
+for (const [features, vnetHeader, want] of FEATURES) {
+  test(`features ${features.toString(16)}${vnetHeader ? " with headers" : ""} are taken at their word`, () => {
+    const config = {
+      name: "0",
+      socket: "/",
+      transport: "unixgram",
+      features,
+      vfkit: false,
+      vnetHeader,
+    } as const;
+    const { txChecksum, gsoMaxSize } = capabilitiesOf(config);
+    deepEqual([txChecksum, gsoMaxSize], want);
+  });
+}
