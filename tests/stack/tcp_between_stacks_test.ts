@@ -3,8 +3,6 @@ import { test } from "node:test";
 import { NO_OFFLOAD } from "../../lib/stack/link/link.ts";
 import { TcpConnection } from "../../lib/stack/tcp/connection.ts";
 import { TcpEvent } from "../../lib/stack/tcp/events.ts";
-import type { TcpListener } from "../../lib/stack/tcp/listener.ts";
-import type { Instant } from "../../lib/stack/time.ts";
 import { ip, Pair } from "../support/two_stacks.ts";
 import { randomBytes, seeded } from "../support/random.ts";
 import { Client, EchoServer } from "../support/tcp_echo.ts";

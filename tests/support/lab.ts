@@ -125,8 +125,14 @@ export class Lab {
 
   /** Starts a script of this project in the lab, and waits until it prints `ready`. */
   async serve(script: string, args: readonly string[] = []): Promise<ChildProcess> {
-    const run = process.versions["deno"] === undefined ? ["run"] : ["run", "-A", "--no-check"];
-    const child = this.start([process.execPath, ...run, join(PROJECT, script), ...args]);
+    const child = this.start(scriptCommand(script, args));
+    await printed(child, /^ready$/m);
+    return child;
+  }
+
+  /** Starts one in the world. */
+  async serveOutside(script: string, args: readonly string[] = []): Promise<ChildProcess> {
+    const child = this.startOutside(scriptCommand(script, args));
     await printed(child, /^ready$/m);
     return child;
   }
@@ -136,6 +142,11 @@ export class Lab {
     if (result.status !== 0) throw new Error(`Cannot prepare a lab: ${result.stderr}`);
     return result.stdout;
   }
+}
+
+function scriptCommand(script: string, args: readonly string[]): string[] {
+  const run = process.versions["deno"] === undefined ? ["run"] : ["run", "-A", "--no-check"];
+  return [process.execPath, ...run, join(PROJECT, script), ...args];
 }
 
 function enter(pid: number, argv: readonly string[], user: string | undefined): string[] {
