@@ -60,6 +60,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./ls.ts")).ls,
   },
   {
+    name: "capture",
+    summary: "what passes the interfaces of a running stack, as pcapng",
+    load: async () => (await import("./capture.ts")).capture,
+  },
+  {
     name: "config",
     summary: "show the configuration with its origins, or check it",
     load: async () => (await import("./config.ts")).config,

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { askHttp, HttpUnreachable } from "../host/http_client.ts";
+import { askHttp, type HttpStream, HttpUnreachable, streamHttp } from "../host/http_client.ts";
 import { processStart, RuntimeFiles } from "../host/runtime_files.ts";
 import { Failure, UsageFailure } from "./command.ts";
 
@@ -142,8 +142,29 @@ export async function askInstance<Answer>(instance: FoundInstance, path: string)
     throw new Failure(`Cannot ask ${id}: its API does not answer in JSON`);
   }
   if (status === 200) return value as Answer;
-  const detail = (value as { detail?: unknown } | null)?.detail;
-  throw new Failure(`Cannot ask ${id}: ${typeof detail === "string" ? detail : `status ${status}`}`);
+  throw new Failure(`Cannot ask ${id}: ${detailOf(text) ?? `status ${status}`}`);
+}
+
+/** A resource that goes on, as it comes. Throws a {@linkcode Failure} with the API's own words if it refuses. */
+export async function streamInstance(instance: FoundInstance, path: string): Promise<HttpStream> {
+  const { api, id, token } = instance;
+  if (api === null) throw new Failure(`Cannot ask ${id}: it runs with --api off`);
+  const stream = await streamHttp(api, path, token === undefined ? {} : { Authorization: `Bearer ${token}` });
+  if (stream.status === 200) return stream;
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const bytes of stream.body) text += decoder.decode(bytes, { stream: true });
+  stream.close();
+  throw new Failure(`Cannot ask ${id}: ${detailOf(text) ?? `status ${stream.status}`}`);
+}
+
+function detailOf(text: string): string | undefined {
+  try {
+    const detail = (JSON.parse(text) as { detail?: unknown } | null)?.detail;
+    return typeof detail === "string" ? detail : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function answers(entry: Entry): Promise<boolean> {

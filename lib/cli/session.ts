@@ -7,6 +7,7 @@
 import { EngineHandle } from "../engine/client.ts";
 import type { EngineClient } from "../engine/messages.ts";
 import { waitStatus } from "../host/exit_status.ts";
+import { writeStdoutBytes } from "../host/runtime.ts";
 import { childOf, writeByte } from "../host/process.ts";
 import { type Closable, forwardSignals, killChild, onSignal } from "../host/signals.ts";
 import { type CommandContext, Failure } from "./command.ts";
@@ -15,6 +16,9 @@ import type { Launched } from "./launch.ts";
 
 /** How long a data plane may take to end in good order. */
 const STOP_MILLISECONDS = 5_000;
+
+/** How long the readers of captures may take to read what is left. */
+const CAPTURE_MILLISECONDS = 1_000;
 
 /**
  * Runs a launched session to its end; resolves to the exit status.
@@ -30,7 +34,10 @@ export async function superviseSession(
 ): Promise<number> {
   const { settings } = context;
   const log = logOf(context, launched);
-  const engine = new EngineHandle({ mode: launched.mode, child: launched.watched, debug: settings.debug }, {
+  const { pcapLog = "", debug } = settings;
+  const toStdout = pcapLog === "-";
+  const start = { mode: launched.mode, child: launched.watched, debug, pcapLog: toStdout ? "" : pcapLog };
+  const engine = new EngineHandle(start, {
     onLog: (level, text) => log.write(level as LogLevel, text),
   });
   const signals = launched.isProgram
@@ -44,6 +51,7 @@ export async function superviseSession(
   try {
     await engine.ready;
     await serving;
+    if (toStdout) void pumpToStdout(await engine.capture({}));
     other = also?.(engine);
     // Without a stage to hold it back, a short program is over before it is told to go.
     await Promise.race([engine.ask("go"), engine.over]);
@@ -54,6 +62,7 @@ export async function superviseSession(
     }
     if (readyFd !== undefined) writeByte(readyFd);
     const { status, message } = await engine.over;
+    await Promise.race([engine.captured(), patience(CAPTURE_MILLISECONDS)]);
     if (message !== undefined) throw new Failure(message, undefined, status);
     return status;
   } catch (error) {
@@ -74,10 +83,7 @@ export async function superviseSession(
 /** A session that failed halfway puts back what it has taken; its loop is told to, and given some time. */
 async function ended(engine: EngineHandle): Promise<void> {
   engine.ask("stop").catch(() => {});
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const patience = new Promise((resolve) => timer = setTimeout(resolve, STOP_MILLISECONDS));
-  await Promise.race([engine.over, patience]);
-  clearTimeout(timer);
+  await Promise.race([engine.over, patience(STOP_MILLISECONDS)]);
 }
 
 /** If even that failed, the interfaces are given back from here. */
@@ -111,4 +117,14 @@ function logOf({ settings, stderr }: CommandContext, launched: Launched): Log {
     killChild(launched.child);
     throw error;
   }
+}
+
+/** What passes the interfaces, on stdout, until it is over or nobody reads it. */
+async function pumpToStdout(capture: ReadableStream<Uint8Array>): Promise<void> {
+  for await (const bytes of capture) if (!await writeStdoutBytes(bytes)) return;
+}
+
+/** Holds up nothing: this program ends by saying so. */
+function patience(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

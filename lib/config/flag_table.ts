@@ -328,7 +328,7 @@ export const FLAGS = [
     placeholder: "FILE",
     scope: "global",
     group: "Logs",
-    help: "write every packet to FILE as pcapng",
+    help: "write every packet to FILE as pcapng; - is stdout, which should then be nobody else's",
   },
   {
     name: "config",

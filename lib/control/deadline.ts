@@ -13,6 +13,7 @@ export const ENGINE_DEADLINE = 5000;
 /** `engine`, but a question that it does not answer in `milliseconds` fails with `engine-timeout`. */
 export function withDeadline(engine: EngineClient, milliseconds: number = ENGINE_DEADLINE): EngineClient {
   return {
+    capture: (options) => engine.capture(options),
     ask<Op extends keyof EngineAnswers>(op: Op, ...details: EngineArguments<Op>) {
       return new Promise<EngineAnswers[Op]>((resolve, reject) => {
         const timer = setTimeout(() => {

@@ -39,6 +39,7 @@ const REFUSAL_STATUS: Readonly<Record<string, 400 | 403 | 404 | 409 | 501 | 503 
   "not-found": 404,
   "in-use": 409,
   "unsupported": 501,
+  "too-many-captures": 503,
   "gone": 503,
   "timed-out": 504,
   "EACCES": 403,

@@ -49,6 +49,19 @@ export const OPENAPI = {
         "text/event-stream",
       ),
     },
+    "/v1/capture": {
+      get: operation(
+        "What passes the interfaces, as a pcapng stream that `tshark -r -` reads; frames that the reader has no " +
+          "room for are lost and counted",
+        "application/x-pcapng",
+        {
+          parameters: [
+            { name: "dev", in: "query", schema: { type: "string" }, description: "absent: every interface" },
+            { name: "snaplen", in: "query", schema: { type: "integer", minimum: 14, maximum: 262144 } },
+          ],
+        },
+      ),
+    },
     "/v1/flows": { get: operation("Flows that the gateway relays") },
     "/v1/forwards": {
       get: operation("Published ports"),

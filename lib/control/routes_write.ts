@@ -12,6 +12,7 @@ import { readObject } from "./body.ts";
 import { ApiError } from "./errors.ts";
 import type { EventHub } from "./event_hub.ts";
 import { forwardJson } from "./render/flow.ts";
+import { findDevice } from "./find_device.ts";
 import { qdiscsJson } from "./render/qdisc.ts";
 
 /** A bucket's size is a u32 on the wire of `tc`, and in gVisor's flag. */
@@ -107,11 +108,7 @@ function readSpec(value: unknown): readonly Publish[] {
 }
 
 function findShaped(nics: readonly NicFacts[], device: string): NicFacts {
-  const nic = nics.find((candidate) => candidate.name === device);
-  if (nic === undefined) {
-    const names = nics.map((candidate) => candidate.name).join(", ");
-    throw new ApiError("unknown-device", `Cannot find device ${JSON.stringify(device)}: there are ${names}`);
-  }
+  const nic = findDevice(nics, device);
   if (nic.qdisc.kind !== "tbf") {
     throw new ApiError(
       "not-shaped",

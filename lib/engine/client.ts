@@ -8,6 +8,7 @@ import { NativeMemory } from "../host/memory.ts";
 import { close, write } from "../host/sys.ts";
 import { socketPair } from "../host/socket_pair.ts";
 import { startWorker, type WorkerHandle } from "../host/worker.ts";
+import { CaptureStream } from "./capture_stream.ts";
 import type { EngineConfig } from "./config.ts";
 import { logWritten, newLogCounter } from "./log_credit.ts";
 import {
@@ -39,6 +40,7 @@ export class EngineHandle implements EngineClient {
   readonly #requests: number;
   readonly #memory = new NativeMemory(REQUEST_MAX);
   readonly #waiting = new Map<number, Waiting>();
+  readonly #captures = new Map<number, CaptureStream>();
   #nextId = 1;
 
   constructor(config: Omit<EngineConfig, "requests" | "logged">, events: EngineEvents) {
@@ -50,6 +52,7 @@ export class EngineHandle implements EngineClient {
     const over = Promise.withResolvers<{ status: number; message?: string }>();
     this.ready = ready.promise;
     this.over = over.promise;
+    void this.over.then(() => this.#captures.forEach((capture) => capture.end()));
     // Who awaits only one of the two must not see the other as an unhandled rejection.
     this.ready.catch(() => {});
     this.#worker.onMessage = (data) => {
@@ -64,6 +67,8 @@ export class EngineHandle implements EngineClient {
           return over.resolve({ status: message.status });
         case "stopped":
           return over.resolve({ status: 0 });
+        case "captured":
+          return this.#captures.get(message.capture)?.wake();
         case "answer":
           return this.#take(message.id)?.resolve(message.value);
         case "refused":
@@ -99,6 +104,24 @@ export class EngineHandle implements EngineClient {
       this.#take(id)?.reject(new EngineRefusal("gone", `Cannot ask ${op}: the engine does not listen`));
     }
     return promise as Promise<EngineAnswers[Op]>;
+  }
+
+  async capture(options: EngineArguments<"capture">[0]): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+    const { capture, ring } = await this.ask("capture", options);
+    const reader = new CaptureStream({
+      ring,
+      close: () => {
+        this.#captures.delete(capture);
+        this.ask("uncapture", { capture }).catch(() => {});
+      },
+    });
+    this.#captures.set(capture, reader);
+    return reader.stream;
+  }
+
+  /** Once the engine is over: resolves when every capture has been read to its end. */
+  async captured(): Promise<void> {
+    await Promise.all([...this.#captures.values()].map((capture) => capture.done));
   }
 
   /** Ends the engine's loop and waits for nothing. */

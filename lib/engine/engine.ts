@@ -15,18 +15,28 @@
  */
 
 import { type ChildExit, childExit } from "../host/child_exit.ts";
+import { wallClock } from "../host/clock.ts";
+import { FileSink } from "../host/file_sink.ts";
 import { randomWord } from "../host/random.ts";
 import { Reactor } from "../host/reactor.ts";
 import { addressOf } from "../host/sys.ts";
 import { startMode } from "../modes/registry.ts";
-import type { ModeSession } from "../modes/mode.ts";
+import type { Log, ModeSession } from "../modes/mode.ts";
 import { BufferPool } from "../stack/buffer/pool.ts";
 import { Stack } from "../stack/stack.ts";
 import { earlier, type Instant, NEVER } from "../stack/time.ts";
+import { newRing, RingWriter } from "./capture_ring.ts";
+import { Captures, MAX_CAPTURES } from "./captures.ts";
 import type { EngineConfig } from "./config.ts";
 import { Drain } from "./drain.ts";
 import { LogCredit } from "./log_credit.ts";
-import type { EngineAnswers, EngineMessage, EngineRequest } from "./messages.ts";
+import {
+  type EngineAnswers,
+  type EngineArguments,
+  type EngineMessage,
+  EngineRefusal,
+  type EngineRequest,
+} from "./messages.ts";
 import { RequestPort } from "./requests.ts";
 
 /** Rounds of timers, events and egress in one turn; each is bounded in itself. */
@@ -39,6 +49,7 @@ export class Engine {
   readonly reactor = new Reactor();
   readonly stack: Stack;
   readonly #session: ModeSession;
+  readonly #captures: Captures;
   readonly #child: ChildExit | undefined;
   #failure: { readonly message: string; readonly status: number } | undefined;
   /** Once the child has ended. */
@@ -53,26 +64,31 @@ export class Engine {
     const pool = new BufferPool(addressOf);
     const credit = new LogCredit(config.logged);
     this.stack = new Stack({ random: randomWord, pool });
+    this.#captures = new Captures(this.stack, wallClock() - this.reactor.now());
+    const log: Log = (level, text) => {
+      if (level === "debug" && !config.debug || !credit.take()) return;
+      const lost = credit.takeLost();
+      if (lost > 0) {
+        post({ type: "log", level: "warn", text: `${lost} log lines were lost: they are not read` });
+      }
+      post({ type: "log", level, text });
+    };
+    // Opened first: one that cannot be written is better known before anything has been changed.
+    const pcapLog = openPcapLog(config.pcapLog, log);
     this.#session = startMode({
       config: config.mode,
       reactor: this.reactor,
       pool,
       stack: this.stack,
       child: config.child,
-      log: (level, text) => {
-        if (level === "debug" && !config.debug || !credit.take()) return;
-        const lost = credit.takeLost();
-        if (lost > 0) {
-          post({ type: "log", level: "warn", text: `${lost} log lines were lost: they are not read` });
-        }
-        post({ type: "log", level, text });
-      },
+      log,
       // What was taken is given back first: who hears of the failure ends the process.
       fail: (message, status) => {
         this.#failure ??= { message, status };
         this.reactor.stop();
       },
     });
+    if (pcapLog !== undefined) this.#captures.open((bytes) => pcapLog.write(bytes));
     new RequestPort(this.reactor, config.requests, (request) => this.answer(request), post);
     if (config.child !== 0) {
       this.#child = childExit(this.reactor, config.child, (status) => {
@@ -130,7 +146,7 @@ export class Engine {
         return {
           ...facts,
           sockets: [...facts.sockets, ...(this.#session.sockets?.() ?? [])],
-          counters: { ...facts.counters, ...this.#session.counters() },
+          counters: { ...facts.counters, ...this.#session.counters(), ...this.#captures.counters() },
         };
       }
       case "flows":
@@ -165,6 +181,11 @@ export class Engine {
         }
         this.#session.addZone(request.zone);
         return null;
+      case "capture":
+        return this.#capture(request);
+      case "uncapture":
+        this.#captures.close(request.capture);
+        return null;
       case "stop":
         this.reactor.stop();
         return null;
@@ -174,4 +195,23 @@ export class Engine {
         );
     }
   }
+
+  #capture({ device, snapLength }: EngineArguments<"capture">[0]): EngineAnswers["capture"] {
+    if (this.#captures.full) {
+      throw new EngineRefusal("too-many-captures", `Cannot open one more capture: ${MAX_CAPTURES} are open`);
+    }
+    const ring = newRing();
+    const writer = new RingWriter(ring, () => this.#post({ type: "captured", capture }));
+    const capture = this.#captures.open((block) => writer.write(block), {
+      ...(device === undefined ? {} : { device }),
+      ...(snapLength === undefined ? {} : { snapLength }),
+    });
+    return { capture, ring };
+  }
+}
+
+/** The file of `--pcap-log`. */
+function openPcapLog(path: string, log: Log): FileSink | undefined {
+  if (path === "") return undefined;
+  return new FileSink(path, (why) => log("warn", `Cannot write all packets to ${path}: ${why}`));
 }

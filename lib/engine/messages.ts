@@ -62,6 +62,9 @@ export type EngineRequest =
   }
   | { readonly id: number; readonly op: "serving" }
   | { readonly id: number; readonly op: "add-zone"; readonly zone: ZoneFacts }
+  /** Begin to capture; every interface without `device`. */
+  | { readonly id: number; readonly op: "capture"; readonly device?: string; readonly snapLength?: number }
+  | { readonly id: number; readonly op: "uncapture"; readonly capture: number }
   | { readonly id: number; readonly op: "stop" };
 
 /** What each question is answered with. */
@@ -76,6 +79,9 @@ export interface EngineAnswers {
   qdisc: null;
   serving: ServeFacts;
   "add-zone": null;
+  /** The capture's number, and the memory that its bytes come by; see capture_ring.ts. */
+  capture: { readonly capture: number; readonly ring: SharedArrayBuffer };
+  uncapture: null;
   stop: null;
 }
 
@@ -86,6 +92,8 @@ export type EngineMessage =
   /** The guest ended: its status, or 128 + the signal that ended it. */
   | { readonly type: "exited"; readonly status: number }
   | { readonly type: "stopped" }
+  /** There is something in the ring of a capture whose reader waits. */
+  | { readonly type: "captured"; readonly capture: number }
   | { readonly type: "answer"; readonly id: number; readonly value: unknown }
   | { readonly type: "refused"; readonly id: number; readonly code: string; readonly message: string }
   | { readonly type: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly text: string };
@@ -102,6 +110,8 @@ export interface EngineClient {
     op: Op,
     ...details: EngineArguments<Op>
   ): Promise<EngineAnswers[Op]>;
+  /** What passes the interfaces from now on, in pcapng; it ends with the engine, or when it is cancelled. */
+  capture(options: EngineArguments<"capture">[0]): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
 }
 
 /** The engine will not do what it was asked. */

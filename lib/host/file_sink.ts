@@ -40,8 +40,8 @@ export class FileSink {
     this.#onLost = onLost;
   }
 
-  /** Writes one record, all of it or nothing. */
-  write(bytes: Uint8Array): void {
+  /** Writes one record, all of it or nothing: false. */
+  write(bytes: Uint8Array): boolean {
     if (this.#torn) return this.#lose(bytes.length, Errno.EIO);
     for (let at = 0; at < bytes.length;) {
       const part = bytes.subarray(at, at + CHUNK);
@@ -56,14 +56,16 @@ export class FileSink {
       at += written;
     }
     this.#length += bytes.length;
+    return true;
   }
 
   close(): void {
     close(this.#fd);
   }
 
-  #lose(bytes: number, errno: number): void {
+  #lose(bytes: number, errno: number): false {
     if (this.lost === 0) this.#onLost?.(errnoText(errno));
     this.lost += bytes;
+    return false;
   }
 }

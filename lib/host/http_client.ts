@@ -56,6 +56,50 @@ export async function askHttp(
   }
 }
 
+/** An answer that goes on: its status, and its body as it comes. */
+export interface HttpStream {
+  readonly status: number;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Ends it from this side. */
+  close(): void;
+}
+
+/** Asks for `path` and does not wait for the end of the answer. Rejects with {@linkcode HttpUnreachable}. */
+export async function streamHttp(
+  target: HttpTarget,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<HttpStream> {
+  const unix = target.startsWith("/") ? target : undefined;
+  const url = unix === undefined ? `${target.replace(/\/$/, "")}${path}` : `http://sluice${path}`;
+  const client = unix === undefined ? undefined : denoClient(unix);
+  const abort = new AbortController();
+  const init = { headers, redirect: "error", signal: abort.signal, ...transport(unix, client) };
+  try {
+    const { status, body } = await fetch(url, init as RequestInit);
+    const close = () => {
+      abort.abort();
+      client?.close();
+    };
+    return { status, body: untilClosed(body, abort.signal), close };
+  } catch (error) {
+    client?.close();
+    throw new HttpUnreachable(`Cannot reach ${target}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** A body that ends, without an error, when we end it or the server goes away. */
+async function* untilClosed(
+  body: ReadableStream<Uint8Array> | null,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const bytes of body ?? []) yield bytes;
+  } catch (error) {
+    if (!signal.aborted && !(error instanceof Error)) throw error;
+  }
+}
+
 /** Each runtime names the socket in its own way. */
 function transport(unix: string | undefined, client: Deno.HttpClient | undefined): Record<string, unknown> {
   if (unix === undefined) return {};

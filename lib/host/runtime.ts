@@ -6,8 +6,9 @@
  */
 
 import { Buffer } from "node:buffer";
-import { closeSync, openSync, readSync, statSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync, write, writeSync } from "node:fs";
 import process from "node:process";
+import { isatty } from "node:tty";
 
 interface DenoLike {
   readonly version: { readonly deno: string };
@@ -39,6 +40,11 @@ export function exit(status: number): never {
 /** Writes all of it before it returns. A reader that has gone away is not an error. */
 export function writeStdout(text: string): void {
   writeAll(1, text);
+}
+
+/** Whether stdout is a terminal. */
+export function stdoutIsTerminal(): boolean {
+  return isatty(1);
 }
 
 /** Writes all of it before it returns. A reader that has gone away is not an error. */
@@ -117,6 +123,25 @@ const REASONS: Readonly<Record<string, string>> = {
 function reasonOf(error: unknown): string {
   const code = (error as { code?: unknown }).code;
   return REASONS[String(code)] ?? (error instanceof Error ? error.message : String(error));
+}
+
+/**
+ * Writes bytes to stdout without holding up this thread. Resolves when all are written; to false if they cannot be: the
+ * reader has gone away, or there is no room.
+ */
+export async function writeStdoutBytes(bytes: Uint8Array): Promise<boolean> {
+  for (let at = 0; at < bytes.length;) {
+    const written = await new Promise<number>((resolve) => {
+      write(1, bytes, at, bytes.length - at, null, (error, count) => {
+        resolve(error === null ? count : error.code === "EAGAIN" ? 0 : -1);
+      });
+    });
+    if (written < 0) return false;
+    // Somebody else made it non-blocking.
+    if (written === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    at += written;
+  }
+  return true;
 }
 
 function writeAll(descriptor: number, text: string): void {

@@ -97,8 +97,6 @@ export interface ModeConfig {
   /** Where the control API listens on the host's loopback, which no guest may reach; 0: nowhere. */
   readonly controlPort: number;
   readonly qdisc: QdiscConfig;
-  /** Where to write a pcapng capture, or empty. */
-  readonly pcapLog: string;
   readonly logPackets: boolean;
   /** Give the device TSO and checksum offload. */
   readonly gso: boolean;

@@ -153,9 +153,9 @@ function dhcpOptions({ config, stack }: ModeContext, serve: ServeConfig) {
   };
 }
 
-/** What `--log-packets` and `--pcap-log` show of the gateway's port; undefined if nothing is asked for. */
-function tracing({ config, reactor, log }: ModeContext) {
-  if (!config.logPackets && config.pcapLog === "") return undefined;
+/** What `--log-packets` shows of the gateway's port; undefined if nothing is asked for. */
+function tracing({ config, log }: ModeContext) {
+  if (!config.logPackets) return undefined;
   let waiting: PacketBuffer | undefined;
   const inner: Link = {
     mtu: config.mtu,
@@ -163,7 +163,7 @@ function tracing({ config, reactor, log }: ModeContext) {
     receive: () => waiting,
     transmit: () => true,
   };
-  const link = tracedLink(inner, "eth0", config, () => reactor.now() as Instant, log);
+  const link = tracedLink(inner, "eth0", config, log);
   return {
     received(frame: PacketBuffer): PacketBuffer {
       waiting = frame;

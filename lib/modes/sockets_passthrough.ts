@@ -16,7 +16,7 @@ import type { LinkCapabilities } from "../stack/link/link.ts";
 import { memoryWire } from "../stack/link/memory.ts";
 import type { Nic } from "../stack/nic.ts";
 import { Stack } from "../stack/stack.ts";
-import { earlier, type Instant } from "../stack/time.ts";
+import { earlier } from "../stack/time.ts";
 import { ANY4, ANY6 } from "../stack/wire/address.ts";
 import { MacAddress } from "../stack/wire/ethernet.ts";
 import { addGatewayNic, address, configuredQdisc, gatewayAnswers, startGateway } from "./gateway_end.ts";
@@ -31,14 +31,14 @@ const ROUNDS = 8;
 
 /** Starts it. */
 export function startSocketsPassthrough(context: ModeContext): ModeSession {
-  const { config, reactor, pool, stack, log } = context;
+  const { config, pool, stack, log } = context;
   const [guestLink, gatewayLink] = memoryWire({ mtu: config.mtu, capabilities: NO_WIRE, share: true }, pool);
   const guestNic = addGuestNic(context);
   const far = new Stack({ random: randomWord, pool });
   const nic = addGatewayNic(context, far, NO_WIRE);
   const guest: WireEnd = {
     nic: guestNic,
-    link: tracedLink(guestLink, "eth0", config, () => reactor.now() as Instant, log),
+    link: tracedLink(guestLink, "eth0", config, log),
   };
   const uplink: WireEnd = { nic, link: gatewayLink };
   const attachment = attachSockets(context);

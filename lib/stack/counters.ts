@@ -18,6 +18,8 @@ export class Counter {
 /** A family of counters, each made when it is first named. Names are dotted paths in kebab case: `ip.malformed.truncated`. */
 export class Counters {
   readonly #slots = new Map<string, Counter>();
+  /** While somebody wants to know what is counted for one frame: the names, as they come. */
+  trace: string[] | undefined;
 
   /** The counter of that name, for who wants to keep it. */
   slot(name: string): Counter {
@@ -35,7 +37,13 @@ export class Counters {
 
   /** Counts one. A look-up by name: for events, not for packets. */
   bump(name: string): void {
-    this.slot(name).value++;
+    this.count(this.slot(name));
+  }
+
+  /** Counts one of `counter`: for what is rare, such as drops. */
+  count(counter: Counter): void {
+    counter.value++;
+    this.trace?.push(counter.name);
   }
 
   /** Counts `n`. */

@@ -29,6 +29,7 @@ import { Checksum, Gso, type PacketBuffer } from "./buffer/packet.ts";
 import type { BufferPool } from "./buffer/pool.ts";
 import type { Counter, Counters } from "./counters.ts";
 import type { AddressFacts, QdiscFacts } from "./facts.ts";
+import { dropReason, type FrameObserver, QUEUE_FULL } from "./frame_observer.ts";
 import { type Neighbour, NeighbourCache, type NeighbourContext } from "./ip/neighbours.ts";
 import type { RouterAdvertisement } from "./ip/router.ts";
 import { broadcastOf, inPrefix, prefixOf, type RouteTable } from "./ip/routes.ts";
@@ -94,6 +95,8 @@ export interface NicEnvironment {
   readonly pool: BufferPool;
   readonly counters: Counters;
   readonly routes: RouteTable;
+  /** May change while the stack runs. */
+  readonly frameObservers: readonly FrameObserver[];
   readonly limits: { readonly neighbours: number; readonly pendingPackets: number };
   /** Told the instant of each call that comes from outside. */
   readonly clock: { now: Instant };
@@ -329,6 +332,23 @@ export class Nic implements TcpPath {
 
   /** A frame from the wire, cursor at its Ethernet header. Takes ownership. Bounded work, never throws for bad bytes. */
   ingress(packet: PacketBuffer, now: Instant): void {
+    const { frameObservers } = this.#environment;
+    if (frameObservers.length > 0) this.#ingressObserved(packet, now, frameObservers);
+    else this.#ingress(packet, now);
+  }
+
+  #ingressObserved(packet: PacketBuffer, now: Instant, observers: readonly FrameObserver[]): void {
+    const { counters } = this.#environment;
+    const bumped: string[] = [];
+    for (const observer of observers) observer.inbound(this, packet, now);
+    counters.trace = bumped;
+    this.#ingress(packet, now);
+    counters.trace = undefined;
+    const dropped = dropReason(bumped);
+    for (const observer of observers) observer.outcome(dropped);
+  }
+
+  #ingress(packet: PacketBuffer, now: Instant): void {
     const { rx } = this;
     this.#environment.clock.now = now;
     rx.packets++;
@@ -336,7 +356,7 @@ export class Nic implements TcpPath {
     const ethernet = this.#ethernet;
     const reason = parseEthernet(packet, ethernet);
     if (reason !== undefined) {
-      this.#malformed[reason].value++;
+      this.#environment.counters.count(this.#malformed[reason]);
       rx.errors++;
     } else if (ethernet.destination.equals(this.mac)) {
       this.linkBroadcast = false;
@@ -376,6 +396,7 @@ export class Nic implements TcpPath {
         this.#throttledUntil = NEVER;
         this.tx.packets++;
         this.tx.bytes += frame.totalLength;
+        this.#observe(frame, now);
         return frame;
       }
       // A shaper that holds packets back says with `full` how much of TCP may wait there and not in the send queues. Not
@@ -468,8 +489,14 @@ export class Nic implements TcpPath {
       return true;
     }
     this.tx.dropped++;
+    this.#observe(packet, now, QUEUE_FULL);
     packet.release();
     return false;
+  }
+
+  #observe(frame: PacketBuffer, now: Instant, dropped?: string): void {
+    const { frameObservers } = this.#environment;
+    for (let i = 0; i < frameObservers.length; i++) frameObservers[i]!.outbound(this, frame, now, dropped);
   }
 
   /** Lets go of everything that waits. */

@@ -46,6 +46,7 @@ import { PathMtuCache } from "./ip/path_mtu.ts";
 import { Reassembler } from "./ip/reassembly.ts";
 import { RouteTable } from "./ip/routes.ts";
 import { DEFAULT_LIMITS, type StackLimits } from "./limits.ts";
+import type { FrameObserver } from "./frame_observer.ts";
 import { LOOPBACK_CAPABILITIES, LOOPBACK_MTU, turnAround } from "./link/loopback.ts";
 import { Nic, type NicEnvironment, type NicOptions } from "./nic.ts";
 import { createQdisc } from "./qdisc/qdisc.ts";
@@ -121,6 +122,7 @@ export class Stack {
   readonly #clock: { now: Instant } = { now: 0 as Instant };
   readonly #random: () => number;
   readonly #nics: Nic[] = [];
+  readonly #frameObservers: FrameObserver[] = [];
   readonly #timers = new TimerQueue<Timed>();
   readonly #environment: NicEnvironment;
   readonly #output: IpOutput;
@@ -189,6 +191,7 @@ export class Stack {
       pool,
       counters,
       routes: this.routes,
+      frameObservers: this.#frameObservers,
       limits,
       clock,
       random,
@@ -215,6 +218,15 @@ export class Stack {
     this.#nics.push(this.loopback);
     this.loopback.addAddress(IpAddress.v4(0x7f000001), 8, { scope: "host" });
     this.loopback.addAddress(new IpAddress(6, 0, 0, 0, 1), 128, { scope: "host" });
+  }
+
+  /** Has `observer` see every frame of every interface, the loopback's too. Returns what ends it. */
+  observeFrames(observer: FrameObserver): () => void {
+    this.#frameObservers.push(observer);
+    return () => {
+      const at = this.#frameObservers.indexOf(observer);
+      if (at >= 0) this.#frameObservers.splice(at, 1);
+    };
   }
 
   /** Every interface, by index. */

@@ -59,13 +59,13 @@ export class TcpSurroundings implements TcpEnvironment {
   /** A segment, cursor at its header. Does not own it. */
   input(demux: TcpDemux, nic: Nic, packet: PacketBuffer, ip: IpHeader, now: Instant): void {
     if (!verifyTransport(packet, ip)) {
-      this.#malformed["bad-checksum"].value++;
+      this.counters.count(this.#malformed["bad-checksum"]);
       return;
     }
     const header = this.#header;
     const reason = parseTcp(packet, header);
     if (reason !== undefined) {
-      this.#malformed[reason].value++;
+      this.counters.count(this.#malformed[reason]);
       return;
     }
     demux.handle(ip, header, packet, nic, now);

@@ -6,6 +6,7 @@
 
 import type {
   EngineAnswers,
+  EngineArguments,
   EngineClient,
   FlowFacts,
   HealthFacts,
@@ -202,6 +203,8 @@ const ANSWERS: EngineAnswers = {
     device: "192.168.127.2",
   },
   "add-zone": null,
+  capture: { capture: 1, ring: new SharedArrayBuffer(16) },
+  uncapture: null,
   stop: null,
 };
 
@@ -227,6 +230,14 @@ export class FakeEngine implements EngineClient {
     this.asked.push({ op, arguments_ });
     const answer = this.#answers[op];
     return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer as EngineAnswers[Op]);
+  }
+
+  /** A capture of three bytes, and the end. */
+  capture(options: EngineArguments<"capture">[0]): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+    this.asked.push({ op: "capture", arguments_: { ...options } });
+    const answer = this.#answers["capture"];
+    if (answer instanceof Error) return Promise.reject(answer);
+    return Promise.resolve(new Response(new Uint8Array([1, 2, 3])).body!);
   }
 
   /** Only the questions that change something. */

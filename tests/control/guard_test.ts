@@ -112,7 +112,7 @@ test("every answer forbids sniffing, framing and caching, errors too", async () 
 });
 
 test("withDeadline() gives up on a silent engine, and the API says 504", async () => {
-  const silent: EngineClient = { ask: () => new Promise(() => {}) };
+  const silent: EngineClient = { ask: () => new Promise(() => {}), capture: () => new Promise(() => {}) };
   let code = "";
   await withDeadline(silent, 1).ask("stack").catch((error) => code = error.code);
   equal(code, "engine-timeout");

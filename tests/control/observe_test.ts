@@ -1,5 +1,6 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { test } from "node:test";
+import { EngineRefusal } from "../../lib/engine/messages.ts";
 import { createApi, listRoutes } from "../../lib/control/api.ts";
 import { OPENAPI } from "../../lib/control/openapi.ts";
 import { PAGE } from "../../lib/control/page/page.ts";
@@ -92,4 +93,46 @@ test("the page brings its own parts and makes no markup of data", () => {
   equal(/innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function/.test(SCRIPT), false);
   // A syntax error would be seen by nobody else.
   ok(new Function(SCRIPT));
+});
+
+test("GET /v1/capture hands on what the engine captures", async () => {
+  const engine = new FakeEngine();
+  const client = clientOf(engine);
+  const all = await client("/v1/capture");
+  equal(all.status, 200);
+  equal(all.headers.get("content-type"), "application/x-pcapng");
+  equal(all.text, "\x01\x02\x03");
+  await client("/v1/capture?dev=eth0&snaplen=96");
+  deepEqual(engine.asked.filter(({ op }) => op === "capture").map(({ arguments_ }) => arguments_), [
+    {},
+    { device: "eth0", snapLength: 96 },
+  ]);
+});
+
+test("HEAD /v1/capture captures nothing", async () => {
+  const engine = new FakeEngine();
+  equal((await clientOf(engine)("/v1/capture", { method: "HEAD" })).status, 200);
+  equal(engine.asked.length, 0);
+});
+
+const BAD_CAPTURES: [path: string, status: number, code: string][] = [
+  ["?dev=eth9", 404, "unknown-device"],
+  ["?dev=", 404, "unknown-device"],
+  ["?snaplen=13", 400, "invalid-request"],
+  ["?snaplen=262145", 400, "invalid-request"],
+  ["?snaplen=", 400, "invalid-request"],
+  ["?snaplen=-1", 400, "invalid-request"],
+  ["?snaplen=1e3", 400, "invalid-request"],
+];
+for (const [path, status, code] of BAD_CAPTURES) {
+  test(`GET /v1/capture${path} is refused`, async () => {
+    const answer = await clientOf()(`/v1/capture${path}`);
+    deepEqual([answer.status, answer.json.code], [status, code]);
+  });
+}
+
+test("GET /v1/capture tells that there are too many", async () => {
+  const engine = new FakeEngine({ capture: new EngineRefusal("too-many-captures", "8 are open") });
+  const answer = await clientOf(engine)("/v1/capture");
+  deepEqual([answer.status, answer.json.code], [503, "too-many-captures"]);
 });

@@ -63,7 +63,7 @@ export function attachTap(context: TapContext): TapAttachment {
   const fd = stage.prepare(config.stageConfig ?? "{}");
   if (fd === undefined) throw new RangeError("Cannot attach a TAP: the stage sent no descriptor");
   const tap = new TapLink({ fd, mtu: config.mtu, pool, gso: config.gso });
-  const link = tracedLink(tap, "eth0", config, () => reactor.now() as Instant, context.log);
+  const link = tracedLink(tap, "eth0", config, context.log);
   let pump: Pump | undefined;
   return {
     link,

@@ -70,9 +70,8 @@ export class JoinedNetwork {
 
   /** Begins to move frames between the provider and `end`: the interface itself, or a patch to the guest's own. */
   start(now: Instant, end: Parameters<Provider["pumpTo"]>[0] = this.nic): void {
-    const { config, reactor, log } = this.#context;
-    const clock = () => reactor.now() as Instant;
-    this.provider.pumpTo(end, tracedLink(this.provider.link, this.nic.name, config, clock, log));
+    const { config, log } = this.#context;
+    this.provider.pumpTo(end, tracedLink(this.provider.link, this.nic.name, config, log));
     this.addressing.start(now);
   }
 

@@ -87,7 +87,8 @@ export class IpInput {
       : parseIpv6(packet, ip);
     if (reason !== undefined) {
       nic.rx.errors++;
-      (family === 4 ? this.#malformedV4 : this.#malformedV6)[reason].value++;
+      const malformed = family === 4 ? this.#malformedV4 : this.#malformedV6;
+      this.#context.counters.count(malformed[reason]);
       if (ip.parameterProblem.code >= 0) this.#parameterProblem(nic, packet, ip, now);
       return;
     }

@@ -13,10 +13,9 @@
 
 import type { PacketBuffer } from "../buffer/packet.ts";
 import type { Instant } from "../time.ts";
-import type { Link, LinkCapabilities } from "./link.ts";
 
-/** Takes the bytes of one or several whole blocks. They are valid only until it returns. */
-export type PcapngSink = (bytes: Uint8Array) => void;
+/** Takes the bytes of one whole block, which are valid only until it returns. False: there is no room for it. */
+export type PcapngSink = (bytes: Uint8Array) => boolean;
 
 /** Parameters of a capture. */
 export interface PcapngOptions {
@@ -45,6 +44,7 @@ const Option = {
   interfaceName: 2,
   timestampResolution: 9,
   flags: 2,
+  dropCount: 4,
 } as const;
 /** Length of a block's frame: type, and total length twice. */
 const BLOCK_OVERHEAD = 12;
@@ -80,8 +80,8 @@ export class PcapngWriter {
     this.#finish();
   }
 
-  /** Announces an interface; returns its number for `packet`. */
-  addInterface(name: string): number {
+  /** Announces an interface; returns its number for `packet`, or undefined if there was no room. */
+  addInterface(name: string): number | undefined {
     const text = this.#encoder.encode(name);
     this.#begin(INTERFACE_DESCRIPTION, 8 + optionSize(text.length) + optionSize(1) + 4);
     this.#u16(LINKTYPE_ETHERNET);
@@ -92,8 +92,7 @@ export class PcapngWriter {
     this.#u16(1);
     this.#u32(6); // 10⁻⁶ s, one byte and padding
     this.#u32(Option.end);
-    this.#finish();
-    return this.#interfaces++;
+    return this.#finish() ? this.#interfaces++ : undefined;
   }
 
   /** Writes a frame, which stays the caller's; `comment` says what became of it if it did not pass. */
@@ -104,10 +103,15 @@ export class PcapngWriter {
     now: Instant,
     comment?: string,
   ): void {
+    this.beginPacket(interfaceNumber, direction, frame, now);
+    this.endPacket(comment);
+  }
+
+  /** The first half of `packet`: reads the frame, and writes nothing yet. The other half must follow before anything else. */
+  beginPacket(interfaceNumber: number, direction: Direction, frame: PacketBuffer, now: Instant): void {
     const original = frame.totalLength;
     const captured = Math.min(original, this.#snapLength);
-    const text = comment === undefined ? undefined : this.#encoder.encode(comment).subarray(0, MAX_COMMENT);
-    const options = optionSize(4) + (text === undefined ? 0 : optionSize(text.length)) + 4;
+    const options = optionSize(4) + optionSize(8) + optionSize(MAX_COMMENT) + 4;
     this.#begin(ENHANCED_PACKET, PACKET_HEADER + padded(original) + options);
     const time = Math.floor(now + this.#epoch);
     this.#u32(interfaceNumber);
@@ -119,12 +123,27 @@ export class PcapngWriter {
     frame.copyTo(this.#bytes, this.#at);
     this.#at += captured;
     this.#pad();
-    if (text !== undefined) this.#text(Option.comment, text);
     this.#u16(Option.flags);
     this.#u16(4);
     this.#u32(direction);
+  }
+
+  /**
+   * The other half of `packet`. `lost` frames before this one could not be written (`epb_dropcount`). False: nor could
+   * this one.
+   */
+  endPacket(comment?: string, lost = 0): boolean {
+    if (lost > 0) {
+      this.#u16(Option.dropCount);
+      this.#u16(8);
+      this.#u32(lost % 0x1_0000_0000);
+      this.#u32(Math.floor(lost / 0x1_0000_0000));
+    }
+    if (comment !== undefined) {
+      this.#text(Option.comment, this.#encoder.encode(comment).subarray(0, MAX_COMMENT));
+    }
     this.#u32(Option.end);
-    this.#finish();
+    return this.#finish();
   }
 
   /** Starts a block whose body is at most `body` bytes long. */
@@ -138,11 +157,11 @@ export class PcapngWriter {
     this.#u32(0);
   }
 
-  #finish(): void {
+  #finish(): boolean {
     const total = this.#at + 4;
     this.#u32(total);
     this.#view.setUint32(4, total, true);
-    this.#sink(this.#bytes.subarray(0, total));
+    return this.#sink(this.#bytes.subarray(0, total));
   }
 
   #u16(value: number): void {
@@ -166,57 +185,6 @@ export class PcapngWriter {
   /** Blocks and options are aligned to 32 bits; the scratch buffer is dirty, so the padding is zeroed. */
   #pad(): void {
     while (this.#at % 4 !== 0) this.#bytes[this.#at++] = 0;
-  }
-}
-
-/** `inner`, with every frame that was received or taken for transmission written to `writer` under `name`. */
-export function withPcapng(inner: Link, writer: PcapngWriter, name: string, clock: () => Instant): Link {
-  return new PcapngLink(inner, writer, name, clock);
-}
-
-class PcapngLink implements Link {
-  readonly mtu: number;
-  readonly capabilities: LinkCapabilities;
-  readonly #inner: Link;
-  readonly #writer: PcapngWriter;
-  readonly #number: number;
-  readonly #clock: () => Instant;
-
-  constructor(inner: Link, writer: PcapngWriter, name: string, clock: () => Instant) {
-    this.mtu = inner.mtu;
-    this.capabilities = inner.capabilities;
-    this.#inner = inner;
-    this.#writer = writer;
-    this.#number = writer.addInterface(name);
-    this.#clock = clock;
-  }
-
-  receive(): PacketBuffer | undefined {
-    const frame = this.#inner.receive();
-    if (frame !== undefined) this.#writer.packet(this.#number, Direction.inbound, frame, this.#clock());
-    return frame;
-  }
-
-  transmit(frame: PacketBuffer): boolean {
-    // Written once it is taken, since a full wire is offered the same frame again; but then it is no longer ours, and
-    // whoever took it may move its cursors. So what is written is read back from a second, private pair of cursors.
-    const { start, end } = frame;
-    frame.retain();
-    const taken = this.#inner.transmit(frame);
-    if (taken) {
-      const { start: movedStart, end: movedEnd } = frame;
-      frame.start = start;
-      frame.end = end;
-      this.#writer.packet(this.#number, Direction.outbound, frame, this.#clock());
-      frame.start = movedStart;
-      frame.end = movedEnd;
-    }
-    frame.release();
-    return taken;
-  }
-
-  flush(): boolean {
-    return this.#inner.flush?.() ?? true;
   }
 }
 

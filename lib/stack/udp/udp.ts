@@ -112,13 +112,13 @@ export class Udp implements UdpContext {
   input(nic: Nic, packet: PacketBuffer, ip: IpHeader, delivery: Delivery, now: Instant): void {
     const { counters } = this.#surroundings;
     if (!verifyTransport(packet, ip)) {
-      this.#malformed["bad-checksum"].value++;
+      counters.count(this.#malformed["bad-checksum"]);
       return;
     }
     const udp = this.#header;
     const reason = parseUdp(packet, udp);
     if (reason !== undefined) {
-      this.#malformed[reason].value++;
+      counters.count(this.#malformed[reason]);
       return;
     }
     if (delivery === "group") return this.#inputGroup(nic, packet, ip, udp, now);

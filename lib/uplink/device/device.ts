@@ -47,7 +47,6 @@ export interface DeviceConfig {
   readonly rxChecksumOffload: boolean;
   readonly qdisc: { readonly kind: "none" | "fifo" | "tbf"; readonly rate: number; readonly burst: number };
   readonly logPackets: boolean;
-  readonly pcapLog: string;
 }
 
 /** What the uplink needs of the one who composes it. */
@@ -91,8 +90,7 @@ export class DeviceUplink {
     for (const remark of scraped.remarks) log("warn", remark);
     try {
       for (const device of scraped.devices) {
-        const pcapLog = this.#ports.length === 0 ? config.pcapLog : "";
-        this.#ports.push(new Port({ ...context, device, pcapLog }));
+        this.#ports.push(new Port({ ...context, device }));
       }
       if (scraped.devices.length === 0) {
         log("warn", "no interface of this network namespace has an address: the guest has its loopback only");

@@ -34,8 +34,6 @@ export interface PortOptions {
   readonly pool: BufferPool;
   readonly config: DeviceConfig;
   readonly log: Log;
-  /** Where its packets are recorded, or empty. */
-  readonly pcapLog: string;
 }
 
 /** An interface that we drive. */
@@ -56,7 +54,7 @@ export class Port {
    *
    * @throws {PacketSocketError} when we may not; {RangeError} for a shaper that cannot work
    */
-  constructor({ device, stack, reactor, pool, config, log, pcapLog }: PortOptions) {
+  constructor({ device, stack, reactor, pool, config, log }: PortOptions) {
     this.device = device;
     this.#reactor = reactor;
     this.#log = log;
@@ -71,8 +69,7 @@ export class Port {
         txChecksum: config.txChecksumOffload,
         rxChecksum: config.rxChecksumOffload,
       });
-      const trace = { logPackets: config.logPackets, pcapLog };
-      this.#link = tracedLink(this.#packets, device.name, trace, () => reactor.now() as Instant, log);
+      this.#link = tracedLink(this.#packets, device.name, config, log);
       const { capabilities } = this.#packets;
       this.nic = stack.addNic({
         name: device.name,

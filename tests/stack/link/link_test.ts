@@ -10,10 +10,6 @@ import { seededRandom, withFaults } from "../../../lib/stack/link/fault.ts";
 import type { Link } from "../../../lib/stack/link/link.ts";
 import { withLog } from "../../../lib/stack/link/log.ts";
 import { memoryWire, type MemoryWireOptions } from "../../../lib/stack/link/memory.ts";
-import { PcapngWriter, withPcapng } from "../../../lib/stack/link/pcapng.ts";
-import type { Instant } from "../../../lib/stack/time.ts";
-
-const clock = (): Instant => 0 as Instant;
 
 function frame(...bytes: number[]): PacketBuffer {
   const packet = new PacketBuffer(new Uint8Array(HEADROOM + bytes.length), HEADROOM);
@@ -24,7 +20,6 @@ function frame(...bytes: number[]): PacketBuffer {
 const DECORATORS: Record<string, (inner: Link) => Link> = {
   "memory alone": (inner) => inner,
   withLog: (inner) => withLog(inner, { name: "eth0", sink: () => {}, format: () => "" }),
-  withPcapng: (inner) => withPcapng(inner, new PcapngWriter(() => {}), "eth0", clock),
   "withFaults without faults": (inner) => withFaults(inner, { random: seededRandom(1) }),
 };
 
