@@ -312,6 +312,28 @@ test("resolve() warns of a published port that no mode would serve", () => {
   deepStrictEqual(from(["publish", "8000:80"]).warnings, []);
 });
 
+test("resolve() gives the mode sandbox its only attachment, and refuses another", () => {
+  const sandbox = from(["network", "sandbox"]);
+  strictEqual(sandbox.settings.attach, "sockets");
+  deepStrictEqual(sandbox.warnings, []);
+  strictEqual(from(["network", "sandbox"], ["attach", "sockets"]).settings.attach, "sockets");
+  throws(
+    () => from(["attach", "tap"], ["network", "sandbox"]),
+    /attach=tap cannot be used with network=sandbox, which needs attach=sockets \(leave --attach away\)/,
+  );
+});
+
+test("resolve() warns of flags that mean nothing with the network", () => {
+  const flags: [string, string][] = [["mtu", "1400"], ["address", "10.3.0.9/16"], ["publish", "80:80"]];
+  deepStrictEqual(from(["network", "sandbox"], ...flags).warnings, [
+    "publish means nothing with network=sandbox: the guest listens on the interface itself",
+    "address means nothing with network=sandbox: the interface is as it is",
+    "mtu means nothing with network=sandbox: the interface is as it is",
+  ]);
+  deepStrictEqual(from(["force", "true"]).warnings, ["force means nothing with network=sandbox-passthrough"]);
+  deepStrictEqual(from(["network", "sandbox"], ["force", "true"], ["gso", "false"]).warnings, []);
+});
+
 test("resolve() keeps an annotation named __proto__ an ordinary one", () => {
   const { settings } = from(["annotation", "__proto__=x"]);
   deepStrictEqual(Object.keys(settings.annotations), ["__proto__"]);
