@@ -17,7 +17,7 @@
  */
 
 import { ChunkQueue } from "../buffer/chunk_queue.ts";
-import { Gso, type PacketBuffer } from "../buffer/packet.ts";
+import { type Fragment, Gso, type PacketBuffer } from "../buffer/packet.ts";
 import { type BufferPool, MEDIUM } from "../buffer/pool.ts";
 import { HEADROOM } from "../buffer/packet.ts";
 import { type Instant, later, MILLISECOND, NEVER } from "../time.ts";
@@ -43,6 +43,8 @@ export const Arrival = {
   /** Something was dropped for want of room. */
   overflow: 4,
 } as const;
+
+const isElsewhere = ({ buffer }: Fragment) => buffer.source !== undefined;
 
 /** The receiving half. */
 export class Receiver {
@@ -280,7 +282,7 @@ export class Receiver {
     const fragments = packet.fragments;
     if (packet.end !== packet.start) return false;
     // A short one is copied, unless that would have its bytes brought here.
-    if (length < MEDIUM && fragments[0]!.buffer.source === undefined) return false;
+    if (length < MEDIUM && !fragments.some(isElsewhere)) return false;
     for (let i = 0; length > 0; i++) {
       const { buffer, start, end } = fragments[i]!;
       if (skip >= end - start) {
