@@ -12,7 +12,8 @@
  * Which bytes are lost is decided by RACK (RFC 8985) where there is SACK, else by three duplicate acknowledgements and
  * partial acknowledgements (RFC 6582). During recovery, proportional rate reduction (RFC 6937) lets out data as data
  * arrives, instead of stopping for half a round trip. An episode is undone when the timestamps show that the
- * acknowledgement was for the original (Eifel, RFC 3522) or when every retransmission came back as a D-SACK.
+ * acknowledgement was for the original (Eifel, RFC 3522) or when every retransmission came back as a D-SACK, which may be
+ * after its end; and RACK is more patient from then on.
  *
  * @module
  */
@@ -130,7 +131,7 @@ export class LossRecovery {
     congestion: CongestionControl,
   ): number {
     const board = this.board;
-    if (board.dsackBytes > 0) this.#onDsack(una, nxt, congestion);
+    if (board.dsackBytes > 0) this.onDsack(una, nxt, congestion);
     // The straight road: nothing is missing and nothing was.
     if (this.state === "open" && board.sacked === 0 && !duplicate && board.lost === 0) {
       this.duplicates = 0;
@@ -209,7 +210,7 @@ export class LossRecovery {
   }
 
   /** The peer had it twice: one of ours was needless, or the network made two of one that was not sent again. */
-  #onDsack(una: number, nxt: number, congestion: CongestionControl): void {
+  onDsack(una: number, nxt: number, congestion: CongestionControl): void {
     const { board } = this;
     this.#duplicated += board.dsackBytes;
     // More than was ever sent twice: it is the network that makes two of one (Linux' tcp_dsack_seen).

@@ -23,16 +23,23 @@ export class SendBuffer {
   readonly #options: TcpOptions;
   /** The buffer that small writes are copied to. */
   #tail: PacketBuffer | undefined = undefined;
+  #size: number;
 
   constructor(queue: ChunkQueue, pool: BufferPool, options: TcpOptions) {
+    this.#size = options.sendBuffer;
     this.#queue = queue;
     this.#pool = pool;
     this.#options = options;
   }
 
-  /** Linux' auto-tuning: room for what may be in flight, and as much again. */
+  /**
+   * Linux' auto-tuning: room for what may be in flight, and as much again. It never shrinks: who was told that there is room
+   * must find it, though a loss has halved the window in between, or it would wait for ever to be told again.
+   */
   #capacity(cwnd: number): number {
-    return Math.max(this.#options.sendBuffer, Math.min(this.#options.sendBufferMax, 2 * cwnd));
+    const wish = Math.min(this.#options.sendBufferMax, 2 * cwnd);
+    if (wish > this.#size) this.#size = wish;
+    return this.#size;
   }
 
   /** Bytes there is room for. */

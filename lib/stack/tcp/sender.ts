@@ -14,7 +14,7 @@
  *
  * Rules it keeps, in the order in which `next` asks: a window probe that is due (RFC 9293 section 3.8.6.1); lost segments,
  * as far as recovery's limit allows (RFC 6675); a tail loss probe (RFC 8985 section 7); new data, within the peer's window,
- * the congestion window, sender-side silly window avoidance (RFC 1122 section 4.2.3.4) and Nagle's algorithm in Minshall's
+ * the congestion window, the pace, sender-side silly window avoidance (RFC 1122 section 4.2.3.4) and Nagle's algorithm in Minshall's
  * variant, as Linux has it. SND.NXT only moves forwards; retransmissions are made from records.
  *
  * @module
@@ -34,6 +34,7 @@ import { LossRecovery } from "./recovery.ts";
 import { RTO_LIMITS, RttEstimator } from "./rtt.ts";
 import { seqAdd, seqDiff, seqGe, seqGt, seqLt } from "./sequence.ts";
 import { TailProbe } from "./tail_probe.ts";
+import { WindowUsage } from "./window_usage.ts";
 
 /** Records a connection may have in flight: what a peer with a tiny segment size can make us remember. */
 export const MAX_RECORDS = 16_384;
@@ -60,6 +61,7 @@ export class Sender {
   readonly rtt: RttEstimator = new RttEstimator();
   readonly pacer: Pacer = new Pacer();
   readonly #tailProbe = new TailProbe();
+  readonly #usage = new WindowUsage();
   readonly congestion: CongestionControl;
 
   /** SND.UNA, SND.NXT, and the peer's window, scaled. */
@@ -117,10 +119,6 @@ export class Sender {
   /** End of the last segment smaller than the MSS (Minshall). */
   #smallEnd = 0;
   #lastSentAt = 0 as Instant;
-  /** Most that was in flight at once in the current window of data, which ends at `#usageEnd` (Linux' tcp_cwnd_validate):
-   * acknowledgements come in batches, and behind the first of them the window looks unused. */
-  #usage = 0;
-  #usageEnd = 0;
   #ecnHigh = 0;
   #ecnReacted = false;
   /** CWR goes on the next new data (RFC 3168 section 6.1.2). */
@@ -187,12 +185,15 @@ export class Sender {
     const duplicate = !recovery.sack && ack === this.una && outstanding > 0 && length === 0 &&
       window === this.window;
     this.#updateWindow(header, window, advanced);
-    if (outstanding === 0) return 0;
+    if (outstanding === 0) {
+      if (recovery.sack && header.sackCount > 0) this.#onLateSack(header, now);
+      return 0;
+    }
     if (!advanced && header.sackCount === 0 && !duplicate) return 0;
     const priorFlight = this.flight;
     board.beginAck();
     recovery.rack.minRtt = this.rtt.minRtt;
-    recovery.used = Math.max(priorFlight, this.#usage);
+    recovery.used = Math.max(priorFlight, this.#usage.peak);
     recovery.rack.echoedAt = echo;
     let effect = 0;
     if (advanced) {
@@ -242,6 +243,14 @@ export class Sender {
     this.cwrDue = true;
     this.recovery.keepReduction();
     this.congestion.onEcn(this.flight, now);
+  }
+
+  /** Nothing is in flight, but a D-SACK may still tell that what was sent again last had arrived before. */
+  #onLateSack(header: TcpHeader, now: Instant): void {
+    const { recovery } = this;
+    recovery.board.beginAck();
+    recovery.board.applySack(header, this.nxt, recovery.rack, now);
+    if (recovery.board.dsackBytes > 0) recovery.onDsack(this.una, this.nxt, this.congestion);
   }
 
   /** Linux' `tcp_may_update_window`: new data acknowledged, a newer segment, or the same one with a larger window. */
@@ -468,7 +477,7 @@ export class Sender {
     if (length % this.mss !== 0) this.#smallEnd = end;
     this.recovery.board.records.append(start, end, this.mss, now);
     this.recovery.onSent(length);
-    this.#noteUsage();
+    this.#usage.note(this.flight, this.una, end);
     this.bytesSent += length;
     this.pacer.sent(length, now);
     this.#lastSentAt = now;
@@ -477,13 +486,6 @@ export class Sender {
       this.#retransmitAt = later(now, this.rtt.rto);
     }
     this.#arm(now);
-  }
-
-  #noteUsage(): void {
-    const { flight } = this;
-    if (flight <= this.#usage && seqLt(this.una, this.#usageEnd)) return;
-    this.#usage = flight;
-    this.#usageEnd = this.nxt;
   }
 
   /** Sets the timer to what must happen first: reordering, tail loss probe, retransmission. */

@@ -9,11 +9,8 @@
 
 import { AF, IPPROTO, SOCK, SOL, TCP } from "../../../lib/host/constants.ts";
 import { check, Errno } from "../../../lib/host/errno.ts";
-import { writeText } from "../../../lib/host/files.ts";
 import { bindTo, connectTo, setOption } from "../../../lib/host/inet.ts";
 import { cString, NativeMemory } from "../../../lib/host/memory.ts";
-import { MessageWriter, NetlinkSocket } from "../../../lib/host/netlink.ts";
-import { RouteNetlink } from "../../../lib/host/rtnetlink.ts";
 import {
   accept4,
   close,
@@ -25,20 +22,14 @@ import {
   socket,
   write,
 } from "../../../lib/host/sys.ts";
-import { openTap } from "../../../lib/host/tun.ts";
-import { TapLink } from "../../../lib/link/tap.ts";
 import type { PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
 import type { BufferPool } from "../../../lib/stack/buffer/pool.ts";
 import type { IpAddress } from "../../../lib/stack/wire/address.ts";
 import { PATTERN, PatternCheck, PERIOD } from "../../netsim/pattern.ts";
-import { inNewNetns } from "../netns.ts";
+import { Device } from "./device.ts";
 import type { PathEnd } from "./path.ts";
 
-const MTU = 1_500;
 const TCP_CONGESTION = 13;
-/** Frames that wait for us when the machine keeps us from reading: none may be lost that the path does not lose. */
-const DEVICE_QUEUE = 20_000;
-const RTM_NEWLINK = 16, IFLA_TXQLEN = 13, IFINFOMSG = 16;
 const CHUNK = 65_536;
 const SHUT_WR = 1;
 
@@ -62,13 +53,12 @@ export interface LinuxOptions {
 
 /** A kernel, its wire and its socket. */
 export class LinuxEnd implements PathEnd {
-  readonly link: TapLink;
   readonly descriptors: readonly number[];
   established = false;
   peerClosed = false;
   sent = 0;
   received = 0;
-  readonly #tap: number;
+  readonly #device: Device;
   readonly #listener: number;
   #socket: number;
   readonly #total: number;
@@ -90,25 +80,25 @@ export class LinuxEnd implements PathEnd {
         this.#memory.bytes.set(PATTERN.subarray(0, Math.min(PERIOD, PERIOD + CHUNK - at)), at);
       }
     }
-    const made = inNewNetns(() => {
-      const tap = openTap("eth0", { offload: false });
-      furnish(address, options.settings ?? {});
-      return { tap: tap.fd, socket: openSocket(options.congestion) };
-    });
-    this.#tap = made.tap;
-    this.link = new TapLink({ fd: made.tap, mtu: MTU, pool, gso: false, checksum: false });
+    let fd = -1;
+    this.#device = Device.make(
+      address,
+      pool,
+      options.settings ?? {},
+      () => fd = openSocket(options.congestion),
+    );
     if (peer === undefined) {
-      check(bindTo(made.socket, address, port), "bind");
-      check(listen(made.socket, 1), "listen");
-      this.#listener = made.socket;
+      check(bindTo(fd, address, port), "bind");
+      check(listen(fd, 1), "listen");
+      this.#listener = fd;
       this.#socket = -1;
     } else {
       this.#listener = -1;
-      this.#socket = made.socket;
-      const result = connectTo(made.socket, peer, port);
+      this.#socket = fd;
+      const result = connectTo(fd, peer, port);
       if (result !== -Errno.EINPROGRESS) check(result, "connect");
     }
-    this.descriptors = [made.tap, made.socket];
+    this.descriptors = [this.#device.fd, fd];
   }
 
   /** Position of the first wrong byte, -1 if there was none. */
@@ -118,11 +108,11 @@ export class LinuxEnd implements PathEnd {
 
   ingress(frame: PacketBuffer): void {
     // A full device loses it, as a network card does.
-    if (!this.link.transmit(frame)) frame.release();
+    if (!this.#device.link.transmit(frame)) frame.release();
   }
 
   egress(): PacketBuffer | undefined {
-    return this.link.receive();
+    return this.#device.link.receive();
   }
 
   /** Lets the socket do what it can; returns the descriptor to watch anew, or -1. */
@@ -164,41 +154,31 @@ export class LinuxEnd implements PathEnd {
     }
   }
 
+  /** Bytes that the peer acknowledged. */
+  get acknowledged(): number {
+    return Number(this.#info().view.getBigUint64(120, true));
+  }
+
   /** What the kernel thinks of the connection. */
   tcp(): KernelTcp {
+    const { view } = this.#info();
+    const word = (at: number): number => view.getUint32(at, true);
+    return { rtt: word(68), ssthresh: word(76), cwnd: word(80), retransmits: word(100) };
+  }
+
+  #info(): NativeMemory {
     const info = new NativeMemory(256);
     const length = new NativeMemory(8);
     length.words[0] = 256;
     getsockopt(this.#socket, SOL.TCP, TCP.INFO, info.address, length.address);
-    const word = (at: number): number => info.view.getUint32(at, true);
-    return { rtt: word(68), ssthresh: word(76), cwnd: word(80), retransmits: word(100) };
+    return info;
   }
 
   close(): void {
-    this.link.close();
     if (this.#socket >= 0) close(this.#socket);
     if (this.#listener >= 0) close(this.#listener);
-    close(this.#tap);
+    this.#device.close();
   }
-}
-
-function furnish(address: IpAddress, settings: Readonly<Record<string, string>>): void {
-  writeText("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1");
-  for (const [name, value] of Object.entries(settings)) {
-    if (!writeText(`/proc/sys/net/ipv4/${name}`, value)) throw new Error(`Cannot set net.ipv4.${name}`);
-  }
-  const netlink = new RouteNetlink();
-  const { index } = netlink.link("eth0");
-  const message = new MessageWriter();
-  const raw = new NetlinkSocket();
-  const at = message.begin(RTM_NEWLINK, 0, IFINFOMSG);
-  message.memory.view.setInt32(at + 4, index, true);
-  message.word(IFLA_TXQLEN, DEVICE_QUEUE);
-  raw.request("set the queue of eth0", message);
-  raw.close();
-  netlink.setLinkUp(index);
-  netlink.addAddress(index, address, 24);
-  netlink.close();
 }
 
 function openSocket(congestion: string | undefined): number {
