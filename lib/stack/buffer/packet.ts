@@ -194,6 +194,18 @@ export class PacketBuffer {
     return at - from;
   }
 
+  /** Copies the first `length` bytes, fragments included, to `into` at `at`. The packet must be that long. */
+  copyStartTo(into: Uint8Array, at: number, length: number): void {
+    const head = Math.min(length, this.end - this.start);
+    into.set(this.bytes.subarray(this.start, this.start + head), at);
+    for (let i = 0, done = head; done < length; i++) {
+      const { buffer, start, end } = this.fragments[i]!;
+      const part = Math.min(length - done, end - start);
+      into.set(buffer.load().bytes.subarray(start, start + part), at + done);
+      done += part;
+    }
+  }
+
   /** A fresh copy of the whole packet as plain bytes. */
   toBytes(): Uint8Array {
     const bytes = new Uint8Array(this.totalLength);

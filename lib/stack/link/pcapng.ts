@@ -112,15 +112,14 @@ export class PcapngWriter {
     const original = frame.totalLength;
     const captured = Math.min(original, this.#snapLength);
     const options = optionSize(4) + optionSize(8) + optionSize(MAX_COMMENT) + 4;
-    this.#begin(ENHANCED_PACKET, PACKET_HEADER + padded(original) + options);
+    this.#begin(ENHANCED_PACKET, PACKET_HEADER + padded(captured) + options);
     const time = Math.floor(now + this.#epoch);
     this.#u32(interfaceNumber);
     this.#u32(Math.floor(time / 0x1_0000_0000));
     this.#u32(time % 0x1_0000_0000);
     this.#u32(captured);
     this.#u32(original);
-    // The whole frame is copied even if only a part is kept: `#begin` has made room for it.
-    frame.copyTo(this.#bytes, this.#at);
+    frame.copyStartTo(this.#bytes, this.#at, captured);
     this.#at += captured;
     this.#pad();
     this.#u16(Option.flags);

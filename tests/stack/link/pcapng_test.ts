@@ -122,6 +122,25 @@ test("PcapngWriter.packet() cuts to the snap length and comments on what was dro
   strictEqual(second!.body.getUint32(12, true), 9);
 });
 
+for (const snapLength of [1, 53, 54, 55, 60, 200]) {
+  test(`PcapngWriter.packet() keeps the first ${snapLength} bytes of a frame with payload by reference`, () => {
+    const capture = new Capture();
+    const writer = new PcapngWriter(capture.sink, { snapLength });
+    writer.addInterface("eth0");
+    const header = frame(54);
+    header.attach(frame(6, 1), HEADROOM, HEADROOM + 6);
+    header.attach(frame(100, 2), HEADROOM, HEADROOM + 100);
+    writer.packet(0, Direction.outbound, header, at(0));
+    const { body } = capture.blocks()[2]!;
+    const kept = Math.min(snapLength, 160);
+    deepStrictEqual([body.getUint32(12, true), body.getUint32(16, true)], [kept, 160]);
+    deepStrictEqual(
+      new Uint8Array(body.buffer, body.byteOffset + 20, kept),
+      header.toBytes().subarray(0, kept),
+    );
+  });
+}
+
 test("PcapngWriter.packet() cuts a comment that is too long", () => {
   const capture = new Capture();
   const writer = new PcapngWriter(capture.sink);
