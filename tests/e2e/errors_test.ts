@@ -159,10 +159,11 @@ const CASES: readonly Case[] = [
     line: /^sluice: cannot write \/\S+\/none\/a\.log: .*no such file or directory/i,
   },
   {
-    name: "a network that this version does not have",
-    args: ["--network=tsi", ...DO],
-    status: 125,
-    line: /^sluice: cannot use --network=tsi: /,
+    name: "a network that another attachment cannot have",
+    args: ["--network=sandbox", "--attach=tap", ...DO],
+    status: 2,
+    line:
+      /^sluice: wrong usage: attach=tap cannot be used with network=sandbox, which needs attach=sockets \(/,
   },
   {
     name: "a working directory that is not there",
