@@ -108,6 +108,6 @@ test(
         `http://127.0.0.1:${host.published}/cgi-bin/who`,
       ]);
       // The host's loopback stays the host's: it comes as the gateway.
-      match(client.stdout, /192\.168\.127\.1/, client.stderr);
+      match(client.stdout, /192\.168\.127\.1\]/, client.stderr);
     }),
 );
