@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { PumpEnd } from "../../link/pump.ts";
 import { tracedLink } from "../../link/trace.ts";
 import type { LinkCapabilities } from "../../stack/link/link.ts";
 import type { Nic } from "../../stack/nic.ts";
@@ -26,7 +27,6 @@ export class JoinedNetwork {
   readonly provider: Provider;
   readonly config: NetworkConfig;
   readonly #context: ModeContext;
-
   /**
    * @param device name of the interface
    * @param socketName path for our own socket
@@ -40,8 +40,8 @@ export class JoinedNetwork {
     onChange: (now: Instant) => void,
   ) {
     const { stack, reactor, pool, log } = context;
-    this.#context = context;
     this.config = config;
+    this.#context = context;
     const mtuMax = largestUsableMtu(context, config);
     const provider = this.provider = new Provider(config, socketName, {
       reactor,
@@ -69,7 +69,7 @@ export class JoinedNetwork {
   }
 
   /** Begins to move frames between the provider and `end`: the interface itself, or a patch to the guest's own. */
-  start(now: Instant, end: Parameters<Provider["pumpTo"]>[0] = this.nic): void {
+  start(now: Instant, end: PumpEnd = this.nic): void {
     const { config, log } = this.#context;
     this.provider.pumpTo(end, tracedLink(this.provider.link, this.nic.name, config, log));
     this.addressing.start(now);

@@ -14,6 +14,8 @@ export interface ProviderConfig {
   /** Path of the socket. */
   readonly socket: string;
   readonly transport: "unixgram" | "unixstream";
+  /** Hardware address of our interface. */
+  readonly mac: string;
   /** Features of virtio-net that the provider has, as bits. */
   readonly features: number;
   /** `VFKT` is said first. */

@@ -11,8 +11,9 @@
  * While there is no carrier nothing is pulled from the interface: what connections have to say waits in its queue and in
  * theirs, so that they survive a short gap and go on at once.
  *
- * A stream tells of its end. Of a datagram socket's end one learns when sending; so once a second it is asked whether
- * somebody still answers to the name, and whether the name is still the same file.
+ * A stream tells of its end. Of a datagram socket's end one learns when sending; so once a second it is looked whether
+ * somebody still answers to the name, and whether the name is still the same file. Neither proves anything (a provider may
+ * give each guest a socket of its own and make a new one of that name), but in doubt a frame is sent that says nothing.
  *
  * @module
  */
@@ -32,6 +33,9 @@ import {
   NEVER,
   SECOND,
 } from "../../stack/time.ts";
+import { ANY4 } from "../../stack/wire/address.ts";
+import { ARP_PACKET, ArpOperation, emitArp } from "../../stack/wire/arp.ts";
+import { emitEthernet, EtherType, MAC_BROADCAST, MAC_ZERO, MacAddress } from "../../stack/wire/ethernet.ts";
 import { capabilitiesOf, largestMtu, type ProviderConfig } from "./config.ts";
 import { type Connection, dial } from "./dial.ts";
 
@@ -157,9 +161,13 @@ export class Provider {
   #checkHealth(now: Instant): void {
     const { socket } = this.#config;
     this.#healthAt = later(now, HEALTH_INTERVAL);
-    const same = fileIdentity(socket) === this.#identity;
-    if (!same) this.#lost("is another one now, or gone", now);
-    else if (!answersDatagrams(socket)) this.#lost("does not answer to its name any more", now);
+    const identity = fileIdentity(socket);
+    if (identity === this.#identity && answersDatagrams(socket)) return;
+    this.#identity = identity;
+    const frame = emptyProbe(this.#context.pool, this.#config.mac);
+    if (!this.#wire.transmit(frame)) frame.release();
+    // A wire that is over says so.
+    this.#wire.flush();
   }
 
   #lost(why: string, now: Instant): void {
@@ -204,6 +212,16 @@ export class Provider {
     this.#connection?.close();
     this.#connection = undefined;
   }
+}
+
+/** An ARP request by nobody for nobody: what a switch learns our place from, and no host answers. */
+function emptyProbe(pool: BufferPool, text: string): PacketBuffer {
+  const mac = MacAddress.parse(text)!;
+  const frame = pool.take(ARP_PACKET);
+  const nobody = { senderIp: ANY4, targetIp: ANY4, targetMac: MAC_ZERO };
+  emitArp(frame, { operation: ArpOperation.request, senderMac: mac, ...nobody });
+  emitEthernet(frame, MAC_BROADCAST, mac, EtherType.arp);
+  return frame;
 }
 
 /** Whatever connection there is; without one, a wire that is full. */
