@@ -77,7 +77,7 @@ export class Patch {
         const whom = addressee(frame);
         if (whom === "stack") return nic.ingress(frame, now);
         if (whom === "both") nic.ingress(copyOf(frame, pool), now);
-        else nic.passed(frame);
+        else nic.passed(frame, now);
         toGuest.push(frame);
       },
       egress: (now: Instant) => nic.egress(now),

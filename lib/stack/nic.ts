@@ -324,10 +324,14 @@ export class Nic implements TcpPath {
     return address.family === 6 && address.isLinkLocal();
   }
 
-  /** Counts a frame from the wire that is for somebody behind us. */
-  passed(frame: PacketBuffer): void {
+  /** Counts, and shows to observers, a frame from the wire that is for somebody behind us. */
+  passed(frame: PacketBuffer, now: Instant): void {
     this.rx.packets++;
     this.rx.bytes += frame.totalLength;
+    for (const observer of this.#environment.frameObservers) {
+      observer.inbound(this, frame, now);
+      observer.outcome(undefined);
+    }
   }
 
   /** A frame from the wire, cursor at its Ethernet header. Takes ownership. Bounded work, never throws for bad bytes. */
