@@ -24,6 +24,10 @@ const LEAST_MSS = 536;
 /** Time-outs after which nothing passes, whatever its size. */
 const BLACKOUT_TIMEOUTS = 6;
 
+/** Longest IP packets (Linux' `IP_MAX_MTU` and `IP6_MAX_MTU`): the loopback's MTU is a byte more than IPv4 can say. */
+const MAX_MTU_V4 = 65_535;
+const MAX_MTU_V6 = 65_535 + 40;
+
 /** Bytes of IP and TCP header without options. */
 export function headersOf(family: IpFamily): number {
   return family === 4 ? 40 : 60;
@@ -85,14 +89,19 @@ export class PathMss {
       this.#blackHole = Infinity;
       this.#blackHoleUntil = NEVER;
     }
-    this.mtu = Math.min(routeMtu, this.#icmpMtu);
+    this.mtu = Math.min(routeMtu, this.#longest, this.#icmpMtu);
     const mss = Math.min(this.#peer, this.mtu - headersOf(this.#family), this.#blackHole);
     return Math.max(mss, MIN_SEND_MSS);
   }
 
   /** What we ask of the peer. */
   advertised(routeMtu: number, most: number): number {
-    const mss = Math.min(Math.max(routeMtu - headersOf(this.#family), MIN_SEND_MSS), 65_535);
+    const mtu = Math.min(routeMtu, this.#longest);
+    const mss = Math.min(Math.max(mtu - headersOf(this.#family), MIN_SEND_MSS), 65_535);
     return most > 0 ? Math.min(most, mss) : mss;
+  }
+
+  get #longest(): number {
+    return this.#family === 4 ? MAX_MTU_V4 : MAX_MTU_V6;
   }
 }

@@ -35,7 +35,7 @@ class Store implements ByteSource {
 }
 
 test("TCP carries bytes that are elsewhere, among others, and looks at none", () => {
-  const seed = 7;
+  const seed = 8;
   const random = seeded(seed);
   const pool = new BufferPool();
   const stack = new Stack({ random, pool });
@@ -56,7 +56,7 @@ test("TCP carries bytes that are elsewhere, among others, and looks at none", ()
   const sizes = [1, 15, 544, 1_999, 2_048, 30_000, 65_468];
   for (let round = 0; got < data.length; round++) {
     strictEqual(round < 5_000, true, `the stream ends (seed ${seed})`);
-    while (at < data.length && sender.sendSpace > 0) {
+    for (let writes = 0; writes < 8 && at < data.length && sender.sendSpace > 0; writes++) {
       const length = Math.min(sizes[(random() >>> 8) % sizes.length]!, data.length - at);
       if ((random() & 0x100) !== 0) sender.write(store.buffer(at, length), now);
       else {
@@ -66,7 +66,7 @@ test("TCP carries bytes that are elsewhere, among others, and looks at none", ()
         sender.write(buffer, now);
       }
       at += length;
-      // Now and then a segment of a few small pieces leaves.
+      // Segments of a few small pieces leave, and none is lost for want of room.
       if ((random() & 0x600) === 0) break;
     }
     for (let i = 0; i < 3; i++) turn();
@@ -83,6 +83,9 @@ test("TCP carries bytes that are elsewhere, among others, and looks at none", ()
   }
   strictEqual(unseen, 0, `bytes were looked at (seed ${seed})`);
   deepStrictEqual(received, data);
+  // A full segment of the loopback is as long as IPv4 can say, and not a byte longer.
+  strictEqual(stack.snapshot().counters["ipv4.bad-length"] ?? 0, 0);
+  strictEqual(stack.snapshot().counters["tcp.retransmits"] ?? 0, 0);
 });
 
 test("a copy of a packet has the bytes that were elsewhere", () => {
