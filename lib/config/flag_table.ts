@@ -74,7 +74,7 @@ export const FLAGS = [
     kind: "choice",
     choices: ["sockets", "tap"],
     noun: "attachment",
-    default: "tap",
+    default: "sockets",
     placeholder: "KIND",
     scope: "global",
     group: "Network",

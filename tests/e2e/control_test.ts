@@ -60,7 +60,8 @@ for (const name of ["root", "tester"]) {
   test(`ip, tc and ss print as text and as JSON (${name})`, MACHINE, () =>
     withScope(async (scope) => {
       const user = new User(scope, name);
-      await user.guest(["--id", "alpha"]);
+      // The stack that is shown is the gateway's.
+      await user.guest(["--attach=tap", "--id", "alpha"]);
       const COMMANDS: [words: string[], text: RegExp][] = [
         [["ip", "addr"], /inet 10\.0\.2\.2\/24/],
         [["ip", "link"], /eth0: .*mtu 65520/],
@@ -225,7 +226,7 @@ test("flows show what the guest talks to, while it does", MACHINE, () =>
     server.on("connection", (socket) => socket.on("error", () => {}));
     const { port } = server.address() as { port: number };
     const script = `exec 3<>/dev/tcp/10.0.2.2/${port}; echo ready; exec sleep 1000`;
-    const argv = [user.sluice, "--host-loopback", "do", "--", "bash", "-c", script];
+    const argv = [user.sluice, "--attach=tap", "--host-loopback", "do", "--", "bash", "-c", script];
     await printed(start(scope, argv, user.options), /ready/);
     const { body } = await user.curl("/v1/flows");
     match(body, new RegExp(`${port}`));

@@ -24,13 +24,15 @@ interface Case {
 }
 
 const DO = ["do", "--", "/bin/true"];
+/** The attachment that needs a device and a namespace. */
+const TAP = ["--attach=tap", ...DO];
 
 const CASES: readonly Case[] = [
   ...["root", "tester"].map((user): Case => ({
     name: `no /dev/net/tun (${user})`,
     before: `mount -t tmpfs none /dev/net; $AS "$@"`,
     user,
-    args: DO,
+    args: TAP,
     status: 125,
     line: /^sluice: cannot open \/dev\/net\/tun: .*no such file.* \(.*(modprobe|load).*tun.*\)$/i,
   })),
@@ -38,7 +40,7 @@ const CASES: readonly Case[] = [
     name: "a /dev/net/tun that is root's alone",
     before: `mount -t tmpfs none /dev/net; mknod -m 600 /dev/net/tun c 10 200; $AS "$@"`,
     user: "tester",
-    args: DO,
+    args: TAP,
     status: 125,
     line: /^sluice: cannot open \/dev\/net\/tun: .*permission denied.* \(.*chmod.*\)$/i,
   },
@@ -48,7 +50,7 @@ const CASES: readonly Case[] = [
       `$AS unshare --user --map-current-user --keep-caps sh -c 'echo 0 >/proc/sys/user/max_user_namespaces
       exec setpriv --inh-caps=-all --ambient-caps=-all "$@"' sh "$@"`,
     user: "tester",
-    args: DO,
+    args: TAP,
     status: 125,
     line:
       /^sluice: cannot make the guest's namespaces: .*no space left.* \(.*user\.max_user_namespaces.*\)$/i,
@@ -56,9 +58,23 @@ const CASES: readonly Case[] = [
   {
     name: "neither unshare nor bwrap",
     env: { PATH: "/nonexistent" },
-    args: DO,
+    args: TAP,
     status: 125,
     line: /^sluice: cannot make a network namespace: neither unshare nor bwrap .*\(install .*\)$/,
+  },
+  {
+    name: "a kernel that does not trap system calls",
+    // The number of seccomp(2), and "no such call": what older kernels, and filters of containers, say.
+    before: `words=$(mktemp); python3 -c "
+import platform, struct, sys
+number = 317 if platform.machine() == 'x86_64' else 277
+for words in (0x20, 0, 0, 0), (0x15, 0, 1, number), (6, 0, 0, 0x00050026), (6, 0, 0, 0x7fff0000):
+    sys.stdout.buffer.write(struct.pack('HBBI', *words))
+" >"$words"; exec 9<"$words"; rm "$words"; $AS bwrap --seccomp 9 --dev-bind / / -- "$@"`,
+    user: "tester",
+    args: DO,
+    status: 125,
+    line: /^sluice: cannot answer the program's socket calls: .*ENOSYS.* \(use --attach=tap\)$/,
   },
   {
     name: "a published port that is taken",

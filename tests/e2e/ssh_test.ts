@@ -103,7 +103,14 @@ for (const situation of SITUATIONS) {
       const server = await serve(scope, family, situation);
       const target = ["-p", `${server.port}`, `root@${family.gateway}`];
       const argv = ["ssh", "-tt", ...options(server), ...target, "sh"];
-      const session = start(scope, [scope.binary(), "--host-loopback", "do", "--", ...argv], situation.as);
+      const session = start(scope, [
+        scope.binary(),
+        `--attach=${situation.attach}`,
+        "--host-loopback",
+        "do",
+        "--",
+        ...argv,
+      ], situation.as);
       // A conversation: each line is typed only when the one before it has been answered.
       const say = async (line: string, answer: RegExp) => {
         session.stdin!.write(line);

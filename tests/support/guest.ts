@@ -55,6 +55,8 @@ export interface Situation {
   readonly family: Family;
   /** Who runs sluice. */
   readonly as: RunOptions;
+  /** How the guest is attached; absent: the default. */
+  readonly attach?: "tap" | "sockets";
 }
 
 /** Root, and an ordinary user. */
@@ -63,20 +65,24 @@ export const USERS: readonly { readonly name: string; readonly as: RunOptions }[
   { name: "tester", as: { user: "tester" } },
 ];
 
-/** Every user over every family. */
-export const SITUATIONS: readonly Situation[] = USERS.flatMap(({ name, as }) =>
-  [IPV4, IPV6].map((family) => ({ name: `${family.name}, ${name}`, family, as }))
+/** Every user over every family; either attachment with each of them once. */
+export const SITUATIONS: readonly Situation[] = USERS.flatMap(({ name, as }, user) =>
+  [IPV4, IPV6].map((family, i) => {
+    const attach = user === i ? "tap" as const : "sockets" as const;
+    return { name: `${family.name}, ${name}, ${attach}`, family, as, attach };
+  })
 );
 
 /** Runs a program behind the stack, with the host's loopback in reach. */
 export function behind(
   scope: Scope,
-  situation: { readonly as: RunOptions },
+  situation: { readonly as: RunOptions; readonly attach?: "tap" | "sockets" },
   argv: readonly string[],
   options: RunOptions & { readonly flags?: readonly string[] } = {},
 ): Promise<Finished> {
   const { flags = [], ...rest } = options;
-  return run([scope.binary(), "--host-loopback", ...flags, "do", "--", ...argv], {
+  const attach = situation.attach === undefined ? [] : [`--attach=${situation.attach}`];
+  return run([scope.binary(), "--host-loopback", ...attach, ...flags, "do", "--", ...argv], {
     limit: 30_000,
     ...situation.as,
     ...rest,
