@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh checkout to a real program behind our own stack, and the stack's view of itself.
-# Needs node, npm and apt; as an ordinary user, needs /dev/net/tun to be writable (it is, on ordinary distributions).
+# Needs node, npm and apt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
