@@ -4,7 +4,7 @@
  */
 
 import { test } from "node:test";
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { chmodSync, chownSync, mkdtempSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -130,6 +130,44 @@ for (const { name, as, around } of SITUATIONS) {
         const outcomes = Object.fromEntries(stdout.trim().split("\n").map((line) => line.split(": ")));
         deepStrictEqual(outcomes, expected());
         strictEqual(host.reached(), 0);
+      }),
+  );
+}
+
+const REFUSED = [
+  "connect",
+  "connect of datagrams",
+  "bind",
+  "listen",
+  "sendto",
+  "sendmsg",
+  "sendmsg that connects",
+];
+const GIVEN = ["sendmsg to its peer", "send to its peer", "a longer backlog"];
+
+for (const hostUds of ["none", "open"]) {
+  test(
+    `sockets of the host that were inherited lead nowhere else (--host-uds=${hostUds})`,
+    needs("root", "userns", "user:tester", "tool:python3"),
+    () =>
+      withScope(async (scope) => {
+        const program = readFileSync(join(PROJECT, "tests/attach/sockets/inherited.py"), "utf8");
+        const sluice = [scope.binary(), "--attach=sockets", "--api=off", `--host-uds=${hostUds}`, "do", "--"];
+        const inner = ["/usr/bin/python3", "-c", program];
+        const { stdout } = succeeded(
+          await run([...inner, "outer", ...sluice, ...inner], { user: "tester", limit: 20_000 }),
+        );
+        const outcomes = Object.fromEntries(
+          stdout.trim().split("\n").map((line) => {
+            const at = line.lastIndexOf(" ");
+            return [line.slice(0, at), line.slice(at + 1)];
+          }),
+        );
+        // The machine may not know the flag for TCP.
+        match(outcomes["sendto that connects"] ?? "", /^(EACCES|95|EINVAL|ECONNREFUSED)$/);
+        delete outcomes["sendto that connects"];
+        const said = Object.fromEntries(REFUSED.map((name) => [name, "EACCES"]));
+        deepStrictEqual(outcomes, { ...said, ...Object.fromEntries(GIVEN.map((name) => [name, "works"])) });
       }),
   );
 }

@@ -15,8 +15,8 @@
 
 import { AF, F, MSG, SO, SOCK, SOL } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
-import { getOption } from "../../../host/inet.ts";
-import { Msghdr, MSGHDR_SIZE } from "../../../host/structs.ts";
+import { getOption, localAddress, peerAddress } from "../../../host/inet.ts";
+import { Msghdr, MSGHDR_SIZE, SocketAddress } from "../../../host/structs.ts";
 import { SOCKET_CALLS } from "../../../host/socket_calls.ts";
 import { connect, fcntl, listen, sendto } from "../../../host/sys.ts";
 import { type Instant, later, NEVER } from "../../../stack/time.ts";
@@ -43,6 +43,21 @@ const SOCKADDR_UN = 110;
 const MAX_DATAGRAM = 65_536;
 /** Calls that wait for room at a peer, and how often they are tried again. */
 const MAX_RETRIES = 1_024, RETRY_INTERVAL = 5_000;
+
+/** No `SOCK_…`. */
+const FORBIDDEN = -1;
+
+const address = new SocketAddress();
+
+/** Whether a socket of IP has a peer. */
+function isConnected(fd: number): boolean {
+  return peerAddress(fd, address);
+}
+
+/** Whether a socket of IP has a port. */
+function isBound(fd: number): boolean {
+  return localAddress(fd, address) && address.port !== 0;
+}
 
 /** Decides about calls on sockets that are not in the table. */
 export class UnixPolicy {
@@ -75,6 +90,8 @@ export class UnixPolicy {
     switch (call.nr) {
       case C.bind:
         return this.#bind(call, inode);
+      case C.listen:
+        return this.#listen(call);
       case C.connect:
         return this.#connect(call, inode);
       case C.sendto:
@@ -82,10 +99,6 @@ export class UnixPolicy {
       case C.sendmsg:
       case C.sendmmsg:
         return this.#sendMessage(call, inode);
-      case C.listen:
-        if (this.#leavesNothing) return this.#listen(call);
-        call.pass();
-        return;
       case C.setsockopt:
         // Of a unix socket there is no other level.
         if (this.#leavesNothing && call.int(1) !== SOL.SOCKET) return void call.fail(Errno.EOPNOTSUPP);
@@ -123,17 +136,30 @@ export class UnixPolicy {
     call.pass();
   }
 
-  /** `listen` has no argument that could change, and the socket cannot either if it is ours meanwhile. */
+  /**
+   * `listen` has no argument that could change, and the socket cannot either if it is ours meanwhile. One of the host's
+   * network listens only where who gave it to the guest has bound it: else the kernel would find it a port.
+   */
   #listen(call: Call): void {
-    const result = this.#withBorrowed(
-      call,
-      (fd) => getOption(fd, SOL.SOCKET, SO.DOMAIN) === AF.UNIX ? listen(fd, call.int(1)) : -Errno.EACCES,
-    );
+    const result = this.#withBorrowed(call, (fd) => {
+      const unix = getOption(fd, SOL.SOCKET, SO.DOMAIN) === AF.UNIX;
+      return unix || (!this.#leavesNothing && isBound(fd)) ? listen(fd, call.int(1)) : -Errno.EACCES;
+    });
     if (result !== undefined) call.reply(result);
   }
 
+  /** False: answered with EACCES. What the guest inherited of the kernel's network is connected nowhere. */
+  #isUnix(call: Call): boolean {
+    const domain = this.#withBorrowed(call, (fd) => getOption(fd, SOL.SOCKET, SO.DOMAIN));
+    if (domain !== undefined && domain !== AF.UNIX) call.fail(Errno.EACCES);
+    return domain === AF.UNIX;
+  }
+
   #connect(call: Call, inode: number): void {
-    if (this.#mayConnect && !this.#leavesNothing) return void call.pass();
+    if (this.#mayConnect && !this.#leavesNothing) {
+      if (this.#isUnix(call)) call.pass();
+      return;
+    }
     const target = this.#target(call, call.arg(1), call.int(2));
     if (target === undefined) return;
     const { blocking } = call;
@@ -151,7 +177,10 @@ export class UnixPolicy {
   }
 
   #sendTo(call: Call, inode: number): void {
-    if (this.#mayConnect) return void call.pass();
+    if (this.#mayConnect) {
+      if (this.#isUnix(call)) call.pass();
+      return;
+    }
     this.#send(call, inode, call.arg(4), call.int(5), call.arg(1), call.arg(2), call.int(3));
   }
 
@@ -160,10 +189,15 @@ export class UnixPolicy {
    * descriptors, only the kernel can carry.
    */
   #sendMessage(call: Call, inode: number): void {
-    if (this.#mayConnect) return void call.pass();
-    const type = this.#withBorrowed(call, (fd) => getOption(fd, SOL.SOCKET, SO.TYPE));
+    const type = this.#withBorrowed(call, (fd) => {
+      const unix = getOption(fd, SOL.SOCKET, SO.DOMAIN) === AF.UNIX;
+      const kind = getOption(fd, SOL.SOCKET, SO.TYPE);
+      // A name leads anywhere: for TCP before it is connected (MSG_FASTOPEN), for datagrams always.
+      return unix || (kind === SOCK.STREAM && isConnected(fd)) ? kind : FORBIDDEN;
+    });
     if (type === undefined) return;
-    if (type !== SOCK.DGRAM) return void call.pass();
+    if (type === FORBIDDEN) return void call.fail(Errno.EACCES);
+    if (this.#mayConnect || type !== SOCK.DGRAM) return void call.pass();
     // One message of several: sendmmsg may say that it sent fewer than it was asked to.
     const header = call.readBytes(call.arg(1), MSGHDR_SIZE);
     if (header === undefined) return;
