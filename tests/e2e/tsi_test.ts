@@ -74,7 +74,7 @@ for (const { way, flags } of WAYS) {
           const four = await echoTcp(scope, "127.0.0.1"), six = await echoTcp(scope, "::1");
           const udp = await echoUdp(scope, "127.0.0.1");
           const script = `
-import socket
+import errno, select, socket
 for host, port in (("127.0.0.1", ${four}), ("::1", ${six})):
     s = socket.create_connection((host, port)); s.sendall(b"x" * 300000); s.shutdown(socket.SHUT_WR)
     n = 0
@@ -88,9 +88,24 @@ one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); one.bind(("127.0.0.1", 0
 u.sendto(b"inside", one.getsockname()); print(one.recvfrom(9)[0])
 try: socket.create_connection(("127.0.0.1", 1))
 except OSError as error: print(error.errno)
+# Watched before it is connected, as nginx does it: the one that is watched must be the one that connects.
+early = socket.socket(); early.setblocking(False)
+watch = select.epoll(); watch.register(early, select.EPOLLOUT | select.EPOLLET)
+print(early.connect_ex(server.getsockname()) == errno.EINPROGRESS)
+while not any(events & select.EPOLLOUT and not events & select.EPOLLHUP for _, events in watch.poll(9)): pass
+peer, name = server.accept()
+print(early.getpeername() == server.getsockname(), name == early.getsockname(), early.getsockopt(1, 4))
+early.send(b"early"); print(peer.recv(9)); peer.sendall(b"y" * 300000); peer.close()
+early.setblocking(True); n = 0
+while d := early.recv(65536): n += len(d)
+print(n)
 `;
           const { stdout } = succeeded(await run(tsi(scope, flags, PYTHON, "-c", script), as));
-          strictEqual(stdout, "300000 True\n300000 True\nTrue\nb'inside' True\nb'inside'\n111\n");
+          strictEqual(
+            stdout,
+            "300000 True\n300000 True\nTrue\nb'inside' True\nb'inside'\n111\n" +
+              "True\nTrue True 0\nb'early'\n300000\n",
+          );
         }),
     );
   }

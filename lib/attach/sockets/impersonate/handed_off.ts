@@ -26,7 +26,7 @@
 
 import { AF, F, IPPROTO, MSG, SO, SOCK, SOL, TCP } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
-import { bindTo, getOption, localAddress } from "../../../host/inet.ts";
+import { bindTo, connectTo, getOption, localAddress, peerAddress } from "../../../host/inet.ts";
 import { tcpSockets } from "../../../host/inet_diag.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { SOCKET_CALLS } from "../../../host/socket_calls.ts";
@@ -43,7 +43,8 @@ import { bindName, connectName, portOf } from "../tcp/names.ts";
 import { applyAllToPair } from "../tcp/stream_options.ts";
 import { streamsOf } from "../tcp/streams.ts";
 import { dial, timeoutOf } from "./handed_connect.ts";
-import type { HostNetwork } from "./network.ts";
+import { InsideBridge } from "./inside_bridge.ts";
+import type { HostNetwork, Place } from "./network.ts";
 import { socketFacts } from "./socket_facts.ts";
 import { ImpersonatedStream, impersonationOf } from "./stream_socket.ts";
 
@@ -79,6 +80,8 @@ interface Handed {
   readonly domain: number;
   /** Bound to a published place under this port of the guest's; 0: not. */
   guestPort: number;
+  /** Whom the guest believes to be connected to, where that is not the kernel's answer. */
+  named?: Place;
 }
 
 const name = new SocketAddress();
@@ -163,6 +166,9 @@ export class HandedOff {
       case C.getsockname:
         this.#getsockname(call, fd, domain, handed);
         return false;
+      case C.getpeername:
+        this.#getpeername(call, fd, domain, handed);
+        return false;
       case C.setsockopt:
         if (call.int(1) === SOL.IP && call.int(2) === IP_OPTIONS) call.fail(Errno.EPERM);
         else if (call.int(1) === SOL.IPV6 && call.int(2) === IPV6_RTHDR) call.fail(Errno.EPERM);
@@ -232,6 +238,8 @@ export class HandedOff {
     const destination = this.#network.destination("tcp", remote, port, isInside);
     if (destination.to === "host") {
       const { place } = destination;
+      if (place.port === port) delete handed.named;
+      else handed.named = { address: remote, port };
       return dial(this.#context, call, fd, fitting(place.address, domain), place.port);
     }
     if (stateOf(fd) !== TCP_CLOSE) {
@@ -239,8 +247,19 @@ export class HandedOff {
       return dial(this.#context, call, fd, fitting(remote, domain), port);
     }
     if (destination.to === "nowhere") call.fail(destination.errno);
-    else this.#moveInside(call, fd, handed)?.connect(call);
+    // Who blocks does not watch, and may get another socket.
+    else if (call.blocking || !tcp.isListening(remote, port)) {
+      this.#moveInside(call, fd, handed)?.connect(call);
+    } else this.#bridge(call, fd, handed, remote, port);
     return false;
+  }
+
+  /** Connects to a port inside without a change of sockets. */
+  #bridge(call: Call, fd: number, handed: Handed, remote: IpAddress, port: number): void {
+    const dial = (address: AddressWords, at: number) => connectTo(fd, fitting(address, handed.domain), at);
+    const errno = InsideBridge.open(streamsOf(this.#context), this.#network, fd, remote, port, dial);
+    if (errno === 0) handed.named = { address: remote, port };
+    call.fail(errno === 0 ? Errno.EINPROGRESS : errno);
   }
 
   #listen(call: Call, fd: number, handed: Handed): void {
@@ -261,6 +280,12 @@ export class HandedOff {
     if (!localAddress(fd, name)) return void call.fail(Errno.EINVAL);
     if (handed === undefined) name.port = this.#network.publishedGuestPort("tcp", name.port);
     else if (handed.guestPort !== 0) name.port = handed.guestPort;
+    if (call.writeSockaddr(call.arg(1), call.arg(2), name, domain === AF.INET6)) call.reply(0);
+  }
+
+  #getpeername(call: Call, fd: number, domain: number, handed: Handed | undefined): void {
+    if (!peerAddress(fd, name)) return void call.fail(Errno.ENOTCONN);
+    if (handed?.named !== undefined) name.set(handed.named.address, handed.named.port);
     if (call.writeSockaddr(call.arg(1), call.arg(2), name, domain === AF.INET6)) call.reply(0);
   }
 
