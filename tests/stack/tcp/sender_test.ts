@@ -38,6 +38,15 @@ test("TcpConnection sends super-segments where somebody cuts them", () => {
   deepStrictEqual(out.map((s) => [s.length, s.gsoSize]), [[14_000, MSS]]);
 });
 
+test("TcpConnection sends no packet longer than IP can say, though the loopback's MTU is", () => {
+  const t = new TcpBench({ ...PLAIN, windowScale: true }, {}, { mtu: 65_536, gsoMaxSize: 65_536 });
+  t.establish({ mss: 65_496, windowScale: 7 });
+  t.write(200_000);
+  const out = t.all();
+  strictEqual(out[0]!.length, 65_535 - 40);
+  ok(out.every((s) => s.length <= 65_495));
+});
+
 test("TcpConnection obeys the initial window (RFC 6928) and doubles it per round trip", () => {
   const t = new TcpBench().establish();
   t.write(100_000);
