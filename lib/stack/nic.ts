@@ -84,6 +84,8 @@ export interface NicOptions {
   readonly softwareGso?: boolean;
   /** Announce our addresses anew when somebody else on the link claims one (RFC 5227 section 2.4). */
   readonly defendAddresses?: boolean;
+  /** Tell routers and switches which groups are heard here; see ip/group_reports.ts. */
+  readonly reportGroups?: boolean;
   /** Answer router solicitations (RFC 4861 section 6.2). */
   readonly routerAdvertisement?: RouterAdvertisement;
   /** In which order TCP sends. Default: every connection in turn. */
@@ -160,6 +162,7 @@ export class Nic implements TcpPath {
   readonly rx: Traffic = new Traffic();
   readonly tx: Traffic = new Traffic();
   readonly defendAddresses: boolean;
+  readonly reportGroups: boolean;
   /** Whether there is a wire. For those who ask: what is sent without one is the link's to drop. */
   up = true;
   /** See {@linkcode NicOptions.inbound}. */
@@ -194,6 +197,7 @@ export class Nic implements TcpPath {
     this.spoofing = options.spoofing ?? false;
     this.learnNeighbours = options.learnNeighbours ?? false;
     this.defendAddresses = options.defendAddresses ?? false;
+    this.reportGroups = options.reportGroups ?? false;
     this.routerAdvertisement = options.routerAdvertisement;
     this.inbound = options.inbound;
     this.#environment = environment;

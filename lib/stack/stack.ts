@@ -37,6 +37,7 @@ import { IcmpInput } from "./icmp/input.ts";
 import { Arp } from "./ip/arp.ts";
 import { IcmpErrors } from "./ip/icmp_errors.ts";
 import type { IcmpErrorKind } from "./ip/icmp_kind.ts";
+import { GroupReports } from "./ip/group_reports.ts";
 import { type Delivery, IpInput } from "./ip/input.ts";
 import { Ndp } from "./ip/ndp.ts";
 import type { Neighbour } from "./ip/neighbours.ts";
@@ -118,6 +119,7 @@ export class Stack {
   readonly raw: RawTable;
   readonly pathMtus: PathMtuCache;
   readonly paths: PathResolver;
+  readonly groups: GroupReports;
   /** The instant of the call that is being served. */
   readonly #clock: { now: Instant } = { now: 0 as Instant };
   readonly #random: () => number;
@@ -177,7 +179,9 @@ export class Stack {
     const { echo, udp, tcp, raw, pathMtus } = this;
     const icmp = new IcmpInput({ counters, ndp, echo, udp, tcp, raw, pathMtus });
     const surroundings = this.#tcpSurroundings;
+    this.groups = new GroupReports({ pool, counters, clock, nics: () => this.#nics });
     const input = new IpInput({
+      groupQuery: (nic, family, now) => this.groups.queried(nic, family, now),
       counters,
       owns,
       tcpInput: (nic, packet, ip, now) => surroundings.input(tcp, nic, packet, ip, now),

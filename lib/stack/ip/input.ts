@@ -11,6 +11,7 @@ import type { Nic } from "../nic.ts";
 import type { Instant } from "../time.ts";
 import type { IpAddress, IpFamily } from "../wire/address.ts";
 import type { EthernetHeader } from "../wire/ethernet.ts";
+import { IGMP, IGMP_QUERY, MLD_QUERY } from "../wire/group_report.ts";
 import { IpHeader, IpProtocol } from "../wire/ip.ts";
 import { parseIpv4 } from "../wire/ipv4.ts";
 import { parseIpv6 } from "../wire/ipv6.ts";
@@ -42,6 +43,8 @@ export interface IpInputContext {
     ethernet: EthernetHeader | undefined,
     now: Instant,
   ): void;
+  /** A router asks which groups are heard on `nic`. */
+  groupQuery(nic: Nic, family: IpFamily, now: Instant): void;
   /** True: somebody listens for that protocol. Called before the transports see the packet. */
   rawInput(nic: Nic, packet: PacketBuffer, ip: IpHeader, now: Instant): boolean;
   icmpError(
@@ -122,6 +125,9 @@ export class IpInput {
     now: Instant,
   ): void {
     const taken = this.#context.rawInput(nic, packet, ip, now);
+    if (delivery === "group" && nic.reportGroups && isGroupQuery(packet, ip)) {
+      return this.#context.groupQuery(nic, ip.family, now);
+    }
     switch (ip.protocol) {
       case IpProtocol.tcp:
         // RFC 1122 section 4.2.3.10: a SYN to a group address is silently discarded; no other segment makes sense.
@@ -186,4 +192,13 @@ export class IpInput {
     const { code, pointer } = ip.parameterProblem;
     this.#context.icmpError("parameter-problem", ip, packet, nic, now, pointer, code);
   }
+}
+
+/** Queries come from the link itself: RFC 3810 section 5.1.14, and RFC 3376 section 4 for its IPv4 sister. */
+function isGroupQuery(packet: PacketBuffer, { family, protocol, hopLimit }: IpHeader): boolean {
+  if (packet.length < 8 || hopLimit !== 1) return false;
+  const type = packet.view.getUint8(packet.start);
+  return family === 4
+    ? protocol === IGMP && type === IGMP_QUERY
+    : protocol === IpProtocol.icmpv6 && type === MLD_QUERY;
 }

@@ -107,7 +107,10 @@ export class DeviceUplink {
       throw error;
     }
     this.#furnish(scraped);
-    for (const port of this.#ports) port.start();
+    for (const port of this.#ports) {
+      port.start();
+      context.stack.groups.announce(port.nic);
+    }
     context.reactor.add(this.#monitor.fd, EpollEvents.in, this);
   }
 
@@ -118,7 +121,11 @@ export class DeviceUplink {
     try {
       const links = netlink.links();
       for (const port of this.#ports) {
+        const { nic } = port;
+        const wasUp = nic.up;
         port.follow(links.find(({ index }) => index === port.device.index));
+        // Whoever is at the other end now may have forgotten.
+        if (nic.up && !wasUp) this.#context.stack.groups.announce(nic);
       }
       const addresses = netlink.addresses();
       for (const raw of this.#lease!.intruders()) this.#follow(raw, addresses);

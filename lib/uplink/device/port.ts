@@ -78,6 +78,7 @@ export class Port {
         capabilities,
         softwareGso: config.softwareGso,
         defendAddresses: true,
+        reportGroups: true,
         qdisc: createQdisc({ ...config.qdisc, mtu: device.mtu, gsoMaxSize: capabilities.gsoMaxSize }),
       });
     } catch (error) {

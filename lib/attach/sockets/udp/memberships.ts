@@ -16,10 +16,12 @@ const joined = new WeakMap<Stack, Map<string, number>>();
 
 /** Groups of one socket. */
 export class Memberships {
-  readonly #own = new Set<string>();
+  readonly #stack: Stack;
+  readonly #own = new Map<string, IpAddress>();
   readonly #all: Map<string, number>;
 
   constructor(stack: Stack) {
+    this.#stack = stack;
     let all = joined.get(stack);
     if (all === undefined) joined.set(stack, all = new Map());
     this.#all = all;
@@ -30,8 +32,9 @@ export class Memberships {
     const key = group.toString();
     if (this.#own.has(key)) return Errno.EADDRINUSE;
     if (this.#own.size >= MOST) return Errno.ENOBUFS;
-    this.#own.add(key);
+    this.#own.set(key, group.clone());
     this.#all.set(key, (this.#all.get(key) ?? 0) + 1);
+    this.#stack.groups.join(group);
     return 0;
   }
 
@@ -39,6 +42,7 @@ export class Memberships {
   leave(group: IpAddress): number {
     const key = group.toString();
     if (!this.#own.delete(key)) return Errno.EADDRNOTAVAIL;
+    this.#stack.groups.leave(group);
     const rest = (this.#all.get(key) ?? 1) - 1;
     if (rest === 0) this.#all.delete(key);
     else this.#all.set(key, rest);
@@ -51,7 +55,8 @@ export class Memberships {
   }
 
   clear(): void {
-    for (const key of this.#own) {
+    for (const [key, group] of this.#own) {
+      this.#stack.groups.leave(group);
       const rest = (this.#all.get(key) ?? 1) - 1;
       if (rest === 0) this.#all.delete(key);
       else this.#all.set(key, rest);
