@@ -21,15 +21,15 @@ import { prefixOf } from "../../stack/ip/routes.ts";
 import { Slaac } from "../../stack/ip/slaac.ts";
 import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
-import { earlier, type Instant, later, MILLISECOND, NEVER } from "../../stack/time.ts";
+import { earlier, type Instant, later, NEVER, SECOND } from "../../stack/time.ts";
 import { IpAddress, type IpFamily } from "../../stack/wire/address.ts";
 
 /** Until somebody says otherwise (RFC 894); what nerdbox' guests have. */
 export const ETHERNET_MTU = 1_500;
 /** RFC 8200 section 5: what a link with IPv6 must carry. */
 const MTU_MIN = 1_280;
-/** How long a program waits for a router that may not be there; one in the same machine answers at once. */
-const ROUTER_WAIT = 500 * MILLISECOND;
+/** How long a program waits for a router that may not be there: routers take their time, up to MAX_RA_DELAY_TIME, 500 ms. */
+const ROUTER_WAIT = SECOND;
 
 /** What the configuration says. */
 export interface AddressingConfig {
