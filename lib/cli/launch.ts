@@ -301,7 +301,6 @@ export function modeConfig(
     controlPort: settings.api.kind === "tcp" ? settings.api.port : 0,
     publish: settings.publish.map(publishText),
     qdisc: { kind: settings.qdisc, rate: settings.qdiscTbfRate, burst: settings.qdiscTbfBurst },
-    logPackets: settings.logPackets,
     gso: settings.gso,
     softwareGso: settings.softwareGso,
     txChecksumOffload: settings.txChecksumOffload ?? true,

@@ -34,9 +34,15 @@ export async function superviseSession(
 ): Promise<number> {
   const { settings } = context;
   const log = logOf(context, launched);
-  const { pcapLog = "", debug } = settings;
+  const { pcapLog = "", debug, logPackets } = settings;
   const toStdout = pcapLog === "-";
-  const start = { mode: launched.mode, child: launched.watched, debug, pcapLog: toStdout ? "" : pcapLog };
+  const start = {
+    mode: launched.mode,
+    child: launched.watched,
+    debug,
+    logPackets,
+    pcapLog: toStdout ? "" : pcapLog,
+  };
   const engine = new EngineHandle(start, {
     onLog: (level, text) => log.write(level as LogLevel, text),
   });

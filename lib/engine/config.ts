@@ -16,6 +16,8 @@ export interface EngineConfig {
   /** Process whose end the engine reports, or 0. */
   readonly child: number;
   readonly debug: boolean;
+  /** One line per packet on the log. */
+  readonly logPackets: boolean;
   /** Where to write a capture of everything, or empty. */
   readonly pcapLog: string;
   /** Log lines that the main thread has written; see log_credit.ts. */

@@ -37,6 +37,7 @@ import {
   EngineRefusal,
   type EngineRequest,
 } from "./messages.ts";
+import { PacketLog } from "./packet_log.ts";
 import { RequestPort } from "./requests.ts";
 
 /** Rounds of timers, events and egress in one turn; each is bounded in itself. */
@@ -88,6 +89,7 @@ export class Engine {
         this.reactor.stop();
       },
     });
+    if (config.logPackets) this.stack.observeFrames(new PacketLog((line) => log("info", line)));
     if (pcapLog !== undefined) this.#captures.open((bytes) => pcapLog.write(bytes));
     new RequestPort(this.reactor, config.requests, (request) => this.answer(request), post);
     if (config.child !== 0) {

@@ -97,7 +97,6 @@ export interface ModeConfig {
   /** Where the control API listens on the host's loopback, which no guest may reach; 0: nowhere. */
   readonly controlPort: number;
   readonly qdisc: QdiscConfig;
-  readonly logPackets: boolean;
   /** Give the device TSO and checksum offload. */
   readonly gso: boolean;
   /** Super-packets inside the stack, for a link that takes none. */

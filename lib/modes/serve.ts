@@ -11,10 +11,8 @@
  */
 
 import { attachVms } from "../attach/vm/attach.ts";
-import { tracedLink } from "../link/trace.ts";
-import type { PacketBuffer } from "../stack/buffer/packet.ts";
 import { FairRing } from "../stack/fair_ring.ts";
-import { type Link, NO_OFFLOAD } from "../stack/link/link.ts";
+import { NO_OFFLOAD } from "../stack/link/link.ts";
 import { earlier, type Instant, later, SECOND } from "../stack/time.ts";
 import { IpAddress } from "../stack/wire/address.ts";
 import { MacAddress } from "../stack/wire/ethernet.ts";
@@ -54,10 +52,9 @@ export function startServe(context: ModeContext): ModeSession {
     },
     hold: (one, held) => ready.hold(one, held),
   });
-  const trace = tracing(context);
   vms.switch.join({
     mac: nic.mac,
-    ingress: (frame, at) => nic.ingress(trace?.received(frame) ?? frame, at),
+    ingress: (frame, at) => nic.ingress(frame, at),
   });
   const zones = new DnsZones(serve.zones);
   const gateway = started(() =>
@@ -71,12 +68,6 @@ export function startServe(context: ModeContext): ModeSession {
 
   let advertiseAt = now();
   let advertised = 0;
-  const egress = {
-    egress: (at: Instant): PacketBuffer | undefined => {
-      const frame = nic.egress(at);
-      return frame === undefined ? undefined : trace?.sent(frame) ?? frame;
-    },
-  };
   return {
     ...gatewayAnswers(gateway),
     counters: () => ({ ...vms.counters(), ...gateway.counters() }),
@@ -99,7 +90,7 @@ export function startServe(context: ModeContext): ModeSession {
       device: config.address.address,
     }),
     addZone: (zone) => zones.add(zone),
-    flush: (at) => vms.flush(egress, at),
+    flush: (at) => vms.flush(nic, at),
     go: () => {},
     stop: () => {
       gateway.stop();
@@ -150,28 +141,5 @@ function dhcpOptions({ config, stack }: ModeContext, serve: ServeConfig) {
       mac: MacAddress.parse(mac)!,
       address: address(text).d,
     })),
-  };
-}
-
-/** What `--log-packets` shows of the gateway's port; undefined if nothing is asked for. */
-function tracing({ config, log }: ModeContext) {
-  if (!config.logPackets) return undefined;
-  let waiting: PacketBuffer | undefined;
-  const inner: Link = {
-    mtu: config.mtu,
-    capabilities: NO_OFFLOAD,
-    receive: () => waiting,
-    transmit: () => true,
-  };
-  const link = tracedLink(inner, "eth0", config, log);
-  return {
-    received(frame: PacketBuffer): PacketBuffer {
-      waiting = frame;
-      return link.receive() ?? frame;
-    },
-    sent(frame: PacketBuffer): PacketBuffer {
-      link.transmit(frame);
-      return frame;
-    },
   };
 }

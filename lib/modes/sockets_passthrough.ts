@@ -11,7 +11,6 @@
 import { attachSockets } from "../attach/sockets/attach.ts";
 import { randomWord } from "../host/random.ts";
 import { carryBetween, type WireEnd } from "../link/nic_wire.ts";
-import { tracedLink } from "../link/trace.ts";
 import type { LinkCapabilities } from "../stack/link/link.ts";
 import { memoryWire } from "../stack/link/memory.ts";
 import type { Nic } from "../stack/nic.ts";
@@ -31,14 +30,14 @@ const ROUNDS = 8;
 
 /** Starts it. */
 export function startSocketsPassthrough(context: ModeContext): ModeSession {
-  const { config, pool, stack, log } = context;
+  const { config, pool, stack } = context;
   const [guestLink, gatewayLink] = memoryWire({ mtu: config.mtu, capabilities: NO_WIRE, share: true }, pool);
   const guestNic = addGuestNic(context);
   const far = new Stack({ random: randomWord, pool });
   const nic = addGatewayNic(context, far, NO_WIRE);
   const guest: WireEnd = {
     nic: guestNic,
-    link: tracedLink(guestLink, "eth0", config, log),
+    link: guestLink,
   };
   const uplink: WireEnd = { nic, link: gatewayLink };
   const attachment = attachSockets(context);

@@ -22,7 +22,7 @@ for (const debug of [false, true]) {
       if (message.type === "failed") over.resolve();
     };
     const mode = { network: "host", attach: "tap", networks: [] as const } as unknown as EngineConfig["mode"];
-    worker.post({ mode, requests: far, child: 0, debug, pcapLog: "" });
+    worker.post({ mode, requests: far, child: 0, debug, logPackets: false, pcapLog: "" });
     await over.promise;
     worker.terminate();
     close(near);

@@ -9,7 +9,6 @@ import { close } from "../../host/sys.ts";
 import { Pump } from "../../link/pump.ts";
 import { TapLink } from "../../link/tap.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
-import { tracedLink, type TraceOptions } from "../../link/trace.ts";
 import type { Link } from "../../stack/link/link.ts";
 import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
@@ -23,7 +22,7 @@ export interface TapContext {
     readonly stageConfig?: string;
     readonly mtu: number;
     readonly gso: boolean;
-  } & TraceOptions;
+  };
   readonly reactor: Reactor;
   readonly pool: BufferPool;
   readonly stack: Stack;
@@ -62,12 +61,11 @@ export function attachTap(context: TapContext): TapAttachment {
   );
   const fd = stage.prepare(config.stageConfig ?? "{}");
   if (fd === undefined) throw new RangeError("Cannot attach a TAP: the stage sent no descriptor");
-  const tap = new TapLink({ fd, mtu: config.mtu, pool, gso: config.gso });
-  const link = tracedLink(tap, "eth0", config, context.log);
+  const link = new TapLink({ fd, mtu: config.mtu, pool, gso: config.gso });
   let pump: Pump | undefined;
   return {
     link,
-    counters: () => tap.problems(),
+    counters: () => link.problems(),
     pumpTo: (nic) => {
       pump = new Pump(reactor, fd, link, nic, () => context.fail("the guest's device is gone", 125));
     },

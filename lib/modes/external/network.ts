@@ -5,7 +5,6 @@
  */
 
 import type { PumpEnd } from "../../link/pump.ts";
-import { tracedLink } from "../../link/trace.ts";
 import type { LinkCapabilities } from "../../stack/link/link.ts";
 import type { Nic } from "../../stack/nic.ts";
 import { createQdisc, type Qdisc } from "../../stack/qdisc/qdisc.ts";
@@ -70,8 +69,7 @@ export class JoinedNetwork {
 
   /** Begins to move frames between the provider and `end`: the interface itself, or a patch to the guest's own. */
   start(now: Instant, end: PumpEnd = this.nic): void {
-    const { config, log } = this.#context;
-    this.provider.pumpTo(end, tracedLink(this.provider.link, this.nic.name, config, log));
+    this.provider.pumpTo(end);
     this.addressing.start(now);
   }
 

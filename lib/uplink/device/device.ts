@@ -46,7 +46,6 @@ export interface DeviceConfig {
   readonly txChecksumOffload: boolean;
   readonly rxChecksumOffload: boolean;
   readonly qdisc: { readonly kind: "none" | "fifo" | "tbf"; readonly rate: number; readonly burst: number };
-  readonly logPackets: boolean;
 }
 
 /** What the uplink needs of the one who composes it. */

@@ -12,9 +12,7 @@ import type { HostLink } from "../../host/rtnetlink.ts";
 import { close } from "../../host/sys.ts";
 import { PacketLink } from "../../link/packet.ts";
 import { Pump } from "../../link/pump.ts";
-import { tracedLink } from "../../link/trace.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
-import type { Link } from "../../stack/link/link.ts";
 import type { Nic } from "../../stack/nic.ts";
 import { createQdisc } from "../../stack/qdisc/qdisc.ts";
 import type { Stack } from "../../stack/stack.ts";
@@ -42,7 +40,6 @@ export class Port {
   readonly nic: Nic;
   readonly #fd: number;
   readonly #packets: PacketLink;
-  readonly #link: Link;
   readonly #reactor: Reactor;
   readonly #log: Log;
   #pump: Pump | undefined;
@@ -69,7 +66,6 @@ export class Port {
         txChecksum: config.txChecksumOffload,
         rxChecksum: config.rxChecksumOffload,
       });
-      this.#link = tracedLink(this.#packets, device.name, config, log);
       const { capabilities } = this.#packets;
       this.nic = stack.addNic({
         name: device.name,
@@ -89,7 +85,7 @@ export class Port {
 
   /** Begins to move frames. */
   start(): void {
-    this.#pump = new Pump(this.#reactor, this.#fd, this.#link, this.nic, () => {}, () => this.#recover());
+    this.#pump = new Pump(this.#reactor, this.#fd, this.#packets, this.nic, () => {}, () => this.#recover());
   }
 
   flush(now: Instant): void {

@@ -8,7 +8,6 @@ import { Checksum, Gso, HEADROOM, PacketBuffer } from "../../../lib/stack/buffer
 import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
 import { seededRandom, withFaults } from "../../../lib/stack/link/fault.ts";
 import type { Link } from "../../../lib/stack/link/link.ts";
-import { withLog } from "../../../lib/stack/link/log.ts";
 import { memoryWire, type MemoryWireOptions } from "../../../lib/stack/link/memory.ts";
 
 function frame(...bytes: number[]): PacketBuffer {
@@ -19,7 +18,6 @@ function frame(...bytes: number[]): PacketBuffer {
 
 const DECORATORS: Record<string, (inner: Link) => Link> = {
   "memory alone": (inner) => inner,
-  withLog: (inner) => withLog(inner, { name: "eth0", sink: () => {}, format: () => "" }),
   "withFaults without faults": (inner) => withFaults(inner, { random: seededRandom(1) }),
 };
 
@@ -83,21 +81,3 @@ for (const [name, decorate] of Object.entries(DECORATORS)) {
     strictEqual(payload.references, 1, "the reference is let go");
   });
 }
-
-test("withLog() writes one line per frame that passed", () => {
-  const lines: string[] = [];
-  const [inner, far] = memoryWire({ mtu: 1500, limit: 1 }, new BufferPool());
-  const near = withLog(inner, {
-    name: "eth0",
-    sink: (line) => lines.push(line),
-    format: (bytes) => bytes.join(":"),
-  });
-  const packet = frame(1, 2);
-  packet.attach(frame(9, 8), HEADROOM, HEADROOM + 1);
-  near.transmit(packet);
-  strictEqual(near.transmit(frame(3)), false);
-  far.transmit(frame(4, 5));
-  near.receive();
-  near.receive();
-  deepStrictEqual(lines, ["eth0 > 1:2:9", "eth0 < 4:5"]);
-});
