@@ -66,10 +66,9 @@ async function stream(peer: Peer, { seconds }: Effort): Promise<Numbers> {
 /** Both ends behind the peer, on its loopback. */
 async function loopback(peer: Peer, { seconds }: Effort): Promise<Numbers> {
   const port = String(++iperfPort);
-  const script = `iperf3 -s -1 -B 127.0.0.1 -p ${port} >/dev/null 2>&1 & ` +
-    `until iperf3 -J -c 127.0.0.1 -p ${port} -t ${seconds} ${
-      WARM_UP.join(" ")
-    } >$1; do :; done; cat $1; rm $1; wait`;
+  const script = `iperf3 -s -B 127.0.0.1 -p ${port} >/dev/null 2>&1 & server=$!\n` +
+    `until iperf3 -J -c 127.0.0.1 -p ${port} -t ${seconds} ${WARM_UP.join(" ")} >$1; do sleep 0.1; done\n` +
+    `cat $1; rm $1; kill $server`;
   const file = `/tmp/sluice-bench-${process.pid}.json`;
   const report = JSON.parse(await output(peer.command(["sh", "-c", script, "sh", file]), seconds + 15));
   return { "loopback": report.end.sum_received.bits_per_second / 1e9 };
