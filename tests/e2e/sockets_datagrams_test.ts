@@ -25,7 +25,47 @@ server.bind(0, "::", () => {
   client.send("from node", server.address().port, "127.0.0.1");
 });`;
 
+/** Errors in full, seen by poll and by epoll, whose set must hear of what comes after, too. */
+const ERRORS = `
+import select, socket, struct
+closed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+closed.bind(("127.0.0.1", 0))
+nobody = closed.getsockname()
+closed.close()
+for how in "poll", "epoll":
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IP, 11, 1)
+    s.bind(("127.0.0.1", 0))
+    s.setblocking(False)
+    watch = getattr(select, how)()
+    watch.register(s, select.POLLIN)
+    def attempt(take):
+        while True:
+            try: return take()
+            except OSError: watch.poll()
+    for word in b"one", b"two":
+        s.sendto(word, nobody)
+        data, control, flags, source = attempt(lambda: s.recvmsg(99, 512, socket.MSG_ERRQUEUE))
+        print(how, data, struct.unpack_from("=IBBB", control[0][2]), flags & socket.MSG_ERRQUEUE != 0)
+        closed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        closed.sendto(b"after", s.getsockname())
+        print(attempt(lambda: s.recv(99)) or attempt(lambda: s.recv(99)))
+`;
+
 for (const { name, as } of USERS) {
+  test(
+    `errors in full are seen by poll and by epoll (${name})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const script = [PYTHON, "-c", ERRORS];
+        const kernel = succeeded(await run(script, { ...as, limit: 20_000 })).stdout;
+        const argv = [scope.binary(), "--attach=sockets", "--network=none", "do", "--", ...script];
+        const ours = succeeded(await run(argv, { ...as, limit: 20_000 })).stdout;
+        deepStrictEqual(ours, kernel);
+      }),
+  );
+
   test(
     `the socket interface of datagrams is the kernel's (${name})`,
     MACHINE,
