@@ -83,8 +83,6 @@ export class VmWorld {
         hostLoopback: true,
         publish: [],
         qdisc: { kind: "fifo", rate: 0, burst: 0 },
-        pcapLog: "",
-        logPackets: false,
         gso: true,
         ...config,
         serve: {

@@ -57,7 +57,7 @@ export interface ProviderContext {
 
 /** One wire, dialled again and again. */
 export class Provider {
-  /** The same for whatever connection there is; to be decorated, then handed to {@linkcode pumpTo}. */
+  /** The same for whatever connection there is. */
   readonly link: Link;
   readonly #config: ProviderConfig;
   readonly #context: ProviderContext;
@@ -68,7 +68,6 @@ export class Provider {
   #identity: string | undefined;
   #pump: Pump | undefined;
   #end: PumpEnd | undefined;
-  #decorated: Link;
   #stopped = false;
   #lostAt: Instant = NEVER;
   #redialAt: Instant = NEVER;
@@ -84,7 +83,7 @@ export class Provider {
     this.#config = config;
     this.#name = name;
     this.#context = context;
-    this.link = this.#decorated = this.#wire = new Wire(largestMtu(config), capabilitiesOf(config));
+    this.link = this.#wire = new Wire(largestMtu(config), capabilitiesOf(config));
   }
 
   /** Dials for the first time. Throws an `Error` that says what to do if there is nobody. */
@@ -97,10 +96,9 @@ export class Provider {
     );
   }
 
-  /** Begins to move frames between `link`, which decorates {@linkcode Provider.link}, and `end`. */
-  pumpTo(end: PumpEnd, link: Link = this.link): void {
+  /** Begins to move frames between {@linkcode Provider.link} and `end`. */
+  pumpTo(end: PumpEnd): void {
     this.#end = end;
-    this.#decorated = link;
     if (this.#connection !== undefined) this.#startPump(this.#connection);
   }
 
@@ -153,7 +151,7 @@ export class Provider {
 
   #startPump(connection: Connection): void {
     const { reactor } = this.#context;
-    this.#pump = new Pump(reactor, connection.fd, this.#decorated, this.#end!, () => {
+    this.#pump = new Pump(reactor, connection.fd, this.link, this.#end!, () => {
       this.#lost("closed the connection", reactor.now() as Instant);
     });
   }
