@@ -15,8 +15,8 @@ import type { IpAddress } from "./wire/address.ts";
 
 /** Hosts that share a bucket share a turn. Consecutive addresses never do. */
 const BUCKETS = 1_024;
-/** Bytes of one turn: a super-packet. */
-const QUANTUM = 65_536;
+/** Bytes of one turn: less than any window, so that a host whose window is small has all of its turns. */
+const QUANTUM = 8_192;
 
 class Bucket {
   readonly ring = new ReadyRing();

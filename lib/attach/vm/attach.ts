@@ -43,6 +43,11 @@ export interface VmAttachment {
 
 /** Rounds of one flush: a port that is relieved lets more of TCP come. */
 const ROUNDS = 4;
+/**
+ * Frames that the gateway's interface sends in one flush. Without a bound every connection would send its whole window
+ * each time, and the widest window would win; with one, connections wait for their turn, and turns are fair.
+ */
+const FLUSH_FRAMES = 512;
 
 /**
  * Listens everywhere, or nowhere.
@@ -62,22 +67,27 @@ export function attachVms(context: VmContext): VmAttachment {
     for (const listener of listeners) listener.close();
     throw error;
   }
+  let more = false;
   return {
     switch: owner,
-    pollAt: () => listeners.reduce((at, listener) => earlier(at, listener.pollAt()), NEVER),
+    pollAt: () =>
+      more ? 0 as Instant : listeners.reduce((at, listener) => earlier(at, listener.pollAt()), NEVER),
     poll: (now) => {
       for (const listener of listeners) listener.poll(now);
     },
     flush: (nic, now) => {
-      for (let round = 0; round < ROUNDS; round++) {
-        let frames = 0;
-        for (let frame = nic.egress(now); frame !== undefined; frame = nic.egress(now)) {
+      let left = FLUSH_FRAMES;
+      for (let round = 0; round < ROUNDS && left > 0; round++) {
+        const before = left;
+        for (; left > 0; left--) {
+          const frame = nic.egress(now);
+          if (frame === undefined) break;
           owner.fromGateway(frame, now);
-          frames++;
         }
         owner.flush();
-        if (frames === 0) return;
+        if (left === before) break;
       }
+      more = left === 0;
     },
     counters: () => owner.counters.all(),
     close: () => {
