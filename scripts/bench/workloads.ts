@@ -43,6 +43,18 @@ function iperfServer(): [server: ReturnType<typeof start>, port: string] {
   ];
 }
 
+interface IperfReport {
+  readonly end?: { readonly sum_received?: IperfSum; readonly sum?: IperfSum };
+  readonly error?: string;
+}
+
+/** What arrived; iperf3 may end well and have measured nothing. */
+function sumOf({ end, error }: IperfReport): IperfSum {
+  const sum = end?.sum_received ?? end?.sum;
+  if (sum === undefined) throw new Error(`iperf3 has no result: ${error ?? "and does not say why"}`);
+  return sum;
+}
+
 /** One iperf3 client behind `peer`, one server in front of it, both gone afterwards. */
 async function iperf(peer: Peer, seconds: number, flags: readonly string[]): Promise<IperfSum> {
   const [server, port] = iperfServer();
@@ -51,7 +63,7 @@ async function iperf(peer: Peer, seconds: number, flags: readonly string[]): Pro
     const client = ["iperf3", "-J", "-c", peer.host, "-p", port, "-t", String(seconds), ...flags];
     const report = JSON.parse(await output(peer.command(client), seconds + 15));
     // TCP: what the receiver has got. UDP: one sum, which is the receiver's but for its byte count.
-    return report.end.sum_received ?? report.end.sum;
+    return sumOf(report);
   } finally {
     end(server);
   }
@@ -71,7 +83,7 @@ async function loopback(peer: Peer, { seconds }: Effort): Promise<Numbers> {
     `cat $1; rm $1; kill $server`;
   const file = `/tmp/sluice-bench-${process.pid}.json`;
   const report = JSON.parse(await output(peer.command(["sh", "-c", script, "sh", file]), seconds + 15));
-  return { "loopback": report.end.sum_received.bits_per_second / 1e9 };
+  return { "loopback": sumOf(report).bits_per_second / 1e9 };
 }
 
 /** Datagrams that arrived, per second. */
