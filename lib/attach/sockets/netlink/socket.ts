@@ -46,6 +46,8 @@ const TIMEVAL = 16;
 const SOCKADDR_NL = 12;
 /** Longest request that is read, and longest answer: the kernel's buffers are of this order, too. */
 const BUFFER = 65_536;
+/** Addresses that a guest may give the loopback of a network of its own. */
+const MOST_ADDRESSES = 256;
 /** Bytes of answers that may wait because the guest does not read them; more are lost, as in a full kernel buffer. */
 const MAX_WAITING = 1_048_576;
 /** The same for all netlink sockets of a guest. */
@@ -302,7 +304,17 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
     if (this.protocol === NETLINK.SOCK_DIAG) {
       return answerDiag(request, () => diagSockets(this.#context), out);
     }
-    return answerRoute(request, networkOf(stack, reactor.now() as Instant), out);
+    return answerRoute(request, networkOf(stack, reactor.now() as Instant), out, (address, prefixLength) => {
+      const { loopback } = stack;
+      if (loopback.addresses.some((one) => one.address.equals(address))) return 0;
+      if (loopback.addresses.length >= MOST_ADDRESSES) {
+        this.#context.counters.bump("sockets.limit.addresses");
+        return Errno.ENOBUFS;
+      }
+      if (prefixLength > (address.family === 4 ? 32 : 128) || address.isMulticast()) return Errno.EINVAL;
+      loopback.addAddress(address, prefixLength);
+      return 0;
+    });
   }
 
   #asker(): Asker {
