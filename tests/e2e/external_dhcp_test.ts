@@ -20,8 +20,10 @@ async function serve(scope: Scope): Promise<{ lab: Lab; socket: string; log: str
   const directory = scope.directory();
   const socket = join(directory, "bridge.sock");
   await lab.serve("tests/support/tap_relay.ts", [socket, "tap9"]);
+  // A router speaks from its link-local address; until it has one it cannot answer.
   const script =
-    "ip addr add 10.9.0.1/24 dev tap9; ip addr add 2001:db8:9::1/64 dev tap9 nodad; ip link set tap9 up";
+    `ip addr add 10.9.0.1/24 dev tap9; ip addr add 2001:db8:9::1/64 dev tap9 nodad; ip link set tap9 up
+    until ip -6 addr show dev tap9 scope link -tentative | grep -q inet6; do :; done`;
   succeeded(await lab.run(["sh", "-ec", script]));
   const log: string[] = [];
   const dnsmasq = lab.start([
@@ -49,7 +51,7 @@ async function serve(scope: Scope): Promise<{ lab: Lab; socket: string; log: str
     "--domain=lan.test",
   ]);
   dnsmasq.stderr!.on("data", (chunk: Uint8Array) => log.push(new TextDecoder().decode(chunk)));
-  await printed(dnsmasq, /IPv6 router advertisement enabled/, "stderr");
+  await printed(dnsmasq, /sockets bound exclusively/, "stderr");
   return { lab, socket, log };
 }
 

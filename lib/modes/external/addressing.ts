@@ -116,7 +116,9 @@ export class Addressing {
   get ready(): boolean {
     if (!this.#config.dhcp) return true;
     if (this.#dhcp?.lease === undefined) return false;
-    return this.#slaac?.heard === true ? !this.#slaac.tentative : this.#routerBy === NEVER;
+    if (this.#slaac?.tentative === true) return false;
+    // A router's first word may be without a prefix: its own addresses were new then.
+    return this.#slaac?.configured === true || this.#routerBy === NEVER;
   }
 
   /** Whether there is any address to speak of. */

@@ -38,8 +38,11 @@ import {
 
 /** Bounds of what is remembered; Linux has 16 addresses (`max_addresses`). */
 export const MAX_SLAAC_ADDRESSES = 16, MAX_ROUTERS = 8, MAX_RESOLVERS = 8;
-/** RFC 4861 section 10: solicitations, and the time between them. */
-const SOLICITATIONS = 3, SOLICITATION_INTERVAL = 4 * SECOND;
+/**
+ * RFC 4861 section 10 has three solicitations, 4 s apart; RFC 7559 lets the time between them double. A program waits for
+ * the first answer, so ours begin with half a second, and end with the four.
+ */
+const SOLICITATIONS = 5, FIRST_INTERVAL = SECOND / 2, LAST_INTERVAL = 4 * SECOND;
 /** RFC 4862 section 5.1: RetransTimer, the time in which a duplicate must speak up. */
 const DETECTION_TIME = SECOND;
 /** RFC 4862 section 5.5.3 (e). */
@@ -100,6 +103,11 @@ export class Slaac implements LinkWatch {
   /** Whether a router has spoken. */
   get heard(): boolean {
     return this.#heard;
+  }
+
+  /** Whether there is an address of a prefix that a router announced. */
+  get configured(): boolean {
+    return this.#addresses.some(({ address }) => this.#nic.owns(address));
   }
 
   /** Addresses that will be good soon. */
@@ -276,7 +284,7 @@ export class Slaac implements LinkWatch {
       this.#solicitAt = NEVER;
       return;
     }
-    this.#solicitAt = later(now, SOLICITATION_INTERVAL);
+    this.#solicitAt = later(now, Math.min(FIRST_INTERVAL * 2 ** (this.#solicitations - 1), LAST_INTERVAL));
     this.#stack.counters.bump("slaac.solicitations-sent");
     const options = { sourceLinkLayer: this.#nic.mac };
     this.#send(source, ALL_ROUTERS, { kind: "router-solicitation", options }, now);
