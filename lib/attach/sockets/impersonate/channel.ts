@@ -120,9 +120,10 @@ export class Channel {
       return -Errno.EINTR;
     }
     const n = splice(from, 0, this.#pipe.write, 0, CHUNK, SPLICE.NONBLOCK | SPLICE.MOVE);
-    if (n > 0) this.#held = n;
-    else this.#release();
-    this.#large = n >= SMALL;
+    if (n > 0) {
+      this.#held = n;
+      this.#large = n >= SMALL;
+    } else this.#release();
     return n;
   }
 
