@@ -13,8 +13,8 @@ import { isPolicy } from "./tenant.ts";
 
 /** As in Kubernetes: names and values of all annotations together, characters. */
 export const MAX_ANNOTATIONS_SIZE = 262_144;
-/** Longest manifest, characters: etcd takes no larger object. */
-export const MAX_MANIFEST = 1_572_864;
+/** Longest manifest, characters: twice all annotations. The YAML parser's time for hostile text grows with the square. */
+export const MAX_MANIFEST = 524_288;
 
 /** Reads an OCI bundle's `config.json` (OCI runtime specification, `annotations`). */
 export function readBundle(path: string, text: string): FileContents {

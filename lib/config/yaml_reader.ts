@@ -44,7 +44,11 @@ export function readYaml(text: string): readonly JsonNode[] {
   const roots: JsonNode[] = [];
   for (const document of documents) {
     const [error] = document.errors;
-    if (error !== undefined) throw new YamlError(error.message, error.pos[0]);
+    if (error !== undefined) {
+      // Where it notices itself that its stack is exhausted.
+      const tooDeep = error.code === "RESOURCE_EXHAUSTION";
+      throw new YamlError(tooDeep ? "nested too deep" : error.message, error.pos[0]);
+    }
     if (document.contents !== null) roots.push(new Converter().node(document.contents, 0));
   }
   return roots.filter((root) => root.kind !== "null");

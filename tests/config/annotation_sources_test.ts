@@ -140,9 +140,9 @@ const BAD_PODS: [text: string, want: RegExp][] = [
   ['kind: "Pod', /^p:\d+:\d+: not YAML: /],
   ["a: b: c", /^p:\d+:\d+: not YAML: /],
   ["{", /^p:1:2: not JSON: /],
-  ["[".repeat(100_000), /^p:1:1: not YAML: nested too deep$|not YAML: /],
+  ["[".repeat(100_000), /^p:\d+:\d+: not YAML: nested too deep$/],
   [`a: ${"[".repeat(80)}${"]".repeat(80)}`, /not YAML: nested deeper than 64$/],
-  ["x".repeat(MAX_MANIFEST + 1), /^p: has 1572865 characters: the limit for a manifest is 1572864$/],
+  ["x".repeat(MAX_MANIFEST + 1), /^p: has 524289 characters: the limit for a manifest is 524288$/],
 ];
 for (const [text, want] of BAD_PODS) {
   test(`readPod() refuses ${JSON.stringify(text.slice(0, 60))}`, async () => {
@@ -172,7 +172,7 @@ test("readPod() counts what merge keys copy", async () => {
 });
 
 test("readPod() reads a manifest with as many names as it can hold in little time", async () => {
-  const names = Array.from({ length: 100_000 }, (_, i) => `k${i}:`).join("\n");
+  const names = Array.from({ length: 50_000 }, (_, i) => `k${i}:`).join("\n");
   strictEqual(said(await readPod("p", `${names}\nkind: Pod\n${META}`)).length, 1);
 });
 
