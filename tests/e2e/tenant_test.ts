@@ -10,6 +10,7 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { run, type Scope, withScope } from "../support/e2e.ts";
+import { User } from "../support/user.ts";
 import { behind, IPV4, MACHINE, succeeded, USERS } from "../support/guest.ts";
 
 /** Seconds that a guest sends; long enough for the rate to weigh more than the burst. */
@@ -150,5 +151,30 @@ test(
       strictEqual(checked.stderr.trimEnd().split("\n").length, 3);
       const lifted = await run([sluice, "--allow-flag-override", ...flags, "do", "--", "echo", "started"]);
       strictEqual(lifted.stdout, "started\n", lifted.stderr);
+    }),
+);
+
+test(
+  "a rate that changes while the guest runs stays below the ceiling",
+  MACHINE,
+  () =>
+    withScope(async (scope) => {
+      const user = new User(scope, "tester");
+      const tenant = Object.entries(annotations(SMALL)).flatMap((
+        [key, value],
+      ) => ["--annotation", `${key}=${value}`]);
+      await user.guest([...flagsOf(EXAMPLE), ...tenant]);
+      const patch = (rate: number) => {
+        const body = JSON.stringify({ rate, burst: EXAMPLE.burst });
+        const words = ["-X", "PATCH", "-H", "Content-Type: application/json", "-d", body];
+        return user.curl("/v1/qdisc/eth0", ...words);
+      };
+      strictEqual((await patch(EXAMPLE.rate)).status, 200);
+      const above = await patch(EXAMPLE.rate + 1);
+      strictEqual(above.status, 403);
+      match(
+        above.body,
+        /qdisc-tbf-rate=12500001 exceeds runtime-configured rate 12500000; raising the limit requires/,
+      );
     }),
 );
