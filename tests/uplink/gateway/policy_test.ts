@@ -78,3 +78,30 @@ for (const source of ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", ":
 for (const source of ["10.0.2.100", "192.0.2.1", "169.254.1.1", "fd00::64", "fe80::1"]) {
   test(`isMartian() accepts the source ${source}`, () => strictEqual(isMartian(ip(source)), false));
 }
+
+test("with many guests, none of their network is dialled, and our own ports on the loopback are not", () => {
+  const config = {
+    gateway4: ip("192.168.127.1"),
+    dns4: ip("192.168.127.1"),
+    host4: ip("192.168.127.254"),
+    links: [{ address: ip("192.168.127.0"), prefixLength: 24 }, { address: ip("fd00::"), prefixLength: 64 }],
+    closedPorts: [7777],
+    hostLoopback: false,
+  };
+  const verdict = (to: string, port: number, hostLoopback = false) => {
+    const { do: what, ...rest } = route(ip(to), port, { ...config, hostLoopback }) as never as Record<
+      string,
+      unknown
+    >;
+    return [what, ...Object.values(rest).map(String)].join(" ");
+  };
+  strictEqual(verdict("192.168.127.77", 80), "unreachable guest");
+  strictEqual(verdict("fd00::77", 80), "unreachable guest");
+  strictEqual(verdict("192.168.128.1", 80), "dial 192.168.128.1");
+  strictEqual(verdict("192.168.127.1", 53), "dns");
+  strictEqual(verdict("192.168.127.254", 80), "dial 127.0.0.1");
+  strictEqual(verdict("192.168.127.254", 7777), "refuse closed-port");
+  strictEqual(verdict("192.168.127.1", 80), "refuse closed-port");
+  strictEqual(verdict("192.168.127.1", 80, true), "dial 127.0.0.1");
+  strictEqual(verdict("192.168.127.1", 7777, true), "refuse closed-port");
+});

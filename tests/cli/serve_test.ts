@@ -1,0 +1,118 @@
+/** What the flags of `serve` come to, and which are refused. */
+
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { readArguments } from "../../lib/cli/arguments.ts";
+import type { CommandContext } from "../../lib/cli/command.ts";
+import { serveFlags } from "../../lib/cli/serve_flags.ts";
+import { type ServeOptions, serveOptions } from "../../lib/cli/serve_options.ts";
+import { formatPublish } from "../../lib/config/publish.ts";
+import { resolve } from "../../lib/config/resolve.ts";
+import { commandLine } from "../support/command_line.ts";
+
+function options(...args: string[]): ServeOptions {
+  const read = readArguments(args, { own: serveFlags, table: "global" });
+  const resolved = resolve(read.assignments);
+  return serveOptions({ flags: read.own, settings: resolved.settings, resolved } as CommandContext);
+}
+
+test("serve of one's own: no privilege to the host's loopback, no zones", () => {
+  const { network, network6, mtu, isGvproxy, zones, leases, publish, listen } = options(
+    "--listen",
+    "unixstream:///run/vm.sock",
+    "--listen=qemu+tcp://127.0.0.1:1234",
+  );
+  strictEqual(
+    `${network.gateway} ${network.device} ${network.host}`,
+    "192.168.127.1 192.168.127.2 192.168.127.254",
+  );
+  strictEqual(String(network6.gateway), "fd00::1");
+  deepStrictEqual([mtu, isGvproxy, zones, leases, publish], [1_500, false, [], [], []]);
+  deepStrictEqual(listen, [
+    { kind: "unixstream", path: "/run/vm.sock" },
+    { kind: "tcp", address: "127.0.0.1", port: 1234 },
+  ]);
+});
+
+test("gvproxy's flags bring gvproxy's defaults", () => {
+  const { listen, api, isGvproxy, zones, leases, publish, mtu, network } = options(
+    "-listen",
+    "unix:///tmp/api.sock",
+    "-listen=tcp://127.0.0.1:7777",
+    "-services=unix:///tmp/services.sock",
+    "-listen-qemu=unix:///tmp/q.sock",
+    "-listen-vfkit=unixgram:/tmp/v.sock",
+    "-listen-bess=unixpacket:///tmp/b.sock",
+    "-mtu=4000",
+    "-subnet=10.1.0.0/16",
+    "--lease=02:00:00:00:00:01=10.1.0.9",
+  );
+  deepStrictEqual(listen.map((one) => one.kind), ["unixstream", "unixgram", "unixpacket"]);
+  deepStrictEqual(api, [
+    { unix: "/tmp/api.sock" },
+    { host: "127.0.0.1", port: 7777 },
+    { unix: "/tmp/services.sock" },
+  ]);
+  strictEqual(isGvproxy, true);
+  strictEqual(mtu, 4_000);
+  strictEqual(String(network.host), "10.1.255.254");
+  deepStrictEqual(zones.map(({ name }) => name), ["containers.internal.", "docker.internal."]);
+  deepStrictEqual(leases, [
+    { mac: "02:00:00:00:00:01", address: "10.1.0.9" },
+    { mac: "5a:94:ef:e4:0c:ee", address: "10.1.0.2" },
+  ]);
+  deepStrictEqual(publish.map(formatPublish), ["127.0.0.1:2222:10.1.0.2:22/tcp"]);
+  deepStrictEqual(options("-listen-vfkit=unixgram:///v", "-ssh-port=-1").publish, []);
+});
+
+const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
+  [[], 2, /cannot serve: no socket is named/],
+  [["--listen=unix:///api.sock"], 2, /cannot serve: no socket is named/],
+  [["--listen=nonsense"], 2, /cannot listen on "nonsense": want unixgram:\/\/PATH/],
+  [["--listen=unixstream://"], 2, /it names no socket/],
+  [["--listen=qemu+tcp://example.com:1"], 2, /"example.com" is not an IP address/],
+  [["--listen=unixgram:///nowhere/a", "--listen=unixgram:///nowhere/a"], 2, /twice/],
+  [["--listen=tcp://0.0.0.0:80"], 2, /want unix:\/\/PATH or tcp:\/\/127.0.0.1:PORT/],
+  [["-listen-vfkit=unix:///a"], 2, /vfkit listen address must be unixgram:\/\/ address/],
+  [["-listen-bess=unix:///a"], 2, /bess listen address must be unixpacket:\/\/ address/],
+  [["-listen-qemu=/a"], 2, /qemu listen address must be unix:\/\/ or tcp:\/\/ address/],
+  [
+    ["-listen-vfkit=unixgram:///nowhere/a", "-ssh-port=22"],
+    2,
+    /ssh-port value must be between 1024 and 65535/,
+  ],
+  [
+    ["-listen-vfkit=unixgram:///nowhere/a", "-forward-sock=/x"],
+    125,
+    /cannot serve with -forward-sock: .*publish a port/,
+  ],
+  [["-listen-vpnkit=unix:///a"], 125, /cannot serve with -listen-vpnkit/],
+  [["--listen=unixgram:///nowhere/a", "--subnet=ten"], 2, /failed to parse subnet "ten"/],
+  [["--listen=unixgram:///nowhere/a", "--subnet=10.0.0.0/30"], 2, /subnet too small/],
+  [["--listen=unixgram:///nowhere/a", "--subnet=10.0.0.0/8"], 2, /subnet too large/],
+  [["--listen=unixgram:///nowhere/a", "--subnet6=fd00::/80"], 2, /a \/64 only/],
+  [
+    ["--listen=unixgram:///nowhere/a", "--lease=02:00:00:00:00:01=192.168.127.1"],
+    2,
+    /is not free for a guest/,
+  ],
+  [["--listen=unixgram:///nowhere/a", "--lease=02:00:00:00:00:01=10.0.0.9"], 2, /is outside the subnet/],
+  [
+    ["--listen=unixgram:///nowhere/a", "--lease=01:00:00:00:00:01=192.168.127.9"],
+    2,
+    /is no address of an interface/,
+  ],
+  [["--listen=unixgram:///nowhere/a", "--dns-record=a b=1.2.3.4"], 2, /"a b" is no name/],
+  [["--listen=unixgram:///nowhere/a", "--lease-time=5"], 2, /want a number from 60/],
+  [["--listen=unixgram:///nowhere/a", "-p=80:192.168.127.1:80"], 2, /is the gateway, not a guest/],
+  [["--listen=unixgram:///nowhere/a", "extra"], 2, /serve takes no arguments/],
+];
+
+for (const [args, status, message] of REFUSED) {
+  test(`serve ${args.join(" ")} is refused`, async () => {
+    const ran = await commandLine(["serve", ...args]);
+    match(ran.stderr, message);
+    strictEqual(ran.stderr.trimEnd().split("\n").length, 1);
+    strictEqual(ran.status, status);
+  });
+}
