@@ -60,8 +60,6 @@ const SETPGROUP = 2, SETSIGDEF = 4, SETSIGMASK = 8;
 export const IGNORED_BY_RUNTIMES: readonly number[] = [SIG.PIPE, SIG.XFSZ, 32, 33];
 /** Large enough for `posix_spawnattr_t` (336) and `posix_spawn_file_actions_t` (80) of any libc. */
 const ATTRIBUTES = 512, ACTIONS = 256, SIGSET = 128;
-/** Copies of descriptors are made above this, so that no target number is in the way. */
-const SAFE_DESCRIPTOR = 64;
 
 /**
  * Starts a program; returns its process id.
@@ -86,8 +84,8 @@ export function spawn(options: SpawnOptions): number {
       SETSIGDEF | SETSIGMASK | (processGroup === undefined ? 0 : SETPGROUP),
     );
 
-    // A target may be another's source: copy all out of the way first.
-    const floor = Math.max(SAFE_DESCRIPTOR, ...descriptors.map(({ to }) => to + 1));
+    // A target may be another's source: copy all out of the way first, no higher than needed, for descriptors may be few.
+    const floor = Math.max(0, ...descriptors.map(({ to }) => to + 1));
     for (const { from, to } of descriptors) {
       const copy = check(fcntl(from, F.DUPFD_CLOEXEC, floor), `pass descriptor ${from}`);
       copies.push(copy);

@@ -39,7 +39,8 @@ export function startServe(context: ModeContext): ModeSession {
   const host4 = serve.hostAddress === undefined ? undefined : address(serve.hostAddress);
   if (host4 !== undefined && !nic.owns(host4)) nic.addAddress(host4, config.address.prefixLength);
   const now = () => reactor.now() as Instant;
-  const dhcp = new DhcpService(stack, nic, dhcpOptions(context, serve), now());
+  const guestOf = (mac: MacAddress) => vms.switch.ownerOf(mac);
+  const dhcp = new DhcpService(stack, nic, { ...dhcpOptions(context, serve), guestOf }, now());
   const vms = attachVms({
     reactor,
     pool,

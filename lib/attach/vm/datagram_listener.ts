@@ -174,6 +174,14 @@ class Peer implements GuestWire, ReadyHandler {
     return true;
   }
 
+  /** Connecting tells; EPERM: it is connected to another socket, so it is there. */
+  alive(): boolean {
+    const fd = this.#own >= 0 ? this.#own : openUnix("datagram");
+    const result = connectToName(fd, this.name.address, this.nameLength);
+    if (fd !== this.#own) close(fd);
+    return result >= 0 || result === -Errno.EPERM;
+  }
+
   close(): void {
     if (this.#own >= 0) {
       this.#socket.listener.reactor.forget(this.#own);

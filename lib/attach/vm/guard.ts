@@ -10,6 +10,9 @@
  * Nor may a guest play server to the others: no DHCP replies (`rogue-dhcp`), no router advertisements or redirects
  * (`rogue-router`, RFC 6105), and no DHCP requests for a hardware address that is not the sender's (`spoofed-dhcp`).
  *
+ * Whatever a guest's kernel looks through, so do we: VLAN tags that name no VLAN, SNAP headers (RFC 1042), IPv6 extension
+ * headers (RFC 7113). A packet that hides its upper layer behind more of them than anybody needs is refused.
+ *
  * @module
  */
 
@@ -30,7 +33,8 @@ export type Offence =
   | "ip-limit"
   | "spoofed-dhcp"
   | "rogue-dhcp"
-  | "rogue-router";
+  | "rogue-router"
+  | "malformed";
 
 /** Who owns addresses by decree. Hardware addresses are two halves, as {@link MacAddress}'. */
 export interface AddressOwners {
@@ -59,6 +63,15 @@ const ARP_SENDER_MAC = 8, ARP_SENDER_IP = 14, ARP_LENGTH = 28;
 const UDP = 17, DHCP_SERVER = 67, DHCP_CHADDR = 8 + 28;
 const ICMPV6 = 58, ROUTER_ADVERTISEMENT = 134, NEIGHBOUR_ADVERTISEMENT = 136, REDIRECT = 137;
 const IPV6_HEADER = 40, NA_TARGET = 8;
+const DHCPV6_SERVER = 547;
+/** Hop-by-hop options, routing, fragment, authentication, destination options, mobility, HIP, shim6. */
+const EXTENSIONS: ReadonlySet<number> = new Set([0, 43, 44, 51, 60, 135, 139, 140]);
+const FRAGMENT = 44, AUTHENTICATION = 51;
+/** Extension headers, and VLAN tags, that are looked through. */
+const MAX_EXTENSIONS = 8, MAX_TAGS = 4;
+const VLAN_TAG = 0x8100, SERVICE_TAG = 0x88a8;
+/** IEEE 802.3: smaller numbers are lengths, and an LLC header follows. */
+const FIRST_ETHERTYPE = 0x0600;
 
 /** Binds IP addresses to ports. */
 export class AddressGuard {
@@ -82,9 +95,21 @@ export class AddressGuard {
   /** What is wrong with a frame of `port` (cursor at its Ethernet header, at least that long), if anything. */
   check(frame: PacketBuffer, port: Guarded, high: number, low: number, now: Instant): Offence | undefined {
     const { view } = frame;
-    const at = frame.start + ETHERNET_HEADER;
+    let at = frame.start + ETHERNET_HEADER;
+    let type = view.getUint16(at - 2);
+    // Priority tags (VLAN 0) say nothing of where a frame belongs, and receivers take them off.
+    for (let tags = 0; type === VLAN_TAG || type === SERVICE_TAG; tags++) {
+      if (tags === MAX_TAGS || at + 4 > frame.end) return "malformed";
+      if ((view.getUint16(at) & 0xfff) !== 0) return undefined;
+      type = view.getUint16(at + 2);
+      at += 4;
+    }
+    if (type < FIRST_ETHERTYPE && isSnap(frame, at)) {
+      type = view.getUint16(at + 6);
+      at += 8;
+    }
     const length = frame.end - at;
-    switch (view.getUint16(frame.start + 12)) {
+    switch (type) {
       case EtherType.ipv4:
         if (length < 20) return undefined;
         this.#scratch4.d = view.getInt32(at + 12);
@@ -104,14 +129,8 @@ export class AddressGuard {
         return this.#scratch4.d === 0 ? undefined : this.#claim(this.#scratch4, port, high, low, now);
       case EtherType.ipv6: {
         if (length < IPV6_HEADER) return undefined;
-        const offence = this.#claim6(frame, at + 8, port, high, low, now);
-        if (offence !== undefined || view.getUint8(at + 6) !== ICMPV6 || length < IPV6_HEADER + 8) {
-          return offence;
-        }
-        const type = view.getUint8(at + IPV6_HEADER);
-        if (type === ROUTER_ADVERTISEMENT || type === REDIRECT) return "rogue-router";
-        if (type !== NEIGHBOUR_ADVERTISEMENT || length < IPV6_HEADER + NA_TARGET + 16) return undefined;
-        return this.#claim6(frame, at + IPV6_HEADER + NA_TARGET, port, high, low, now);
+        const offence = this.#claim6(view, at + 8, port, high, low, now);
+        return offence ?? this.#checkIpv6(frame, at, port, high, low, now);
       }
     }
     return undefined;
@@ -127,15 +146,43 @@ export class AddressGuard {
     while (port.addresses.length > 0) this.#unbind(port, port.addresses[0]!);
   }
 
-  #claim6(
-    frame: PacketBuffer,
+  /** What is behind an IPv6 header at `at`, which is whole. */
+  #checkIpv6(
+    { view, end }: PacketBuffer,
     at: number,
     port: Guarded,
     high: number,
     low: number,
     now: Instant,
   ): Offence | undefined {
-    const { view } = frame;
+    let next = view.getUint8(at + 6);
+    at += IPV6_HEADER;
+    for (let headers = 0; EXTENSIONS.has(next); headers++) {
+      if (headers === MAX_EXTENSIONS || at + 8 > end) return "malformed";
+      // What comes later is of use only with the first fragment, which we have seen.
+      if (next === FRAGMENT && (view.getUint16(at + 2) & 0xfff8) !== 0) return undefined;
+      const units = view.getUint8(at + 1);
+      const length = next === FRAGMENT ? 8 : next === AUTHENTICATION ? 4 * (units + 2) : 8 * (units + 1);
+      next = view.getUint8(at);
+      at += length;
+    }
+    if (next === UDP && at + 2 <= end && view.getUint16(at) === DHCPV6_SERVER) return "rogue-dhcp";
+    if (next !== ICMPV6) return undefined;
+    if (at + 8 > end) return "malformed";
+    const type = view.getUint8(at);
+    if (type === ROUTER_ADVERTISEMENT || type === REDIRECT) return "rogue-router";
+    if (type !== NEIGHBOUR_ADVERTISEMENT || at + NA_TARGET + 16 > end) return undefined;
+    return this.#claim6(view, at + NA_TARGET, port, high, low, now);
+  }
+
+  #claim6(
+    view: DataView,
+    at: number,
+    port: Guarded,
+    high: number,
+    low: number,
+    now: Instant,
+  ): Offence | undefined {
     const address = this.#scratch6;
     address.a = view.getInt32(at);
     address.b = view.getInt32(at + 4);
@@ -206,6 +253,13 @@ export class AddressGuard {
     this.#last = undefined;
     this.onBound?.(port, address, false);
   }
+}
+
+/** Whether an LLC header is followed by an EtherType (RFC 1042, and IEEE 802.1H's bridge tunnel). */
+function isSnap({ view, end }: PacketBuffer, at: number): boolean {
+  if (at + 8 > end || view.getUint16(at) !== 0xaaaa || view.getUint8(at + 2) !== 0x03) return false;
+  const organisation = view.getUint8(at + 3) << 16 | view.getUint16(at + 4);
+  return organisation === 0 || organisation === 0xf8;
 }
 
 /** What is wrong with a UDP datagram whose IPv4 header is at `at`, as DHCP. Fragments but the first pass. */

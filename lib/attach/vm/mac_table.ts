@@ -8,8 +8,8 @@
  * ```
  *
  * Each port may own so many addresses and no more, so a guest that invents addresses fills its own share and nobody
- * else's. An address belongs to the port that used it first, until that port is gone or has not used it for
- * {@linkcode AGEING}.
+ * else's. An address belongs to the port that used it first, until that port is gone; where room is needed, until it has
+ * not been used for {@linkcode AGEING}.
  *
  * @module
  */
@@ -18,11 +18,6 @@ import { type Instant, SECOND } from "../../stack/time.ts";
 
 /** IEEE 802.1Q table 8-6: the recommended ageing time. */
 export const AGEING = 300 * SECOND;
-/**
- * An address may move to another port when its own has been silent for this long: a guest that came back by another
- * socket while the old one looks alive.
- */
-export const MOVE_QUIET = 2 * SECOND;
 /** Addresses that one port may own (`switch.address-limit`): a guest may have bridges of its own inside. */
 export const PORT_ADDRESSES = 64;
 
@@ -65,18 +60,18 @@ export class MacTable {
     return entry < 0 || now - this.#usedAt[entry]! > AGEING ? -1 : this.#port[entry]!;
   }
 
+  /** The port that owns an address, used of late or not; −1: none. */
+  ownerOf(high: number, low: number): number {
+    const entry = this.#find(high, low);
+    return entry < 0 ? -1 : this.#port[entry]!;
+  }
+
   /** An address was used by `port`. Only `known` and `new` may pass. */
   learn(high: number, low: number, port: number, now: Instant): Learnt {
     const entry = this.#find(high, low);
     if (entry >= 0) {
-      const owner = this.#port[entry]!;
-      if (owner !== port) {
-        if (now - this.#usedAt[entry]! <= MOVE_QUIET) return "taken";
-        if ((this.#owned[port] ?? 0) >= this.#perPort) return "full";
-        this.#owned[owner]!--;
-        this.#owned[port] = (this.#owned[port] ?? 0) + 1;
-        this.#port[entry] = port;
-      }
+      // However long its owner has been silent: who is idle is not to be robbed of what is sent to it.
+      if (this.#port[entry] !== port) return "taken";
       this.#usedAt[entry] = now;
       return "known";
     }

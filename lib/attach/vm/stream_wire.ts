@@ -15,6 +15,8 @@ import type { GuestWire, WireOwner } from "./wire.ts";
 
 /** Bytes that a guest may bring in one turn, before the others have theirs. */
 const TURN_BYTES = 128 * 1_024;
+/** Bytes that a short frame counts as: what a frame costs, it costs whatever its length. */
+const FRAME_COST = 1_514;
 
 /** Frames over a stream socket, which it closes. */
 export class StreamWire implements GuestWire, ReadyHandler, Work {
@@ -55,7 +57,7 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
       if (this.#closed) return;
       const frame = this.#link.receive();
       if (frame === undefined) return;
-      bytes += frame.length;
+      bytes += Math.max(frame.length, FRAME_COST);
       this.#owner.received(frame);
     }
     this.#more = true;

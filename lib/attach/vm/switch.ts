@@ -88,6 +88,7 @@ const REASONS = [
   "spoofed-dhcp",
   "rogue-dhcp",
   "rogue-router",
+  "malformed",
   "reserved-group",
   "flood-limit",
   "too-long",
@@ -168,6 +169,11 @@ export class Switch {
   /** The port whose guest uses this address: its number, or −1. */
   portOf(address: IpAddress): number {
     return this.#guard.portOf(address)?.id ?? -1;
+  }
+
+  /** The port whose guest owns this hardware address: its number, or −1. */
+  ownerOf({ high, low }: MacAddress): number {
+    return this.#table.ownerOf(high, low);
   }
 
   /** For ports and wires: something went wrong, by name. */
@@ -281,7 +287,7 @@ export class Switch {
       if (low === mac.low && high === mac.high) return "spoofed-gateway";
     }
     let learnt = this.#table.learn(high, low, port.id, now);
-    if (learnt === "taken" && this.#isGone(high, low, now)) {
+    if (learnt === "taken" && this.#isGone(high, low)) {
       learnt = this.#table.learn(high, low, port.id, now);
     }
     if (learnt === "taken") return "spoofed-mac";
@@ -291,9 +297,9 @@ export class Switch {
     return this.#guard.check(frame, port, high, low, now);
   }
 
-  /** Whether the owner of an address is there no more; then it leaves. */
-  #isGone(high: number, low: number, now: Instant): boolean {
-    const owner = this.#ports[this.#table.lookup(high, low, now)];
+  /** Whether the owner of an address is there no more, as when it came back by another socket; then it leaves. */
+  #isGone(high: number, low: number): boolean {
+    const owner = this.#ports[this.#table.ownerOf(high, low)];
     if (owner === undefined || owner.alive) return false;
     this.detach(owner, "the guest is gone");
     return true;

@@ -10,6 +10,10 @@
  * A client is known by its identifier (option 61) or its hardware address. Addresses are IPv4 words. Bounded by the size
  * of the pool: there is no state but one entry per address that has ever been given.
  *
+ * A guest may invent clients without end, so a pool that knows guests (`guestOf`) shares addresses among them: who wants one
+ * more may have it as long as he holds fewer than are free (dynamic thresholds, Choudhury and Hahne 1998), and what guests
+ * hold that are gone is given away when nothing else is left.
+ *
  * @module
  */
 
@@ -42,6 +46,8 @@ export interface PoolOptions {
   readonly reserved: readonly number[];
   /** Addresses of certain clients, by hardware address; in the pool or not. */
   readonly fixed?: readonly { readonly mac: MacAddress; readonly address: number }[];
+  /** The guest that has a hardware address now; −1: none. Absent: nobody knows, and addresses are not shared by guest. */
+  readonly guestOf?: (mac: MacAddress) => number;
 }
 
 /** The pool. */
@@ -53,9 +59,11 @@ export class LeasePool {
   readonly #fixedAddresses = new Set<number>();
   readonly #byAddress = new Map<number, Lease>();
   readonly #byClient = new Map<string, Lease>();
+  readonly #guestOf: ((mac: MacAddress) => number) | undefined;
   #next = 0;
 
-  constructor({ first, last, reserved, fixed = [] }: PoolOptions) {
+  constructor({ first, last, reserved, fixed = [], guestOf }: PoolOptions) {
+    this.#guestOf = guestOf;
     this.#first = first;
     this.#size = Math.max(0, Math.min(POOL_MAX, last - first + 1));
     this.#reserved = new Set(reserved.map((address) => address | 0));
@@ -112,7 +120,22 @@ export class LeasePool {
     const fixed = this.fixedOf(mac);
     if (fixed !== undefined) return fixed === address;
     if (this.#fixedAddresses.has(address) || !this.#inPool(address)) return false;
-    return this.#isFreeFor(client, address, now);
+    if (!this.#isFreeFor(client, address, now)) return false;
+    return this.#byClient.get(client)?.address === address || this.mayHaveMore(mac, now);
+  }
+
+  /** Whether the guest with this hardware address may have one more address, by its share. */
+  mayHaveMore(mac: MacAddress, now: Instant): boolean {
+    const guest = this.#guestOf?.(mac) ?? -1;
+    if (guest < 0) return true;
+    let held = 0, free = this.#size - this.#reserved.size;
+    for (const lease of this.#byAddress.values()) {
+      if (!isHeld(lease, now)) continue;
+      const holder = this.#guestOf!(lease.mac);
+      if (holder === guest) held++;
+      if (holder >= 0) free--;
+    }
+    return held < free;
   }
 
   /** Gives a client an address that it may have, until `expiresAt`. */
@@ -145,6 +168,7 @@ export class LeasePool {
     if (fixed !== undefined) return fixed;
     const known = this.#byClient.get(client);
     if (known !== undefined && this.#isFreeFor(client, known.address, now)) return known.address;
+    if (!this.mayHaveMore(mac, now)) return undefined;
     if (wanted !== undefined && this.admits(client, mac, wanted, now)) return wanted | 0;
     // Addresses that nobody ever had, in order; then those that nobody has any more.
     for (; this.#next < this.#size; this.#next++) {
@@ -157,6 +181,9 @@ export class LeasePool {
         return lease.address;
       }
     }
+    for (const lease of this.#byAddress.values()) {
+      if (this.#guestOf !== undefined && this.#guestOf(lease.mac) < 0) return lease.address;
+    }
     return undefined;
   }
 
@@ -167,8 +194,7 @@ export class LeasePool {
 
   #isFreeFor(client: string, address: number, now: Instant): boolean {
     const lease = this.#byAddress.get(address);
-    if (lease === undefined || lease.state === "free" || lease.expiresAt <= now) return true;
-    return lease.client === client;
+    return lease === undefined || !isHeld(lease, now) || lease.client === client;
   }
 
   #assign(
@@ -196,4 +222,8 @@ export class LeasePool {
     this.#byClient.set(client, lease);
     return lease;
   }
+}
+
+function isHeld({ state, expiresAt }: Lease, now: Instant): boolean {
+  return state !== "free" && expiresAt > now;
 }

@@ -91,7 +91,9 @@ export class DhcpServer {
     const { options } = message;
     const client = clientOf(message);
     const lease = this.pool.offer(client, message.hardware, options.requestedAddress?.d, now);
-    if (lease === undefined) return this.#ignore("pool-exhausted");
+    if (lease === undefined) {
+      return this.#ignore(this.pool.mayHaveMore(message.hardware, now) ? "pool-exhausted" : "guest-limit");
+    }
     if (options.rapidCommit === true) return this.#ack(message, lease.address, { rapidCommit: true }, now);
     this.#count("offered");
     return this.#reply(message, "offer", this.#times(), IpAddress.v4(lease.address));

@@ -21,6 +21,10 @@ class FakeWire implements GuestWire {
   readonly sent: string[] = [];
   full = false;
   closed = false;
+  isAlive = true;
+  alive(): boolean {
+    return this.isAlive;
+  }
   send(queue: FrameQueue): boolean {
     while (queue.length > 0 && !this.full) {
       this.sent.push(toHex(queue.at(0).toBytes()));
@@ -157,21 +161,52 @@ test("an honest DHCP request passes", () => {
   strictEqual(bench.toGateway.length, 1);
 });
 
-test("a MAC belongs to the port that uses it, until that is silent or gone", () => {
+test("a MAC belongs to the port that uses it, however long it is silent, until that is gone", () => {
   const bench = new Bench();
   const [a, b] = [bench.plug(), bench.plug()];
   const frame = udp(GATEWAY, macOf(1), "c0a87f05");
   bench.send(a.port, frame);
+  bench.now += 1_000 * SECOND;
   bench.send(b.port, frame);
   strictEqual(bench.counted("spoofed-mac"), 1);
-  bench.now += 3 * SECOND;
+  a.wire.isAlive = false;
   bench.send(b.port, frame);
-  strictEqual(bench.counted("spoofed-mac"), 1, "it has moved, and its address with it");
+  strictEqual(bench.counted("spoofed-mac"), 1, "it came back by another wire, and its address with it");
   strictEqual(bench.counted("spoofed-ip"), 0);
+  ok(a.wire.closed);
   bench.owner.detach(b.port, "gone");
-  ok(b.wire.closed);
-  bench.send(a.port, frame);
+  bench.send(bench.plug().port, frame);
   strictEqual(bench.toGateway.length, 3);
+});
+
+test("nothing is hidden from the guard behind what receivers look through", () => {
+  const bench = new Bench();
+  const [a, b] = [bench.plug(), bench.plug()];
+  bench.send(a.port, arp(macOf(1), macOf(1), "c0a87f05"));
+  const poison = arp(macOf(2), macOf(2), "c0a87f05");
+  for (const tags of ["8100 0000", "8100 e000", "88a8 0000 8100 0000", "001c aaaa 0300 0000"]) {
+    bench.send(b.port, poison.replace("0806", `${tags} 0806`));
+  }
+  strictEqual(bench.counted("spoofed-ip"), 4);
+  bench.send(b.port, poison.replace("0806", `${"8100 0000".repeat(5)} 0806`));
+  strictEqual(bench.counted("malformed"), 1);
+
+  const six = (next: string, rest: string) =>
+    `333300000001 ${macOf(2)} 86dd 60000000 ${
+      (compact(rest).length / 2).toString(16).padStart(4, "0")
+    } ${next}ff ` +
+    `fe800000000000000000000000000002 ff020000000000000000000000000001 ${rest}`;
+  const advertisement = "8600 0000 4000 0708 00000000 00000000";
+  bench.send(b.port, six("3a", advertisement));
+  bench.send(b.port, six("3c", `3a00 0104 00000000 ${advertisement}`));
+  bench.send(b.port, six("00", `3c00 0104 00000000 3a00 0104 00000000 ${advertisement}`));
+  bench.send(b.port, six("2c", `3a00 0000 00000001 ${advertisement}`));
+  strictEqual(bench.counted("rogue-router"), 4);
+  bench.send(b.port, six("2c", "3c00 0001 00000001 3a01 0104 00000000"));
+  bench.send(b.port, six("3c", "3c00 0104 00000000".repeat(9)));
+  strictEqual(bench.counted("malformed"), 3, "an upper layer that cannot be seen");
+  bench.send(b.port, six("11", "0223 0222 0008 0000"));
+  strictEqual(bench.counted("rogue-dhcp"), 1);
 });
 
 test("an IP address belongs to who uses it, and a leased one to its owner", () => {

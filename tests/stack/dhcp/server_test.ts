@@ -221,3 +221,54 @@ test("whatever clients do, no address is leased twice, nor one that is reserved"
     }
   }
 });
+
+const cid = (n: number) => Uint8Array.of(0, n >> 8, n);
+
+for (
+  const [how, starve] of [
+    [
+      "invents identifiers",
+      (bench: Bench, i: number) => bench.ask("discover", 1, { clientId: cid(i), rapidCommit: true }),
+    ],
+    [
+      "invents hardware addresses",
+      (bench: Bench, i: number) => bench.ask("discover", 0x100 + i, { rapidCommit: true }),
+    ],
+    ["asks by name for every address", (bench: Bench, i: number) =>
+      bench.ask("request", 1, {
+        clientId: cid(i),
+        serverId: GATEWAY,
+        requestedAddress: IpAddress.v4(NET + 2 + i % 252),
+      })],
+    ["declines all that it is offered", (bench: Bench, i: number) => {
+      const clientId = cid(i);
+      const offer = bench.ask("discover", 1, { clientId });
+      if (offer === undefined) return;
+      bench.ask("decline", 1, { clientId, requestedAddress: offer.message.yourAddress! });
+    }],
+  ] as const
+) {
+  test(`a guest that ${how} leaves half of the pool to others`, () => {
+    // Guest 1 has every hardware address but one.
+    const bench = new Bench({ guestOf: (mac) => mac.low === 2 ? 2 : 1 });
+    for (let i = 0; i < 2_000; i++) starve(bench, i);
+    bench.join(2);
+    const held = [...bench.server.pool.leases(bench.now)].length;
+    ok(held <= 127, `${held} leases`);
+    ok(
+      (bench.counters.all()["dhcp.guest-limit"] ?? 0) + (bench.counters.all()["dhcp.refused"] ?? 0) > 1_000,
+    );
+  });
+}
+
+test("what guests have that are gone is given away when nothing else is left", () => {
+  let present = 0;
+  const bench = new Bench({ guestOf: (mac) => mac.low >> 8 === present ? present : -1 });
+  const kept = bench.join(0);
+  for (present = 1; present < 10; present++) {
+    for (let i = 0; i < 64; i++) bench.ask("discover", present << 8 | i, { rapidCommit: true });
+    bench.join(present << 8 | 0xff);
+  }
+  present = 0;
+  ok(kept !== undefined && bench.join(0) !== undefined);
+});
