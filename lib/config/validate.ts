@@ -102,6 +102,14 @@ export function validate(
     }
   }
 
+  if (settings.runtime !== undefined && settings.config.length === 0) {
+    report(
+      "runtime",
+      `runtime=${settings.runtime} is looked for in Docker's daemon.json, and no file is named`,
+      "--config /etc/docker/daemon.json",
+    );
+  }
+
   if (settings.publish.length > MAX_PUBLISHED) {
     report("publish", `cannot publish ${settings.publish.length} ports: the limit is ${MAX_PUBLISHED}`);
   }

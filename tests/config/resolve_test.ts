@@ -334,6 +334,37 @@ test("resolve() warns of flags that mean nothing with the network", () => {
   deepStrictEqual(from(["network", "sandbox"], ["force", "true"], ["gso", "false"]).warnings, []);
 });
 
+test("resolve() warns of a shaper that shapes nothing, and not of a ceiling", () => {
+  const shaper: [string, string][] = [["qdisc-tbf-rate", "1000000"], ["qdisc-tbf-burst", "100000"]];
+  for (const network of ["host", "tsi"]) {
+    deepStrictEqual(from(["network", network], ["qdisc", "tbf"], ...shaper).warnings, [
+      `qdisc means nothing with network=${network}: nothing is shaped`,
+    ]);
+    deepStrictEqual(from(["network", network], ...shaper).warnings, []);
+  }
+  deepStrictEqual(from(["network", "none"], ["qdisc", "tbf"], ...shaper).warnings, [
+    "qdisc means nothing with network=none: there is no interface but lo",
+  ]);
+});
+
+test("resolve() warns of flags that the attachment or an external network does not have", () => {
+  deepStrictEqual(from(["attach", "tap"], ["net-raw", "true"], ["host-uds", "all"]).warnings, [
+    "net-raw means nothing with attach=tap: the guest's sockets are the kernel's",
+    "host-uds means nothing with attach=tap: the guest's sockets are the kernel's",
+  ]);
+  const lan: [string, string] = [
+    "external-network",
+    "socket=/run/lan,mode=unixstream,mac=02:00:00:00:00:01,dhcp=true",
+  ];
+  deepStrictEqual(from(lan, ["mac", "02:00:00:00:00:09"], ["mtu", "1400"]).warnings, [
+    "mac means nothing with an external network: the provider's network is as it is",
+  ]);
+});
+
+test("resolve() refuses the name of a runtime without a file to find it in", () => {
+  throws(() => from(["runtime", "runsc"]), /runtime=runsc is looked for in Docker's daemon.json/);
+});
+
 test("resolve() keeps an annotation named __proto__ an ordinary one", () => {
   const { settings } = from(["annotation", "__proto__=x"]);
   deepStrictEqual(Object.keys(settings.annotations), ["__proto__"]);
