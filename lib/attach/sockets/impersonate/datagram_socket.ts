@@ -296,7 +296,7 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
     }
     let { port } = source;
     if (source.family === 4 ? source.d >>> 24 === 127 : source.a === 0 && source.d === 1) {
-      port = this.#network.guestPort("udp", { address: toIp(source), port });
+      port = this.#network.guestPort("udp", { port });
     }
     this.#bytesIn += length;
     const { arrival, context } = this;
@@ -410,7 +410,7 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
   facts(now: number): FlowFacts | undefined {
     if (this.#host < 0) return undefined;
     localAddress(this.#host, name);
-    const local = placeText(toIp(name), name.port);
+    const local = placeText(toIp(name), this.#network.guestPort("udp", name));
     const far = this.#peer ?? this.#last;
     const destination = far === undefined ? "*" : placeText(far.address, far.port);
     return {

@@ -158,13 +158,11 @@ export class HostNetwork {
   }
 
   /** The guest's port behind a port of the host's, for names. */
-  guestPort(protocol: "tcp" | "udp", place: Place): number {
-    for (const holders of this.#bound.values()) {
-      for (const holder of holders) {
-        if (holder.protocol === protocol && holder.place.port === place.port) return holder.guestPort;
-      }
+  guestPort(protocol: "tcp" | "udp", { port }: { readonly port: number }): number {
+    for (const holder of this.#holders()) {
+      if (holder.protocol === protocol && holder.place.port === port) return holder.guestPort;
     }
-    return place.port;
+    return port;
   }
 
   /** A socket of the guest has a port of the host. */
@@ -235,10 +233,15 @@ export class HostNetwork {
     this.#rules.splice(at, 1);
   }
 
-  /** Every socket of the host's that stands for one of the guest's. */
+  /** Every socket of the host's that stands for one of the guest's, by the names that the guest has for both ends. */
   sockets(): SocketFacts[] {
     const relayed = [...this.flows].flatMap((flow) => flow.socket() ?? []);
-    return [...relayed, ...this.handedSockets()];
+    const guests = new Map<string, number>();
+    for (const { protocol, place, guestPort } of this.#holders()) {
+      if (place.port !== guestPort) guests.set(`${protocol} ${place.port}`, guestPort);
+    }
+    const all = [...relayed, ...this.handedSockets()];
+    return guests.size === 0 ? all : all.map((facts) => asNamedByGuest(facts, guests));
   }
 
   forwards(): ForwardFacts[] {
@@ -266,9 +269,25 @@ export class HostNetwork {
     return undefined;
   }
 
+  #holders(): BoundOnHost[] {
+    return [...[...this.#bound.values()].flat(), ...this.#handed.values()];
+  }
+
   #isResolver(address: IpAddress, port: number): boolean {
     return this.config.resolvers.some((one) => one.port === port && one.address.equals(address));
   }
+}
+
+/** @param guests the guest's ports by protocol and port of the host */
+function asNamedByGuest(facts: SocketFacts, guests: ReadonlyMap<string, number>): SocketFacts {
+  const guestPort = (port: number) => guests.get(`${facts.protocol} ${port}`) ?? port;
+  // The far end is a port of the guest's own if it is reached over the host's loopback.
+  const isNear = IpAddress.parse(facts.remote)?.isLoopback() === true;
+  return {
+    ...facts,
+    localPort: guestPort(facts.localPort),
+    remotePort: isNear ? guestPort(facts.remotePort) : facts.remotePort,
+  };
 }
 
 function toHost(address: IpAddress, port: number): Destination {

@@ -456,6 +456,7 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
 
   facts(now: number): FlowFacts | undefined {
     if (this.#host < 0 || !localAddress(this.#host, name)) return undefined;
+    name.port = this.#shared.network.guestPort("tcp", name);
     const local = textOf(name);
     if (!peerAddress(this.#host, name)) return undefined;
     const host = textOf(name);

@@ -159,3 +159,36 @@ test("HostNetwork.take() has a limit, and counts who comes beyond", () => {
   one.give();
   strictEqual(one.take(), true);
 });
+
+test("HostNetwork.sockets() names ports as the guest does, its own at the far end as well", () => {
+  const one = network();
+  const guests = { protocol: "tcp", family: 4, receiveQueue: 0, sendQueue: 0 } as const;
+  const facts = [
+    { ...guests, state: "LISTEN", local: "0.0.0.0", localPort: 18080, remote: "0.0.0.0", remotePort: 0 },
+    {
+      ...guests,
+      state: "ESTAB",
+      local: "127.0.0.1",
+      localPort: 40000,
+      remote: "127.0.0.1",
+      remotePort: 18080,
+    },
+    {
+      ...guests,
+      state: "ESTAB",
+      local: "192.0.2.9",
+      localPort: 40001,
+      remote: "192.0.2.1",
+      remotePort: 18080,
+    },
+  ];
+  one.handedSockets = () => facts;
+  const ports = () => one.sockets().map(({ localPort, remotePort }) => [localPort, remotePort]);
+  deepStrictEqual(ports(), [[18080, 0], [40000, 18080], [40001, 18080]]);
+  const place = { address: at("0.0.0.0"), port: 18080 };
+  const holder = { protocol: "tcp", guestPort: 80, place, settle() {} } as const;
+  one.bound(holder);
+  deepStrictEqual(ports(), [[80, 0], [40000, 80], [40001, 18080]]);
+  one.unbound(holder);
+  deepStrictEqual(ports(), [[18080, 0], [40000, 18080], [40001, 18080]]);
+});
