@@ -19,22 +19,23 @@ import { earlier } from "../stack/time.ts";
 import { ANY4, ANY6 } from "../stack/wire/address.ts";
 import { MacAddress } from "../stack/wire/ethernet.ts";
 import { addGatewayNic, address, configuredQdisc, gatewayAnswers, startGateway } from "./gateway_end.ts";
-import type { ModeContext, ModeSession } from "./mode.ts";
+import type { ModeConfig, ModeContext, ModeSession } from "./mode.ts";
 
 /** The guest's hardware address, unless the user names one. */
 const GUEST_MAC = "5a:94:ef:e4:0c:ee";
-/** A wire that is none: nothing is summed, nothing is cut. */
-const NO_WIRE: LinkCapabilities = { txChecksum: true, rxChecksum: true, gsoMaxSize: 65_536 };
+/** Longest super-packet of the wire. */
+const GSO_MAX_SIZE = 65_536;
 /** Frames, their answers, and the answers to those, in one turn. */
 const ROUNDS = 8;
 
 /** Starts it. */
 export function startSocketsPassthrough(context: ModeContext): ModeSession {
   const { config, pool, stack } = context;
-  const [guestLink, gatewayLink] = memoryWire({ mtu: config.mtu, capabilities: NO_WIRE, share: true }, pool);
-  const guestNic = addGuestNic(context);
+  const capabilities = capabilitiesOf(config);
+  const [guestLink, gatewayLink] = memoryWire({ mtu: config.mtu, capabilities, share: true }, pool);
+  const guestNic = addGuestNic(context, capabilities);
   const far = new Stack({ random: randomWord, pool });
-  const nic = addGatewayNic(context, far, NO_WIRE);
+  const nic = addGatewayNic(context, far, capabilities);
   const guest: WireEnd = {
     nic: guestNic,
     link: guestLink,
@@ -72,15 +73,25 @@ export function startSocketsPassthrough(context: ModeContext): ModeSession {
   };
 }
 
+/** A wire that is none: nothing is summed, nothing is cut, unless flags ask for it. */
+function capabilitiesOf({ gso, txChecksumOffload, rxChecksumOffload }: ModeConfig): LinkCapabilities {
+  return {
+    txChecksum: txChecksumOffload,
+    rxChecksum: rxChecksumOffload,
+    gsoMaxSize: gso && txChecksumOffload ? GSO_MAX_SIZE : 0,
+  };
+}
+
 /** The interface that the guest sees, with its addresses and default routes. */
-function addGuestNic(context: ModeContext): Nic {
+function addGuestNic(context: ModeContext, capabilities: LinkCapabilities): Nic {
   const { config, stack } = context;
   const nic = stack.addNic({
     name: "eth0",
     mac: MacAddress.parse(config.mac ?? GUEST_MAC)!,
     mtu: config.mtu,
-    capabilities: NO_WIRE,
-    qdisc: configuredQdisc(context, NO_WIRE),
+    capabilities,
+    softwareGso: config.softwareGso,
+    qdisc: configuredQdisc(context, capabilities),
     learnNeighbours: true,
   });
   nic.addAddress(address(config.address.address), config.address.prefixLength);
