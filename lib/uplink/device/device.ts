@@ -121,10 +121,10 @@ export class DeviceUplink {
       const links = netlink.links();
       for (const port of this.#ports) {
         const { nic } = port;
-        const wasUp = nic.up;
+        const wasThere = nic.up && nic.carrier;
         port.follow(links.find(({ index }) => index === port.device.index));
         // Whoever is at the other end now may have forgotten.
-        if (nic.up && !wasUp) this.#context.stack.groups.announce(nic);
+        if (nic.up && nic.carrier && !wasThere) this.#context.stack.groups.announce(nic);
       }
       const addresses = netlink.addresses();
       for (const raw of this.#lease!.intruders()) this.#follow(raw, addresses);

@@ -21,8 +21,8 @@ import { MacAddress } from "../../stack/wire/ethernet.ts";
 import type { DeviceConfig, Log } from "./device.ts";
 import { type Device, MIN_MTU } from "./scrape.ts";
 
-/** `IFF_RUNNING`: up, and something at the other end of the cable. */
-const IFF_RUNNING = 0x40;
+/** `IFF_LOWER_UP`: something is at the other end of the cable. `IFF_RUNNING` says so up to a second later. */
+const IFF_LOWER_UP = 0x10000;
 
 /** What a port is made of. */
 export interface PortOptions {
@@ -113,11 +113,12 @@ export class Port {
       this.nic.up = false;
       return;
     }
-    const up = link.up && (link.flags & IFF_RUNNING) !== 0;
-    if (up !== this.nic.up) {
-      const state = up ? "is up again" : link.up ? "has no carrier" : "is down";
+    const carrier = (link.flags & IFF_LOWER_UP) !== 0;
+    if (link.up !== this.nic.up || carrier !== this.nic.carrier) {
+      const state = !link.up ? "is down" : carrier ? "is up again" : "has no carrier";
       this.#log("warn", `interface ${name} ${state}`);
-      this.nic.up = up;
+      this.nic.up = link.up;
+      this.nic.carrier = carrier;
     }
     const mac = MacAddress.parse(link.mac);
     if (mac !== undefined && !mac.equals(this.nic.mac)) {
