@@ -7,7 +7,7 @@
 import { SCRIPT } from "./script.ts";
 import { STYLE } from "./style.ts";
 
-const SECTIONS = ["interfaces", "routes", "neighbours", "qdisc", "sockets", "flows"];
+const SECTIONS = ["interfaces", "routes", "neighbours", "qdisc", "sockets", "flows", "published"];
 
 const section = (name: string) => `
 <section id="${name}" aria-labelledby="${name}-title">

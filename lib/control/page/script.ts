@@ -44,6 +44,9 @@ const TABLES = {
     "destination": (f) => f.destination, "host": (f) => f.host, "state": (f) => f.state,
     "sent": (f) => bytes(f.bytes_out), "received": (f) => bytes(f.bytes_in), "age": (f) => Math.round(f.age) + " s",
   } },
+  published: { url: "/v1/forwards", columns: {
+    "protocol": (p) => p.protocol, "host": (p) => p.host, "guest": (p) => p.guest_address ? end(p.guest_address, p.guest) : p.guest,
+  } },
 };
 
 let links = [];
