@@ -28,6 +28,7 @@ import {
   becomeSubreaper,
   effectiveUser,
   inheritedNoFile,
+  namespaceAt,
   namespaceOf,
   setDumpable,
 } from "../host/process.ts";
@@ -121,6 +122,7 @@ export function launch(context: CommandContext, guest: Guest): Launched {
       ? enterNew(stage, root && settings.rootless !== true, tools)
       : enterExisting(stage, targetOf(guest.target, root), tools);
   } catch (error) {
+    if (error instanceof Failure) throw error;
     throw new Failure(error instanceof Error ? error.message : String(error));
   }
   const ownNetwork = namespaces.ownNamespaces ?? true;
@@ -210,7 +212,16 @@ function findTools(): Tools {
 }
 
 function targetOf(target: { readonly pid: number } | { readonly path: string }, root: boolean) {
-  if ("path" in target) return target;
+  const isPath = "path" in target;
+  const network = isPath ? namespaceAt(target.path) : namespaceOf(target.pid, "net");
+  if (network !== undefined && network === namespaceOf("self", "net")) {
+    const which = isPath ? target.path : `process ${target.pid}`;
+    throw new Failure(
+      `Cannot attach to ${which}: its network namespace is the one that sluice is in`,
+      "name one that has no network of its own, as from unshare -n or ip netns add",
+    );
+  }
+  if (isPath) return target;
   const theirs = namespaceOf(target.pid, "user");
   if (theirs === undefined) {
     throw new Failure(`Cannot attach to process ${target.pid}: it does not exist, or it is not yours`);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync, statSync } from "node:fs";
 import process from "node:process";
 import { check, Errno, SystemError } from "./errno.ts";
 import { cString, NativeMemory, StringVector } from "./memory.ts";
@@ -45,6 +45,15 @@ export function effectiveGroup(): number {
 export function namespaceOf(pid: number | "self", kind: "user" | "net" | "mnt" | "pid"): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/ns/${kind}`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The network namespace that is bound to `path`, as {@linkcode namespaceOf} names it; undefined when nothing is there. */
+export function namespaceAt(path: string): string | undefined {
+  try {
+    return `net:[${statSync(path).ino}]`;
   } catch {
     return undefined;
   }

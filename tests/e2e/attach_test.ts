@@ -157,6 +157,20 @@ const REFUSALS: [why: string, user: string, words: string[], status: number, lin
     2,
     /^sluice: cannot attach: --pid self is not a process id\n$/,
   ],
+  [
+    "a process that shares our network",
+    "root",
+    ["--pid", String(process.pid)],
+    125,
+    /^sluice: cannot attach to process \d+: its network namespace is the one that sluice is in \(.*\)\n$/,
+  ],
+  [
+    "our own network namespace",
+    "root",
+    ["--netns", "/proc/self/ns/net"],
+    125,
+    /^sluice: cannot attach to \S+: its network namespace is the one that sluice is in \(.*\)\n$/,
+  ],
 ];
 
 for (const [why, user, words, status, line] of REFUSALS) {
