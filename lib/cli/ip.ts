@@ -19,8 +19,10 @@ export const ip: Command = {
   name: "ip",
   summary: "addresses, links, routes and neighbours of a running stack",
   usage: "sluice ip [-j] [-p] [-s] [-4|-6] (addr|link|route|neigh) [show] [dev NAME] [ID]",
-  details:
-    "Options and abbreviations have the meaning of iproute2; it has more of them. The stack is the far end of the guest's cable: the addresses are the gateway's and the name server's. ID is an instance's name or its beginning; it may be left away if one runs.",
+  details: `
+Options and abbreviations have the meaning of iproute2; it has more of them. The addresses are the guest's;
+with --attach=tap and serve they are those of the far end of its cable, the gateway and the name server. ID is
+an instance's name or its beginning; it may be left away if one runs.`,
   withoutConfig: true,
   run: showObject,
 };

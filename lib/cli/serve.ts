@@ -6,6 +6,7 @@
  */
 
 import { type Command, type CommandContext, UsageFailure } from "./command.ts";
+import type { FlagName } from "../config/flag_table.ts";
 import { serveFlags } from "./serve_flags.ts";
 import { serveOptions } from "./serve_options.ts";
 import type { HttpAddress } from "../host/http_server.ts";
@@ -28,12 +29,34 @@ gvproxy's flags are understood, and bring gvproxy's defaults with them.`,
   run: serveMachines,
 };
 
+/** Flags that are about the guest of `do` and `attach`, or about its interface. */
+const OF_A_PROGRAM: ReadonlySet<string> = new Set<FlagName>([
+  "network",
+  "attach",
+  "force",
+  "external-network",
+  "address",
+  "address6",
+  "gateway",
+  "gateway6",
+  "dns",
+  "mac",
+  "host-uds",
+  "net-raw",
+]);
+
 async function serveMachines(context: CommandContext): Promise<number> {
   if (context.args.length > 0) {
     throw new UsageFailure(`wrong usage: serve takes no arguments, and got "${context.args[0]}"`);
   }
   const options = serveOptions(context);
-  const { settings } = context;
+  const { settings, resolved } = context;
+  for (const { flag, origins } of resolved.values) {
+    const isSet = origins.some(({ kind }) => kind !== "default" && kind !== "derived");
+    if (isSet && OF_A_PROGRAM.has(flag.name)) {
+      context.stderr(`sluice: ${flag.name} means nothing with serve: guests bring their interfaces along\n`);
+    }
+  }
   const { network, network6, publish } = options;
   const resolv = hostResolvConf();
   const logFile = context.flags.get("log-file");

@@ -15,8 +15,9 @@ export const ss: Command = {
   name: "ss",
   summary: "sockets of a running stack",
   usage: "sluice ss [-tuwalniH46] [-p] [-j] [ID]",
-  details:
-    "Without -a or -l only connected sockets are shown. The stack knows numbers, not names, and endpoints, not processes: -n is always on, and -p is accepted and adds nothing.",
+  details: `
+Without -a or -l only connected sockets are shown. The stack knows numbers, not names, and endpoints, not
+processes: -n is always on, and -p is accepted and adds nothing.`,
   withoutConfig: true,
   run: showSockets,
 };

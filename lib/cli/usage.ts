@@ -29,7 +29,7 @@ usage: sluice [flags] COMMAND …
 commands:
 ${names.join("\n")}
 
-flags, before the command; do and attach take them after it, too:
+flags, before the command; do, attach and serve take them after it, too:
 ${groupsOf("global")}
 
 A flag is written -x=v, --x=v or --x v; a boolean stands alone or takes =true or =false.
@@ -70,8 +70,9 @@ export function flagsPage(): string {
 <!-- Made by scripts/gen_flags.ts from lib/config/flag_table.ts. Do not edit. -->
 
 Written \`-x=v\`, \`--x=v\` or \`--x v\`; a boolean stands alone or takes \`=true\` or \`=false\`. They stand before the
-command; \`do\` and \`attach\` take them after it, too. \`--\` ends them. A whole number may be written as in Go:
-\`0x\`, \`0o\` and \`0b\` prefixes, underscores between digits, no unit.
+command; \`do\`, \`attach\` and \`serve\` take them after it, too. \`--\` ends them. A whole number may be written as
+in Go: \`0x\`, \`0o\` and \`0b\` prefixes, underscores between digits, no unit. What somebody sets and what means
+nothing with the network at hand is named on stderr.
 
 A value comes from, lowest first: the default, configuration files in order, the command line, annotations.
 \`sluice config show\` prints each value with its origin. A repeatable flag adds up; given empty, it forgets

@@ -105,7 +105,8 @@ export const FLAGS = [
     repeatable: true,
     scope: "global",
     group: "Network",
-    help: "let a port of the host lead to a port of the guest; ranges as 8000-8010:9000-9010",
+    help:
+      "let a port of the host lead to a port of the guest; ranges as 8000-8010:9000-9010; with serve [GUESTADDR:]GUESTPORT",
   },
   {
     name: "external-network",
@@ -194,7 +195,7 @@ export const FLAGS = [
     placeholder: "BYTES",
     scope: "global",
     group: "Interface",
-    help: "largest IP packet of the guest's interface; IPv6 needs 1280",
+    help: "largest IP packet of the guest's interface, 1280 to 65521; serve has 1500",
   },
   {
     name: "mac",
@@ -283,7 +284,7 @@ export const FLAGS = [
     default: "false",
     scope: "global",
     group: "Access",
-    help: "raw and packet sockets for the guest, with --attach=sockets",
+    help: "raw sockets for the guest, with --attach=sockets",
   },
   {
     name: "debug",
@@ -291,7 +292,7 @@ export const FLAGS = [
     default: "false",
     scope: "global",
     group: "Logs",
-    help: "more detail in the log, where there is any",
+    help: "more detail in the log",
   },
   {
     name: "debug-log",
@@ -428,7 +429,7 @@ export const FLAGS = [
     placeholder: "NAME",
     scope: "global",
     group: "Control",
-    help: "name of this instance for ls, ip, tc and ss",
+    help: "name of this instance for ls, ip, tc, ss and capture",
   },
   {
     name: "cwd",

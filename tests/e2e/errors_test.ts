@@ -193,6 +193,19 @@ for words in (0x20, 0, 0, 0), (0x15, 0, 1, number), (6, 0, 0, 0x00050026), (6, 0
     status: 125,
     line: /^sluice: burst \(1000 bytes\) is smaller than link's max GSO packet size \(\d+ bytes\); /,
   },
+  {
+    name: "a bucket smaller than a packet of a link that cuts nothing",
+    args: [
+      "--gso=false",
+      "--mtu=1500",
+      "--qdisc=tbf",
+      "--qdisc-tbf-rate=1000000",
+      "--qdisc-tbf-burst=1000",
+      ...DO,
+    ],
+    status: 125,
+    line: /^sluice: burst \(1000 bytes\) is smaller than max packet length \(1514 bytes\)$/,
+  },
 ];
 
 for (const { name, before = `$AS "$@"`, user = "root", env = {}, args, status, line, arrange } of CASES) {

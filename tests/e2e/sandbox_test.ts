@@ -240,6 +240,12 @@ test("sandbox follows what happens to the interface", MACHINE, () =>
     await lab.script("lab", "ip link set up0 up");
     await told;
     await heard;
+    told = complaint(/up0 has no carrier/);
+    await lab.script("world", "ip link set up1 down");
+    await told;
+    told = complaint(/up0 is up again/);
+    await lab.script("world", "ip link set up1 up");
+    await told;
     told = complaint(/up0 has MTU 1400 now: so has the guest's/);
     await lab.script("lab", "ip link set up0 mtu 1400");
     await told;
