@@ -315,7 +315,8 @@ export function modeConfig(
     gso: settings.gso,
     softwareGso: settings.softwareGso,
     txChecksumOffload: settings.txChecksumOffload ?? true,
-    rxChecksumOffload: settings.rxChecksumOffload ?? true,
+    // A provider may only pass on what a real wire brought: that is verified unless the user vouches for it.
+    rxChecksumOffload: settings.rxChecksumOffload ?? settings.networks.length === 0,
     force: settings.force,
   };
 }

@@ -18,10 +18,10 @@ import { attachSockets } from "../attach/sockets/attach.ts";
 import type { StageDevice, StageLate } from "../attach/stage/protocol.ts";
 import { attachTaps, type TapAttachments } from "../attach/tap/attach_many.ts";
 import { runtimeDirectory } from "../host/files.ts";
-import { ownProcessId } from "../host/runtime_files.ts";
 import { Patch } from "../link/patch.ts";
 import { earlier, type Instant, later, NEVER, SECOND } from "../stack/time.ts";
 import { unfinishedOf } from "../stack/unfinished.ts";
+import { removeStaleSockets, socketPath } from "../uplink/provider/stale_sockets.ts";
 import { addresseeWithClients, addresseeWithout } from "./external/addressee.ts";
 import { DefaultRoutes } from "./external/default_routes.ts";
 import { JoinedNetwork } from "./external/network.ts";
@@ -51,6 +51,8 @@ export function startExternalNetworks(context: ModeContext): ModeSession {
       "Cannot publish a port on an external network: ports there are its provider's to publish",
     );
   }
+  const directory = runtimeDirectory();
+  removeStaleSockets(directory);
   const networks: JoinedNetwork[] = [];
   const defaults = new DefaultRoutes(stack);
   const stopAll = () => {
@@ -58,10 +60,8 @@ export function startExternalNetworks(context: ModeContext): ModeSession {
   };
   try {
     for (const [i, network] of config.networks.entries()) {
-      const socketName = `${runtimeDirectory()}/uplink-${ownProcessId}-${i}`;
-      networks.push(
-        new JoinedNetwork(context, network, `eth${i}`, socketName, () => defaults.update(networks)),
-      );
+      const path = socketPath(directory, i);
+      networks.push(new JoinedNetwork(context, network, `eth${i}`, path, () => defaults.update(networks)));
     }
     const near = config.attach === "sockets" ? socketsEnd(context, networks) : tapEnd(context, networks);
     defaults.update(networks);

@@ -20,6 +20,9 @@ import type { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { NO_OFFLOAD } from "../../lib/stack/link/link.ts";
 import type { Instant } from "../../lib/stack/time.ts";
 
+/** Room in a datagram socket: less than a test sends, so that a provider that dies takes something with it. */
+const BUFFER = 256 << 10;
+
 /** A socket at a path, and whoever is behind it. */
 export class ProviderStandIn implements ReadyHandler {
   readonly #reactor: Reactor;
@@ -59,7 +62,7 @@ export class ProviderStandIn implements ReadyHandler {
     );
     check(bindUnix(fd, this.#path), `bind ${this.#path}`);
     if (this.#transport === "unixstream") check(listen(fd, 4), "listen");
-    setSocketBuffers(fd, 4 << 20);
+    setSocketBuffers(fd, BUFFER);
     this.#reactor.add(fd, EpollEvents.in, this);
   }
 

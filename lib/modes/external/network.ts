@@ -42,7 +42,8 @@ export class JoinedNetwork {
     this.config = config;
     this.#context = context;
     const mtuMax = largestUsableMtu(context, config);
-    const provider = this.provider = new Provider(config, socketName, {
+    const uplink = { ...config, trustChecksums: context.config.rxChecksumOffload };
+    const provider = this.provider = new Provider(uplink, socketName, {
       reactor,
       pool,
       random: () => stack.random(),

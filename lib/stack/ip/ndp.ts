@@ -13,6 +13,7 @@ import type { Instant } from "../time.ts";
 import type { IpAddress } from "../wire/address.ts";
 import type { MacAddress } from "../wire/ethernet.ts";
 import { type IpHeader, IpProtocol } from "../wire/ip.ts";
+import { emitIpv6 } from "../wire/ipv6.ts";
 import {
   ALL_NODES,
   emitNdp,
@@ -88,14 +89,21 @@ export class Ndp {
     if (!probe) this.#note(nic, asker, mac, now);
     this.#context.counters.bump("ndp.advertisements-sent");
     // RFC 4861 section 7.2.4: to a prober, all nodes are told and the Solicited flag is clear.
-    this.#send(nic, target, probe ? ALL_NODES : asker, {
-      kind: "neighbour-advertisement",
+    this.#send(
+      nic,
       target,
-      router: nic.routerAdvertisement !== undefined,
-      solicited: !probe,
-      override: true,
-      options: { targetLinkLayer: nic.mac },
-    }, now);
+      probe ? ALL_NODES : asker,
+      {
+        kind: "neighbour-advertisement",
+        target,
+        router: nic.routerAdvertisement !== undefined,
+        solicited: !probe,
+        override: true,
+        options: { targetLinkLayer: nic.mac },
+      },
+      now,
+      probe ? undefined : mac,
+    );
   }
 
   /** Followed where the mode says so; a guest that plays router is not listened to. */
@@ -180,18 +188,33 @@ export class Ndp {
     nic.neighbours.update(nic.neighbours.entry(address), mac, false, true, now);
   }
 
-  #send(nic: Nic, source: IpAddress, destination: IpAddress, repr: NdpRepr, now: Instant): void {
+  /** @param mac where a destination is that no route leads to: whoever asks on the link is answered on the link */
+  #send(
+    nic: Nic,
+    source: IpAddress,
+    destination: IpAddress,
+    repr: NdpRepr,
+    now: Instant,
+    mac?: MacAddress,
+  ): void {
     const { pool, paths, output, counters } = this.#context;
     const path = paths.resolve(destination, now, source, nic);
-    if (typeof path === "string") {
+    const routed = typeof path !== "string";
+    if (!routed && (mac === undefined || mac.isMulticast())) {
       counters.bump("ip.no-route");
       return;
     }
     const packet = pool.take(0);
     // An advertisement with all its options is longer than the usual headroom: begin at the far end of the buffer.
     packet.start = packet.end = packet.bytes.length;
-    emitNdp(packet, repr, path.source, destination);
-    output.send(path, packet, IpProtocol.icmpv6, NDP_HOP_LIMIT, 0, true, now);
+    emitNdp(packet, repr, routed ? path.source : source, destination);
+    if (routed) {
+      output.send(path, packet, IpProtocol.icmpv6, NDP_HOP_LIMIT, 0, true, now);
+      return;
+    }
+    const header = { protocol: IpProtocol.icmpv6, hopLimit: NDP_HOP_LIMIT, trafficClass: 0 };
+    emitIpv6(packet, { source, destination, ...header });
+    nic.transmit(packet, mac!, 6, now);
   }
 }
 

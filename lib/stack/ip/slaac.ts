@@ -214,12 +214,14 @@ export class Slaac implements LinkWatch {
     for (const { servers, lifetime } of options.dns ?? []) {
       for (const server of servers) {
         if (!server.isMulticast() && !server.isUnspecified() && !server.isLoopback()) {
-          note(this.#servers, server, (other) => other.equals(server), lifetime, now);
+          this.#note(this.#servers, server, (other) => other.equals(server), lifetime, now);
         }
       }
     }
     for (const { domains, lifetime } of options.search ?? []) {
-      for (const domain of domains) note(this.#domains, domain, (other) => other === domain, lifetime, now);
+      for (const domain of domains) {
+        this.#note(this.#domains, domain, (other) => other === domain, lifetime, now);
+      }
     }
     this.#observer.onChange(now);
   }
@@ -290,6 +292,23 @@ export class Slaac implements LinkWatch {
     this.#send(source, ALL_ROUTERS, { kind: "router-solicitation", options }, now);
   }
 
+  /** What RFC 8106 section 5.3.1 does with a resolver or a domain of an advertisement. */
+  #note<T>(
+    list: Resolver<T>[],
+    value: T,
+    same: (other: T) => boolean,
+    lifetime: number,
+    now: Instant,
+  ): void {
+    const at = list.findIndex((entry) => same(entry.value));
+    const until = lifetime === FOREVER ? NEVER : later(now, lifetime * SECOND);
+    if (lifetime === 0) {
+      if (at >= 0) list.splice(at, 1);
+    } else if (at >= 0) list[at]!.until = until;
+    else if (list.length < MAX_RESOLVERS) list.push({ value, until });
+    else this.#stack.counters.bump("slaac.too-many-resolvers");
+  }
+
   /** RFC 4862 section 5.4.2: from nobody, to the group of whoever might have it. */
   #detect(target: IpAddress, now: Instant): void {
     this.#send(ANY6, solicitedNode(target), { kind: "neighbour-solicitation", target, options: {} }, now);
@@ -310,18 +329,3 @@ export class Slaac implements LinkWatch {
 }
 
 const LINK_LOCAL: IpAddress = new IpAddress(6, 0xfe800000 | 0, 0, 0, 0);
-
-function note<T>(
-  list: Resolver<T>[],
-  value: T,
-  same: (other: T) => boolean,
-  lifetime: number,
-  now: Instant,
-): void {
-  const at = list.findIndex((entry) => same(entry.value));
-  const until = lifetime === FOREVER ? NEVER : later(now, lifetime * SECOND);
-  if (lifetime === 0) {
-    if (at >= 0) list.splice(at, 1);
-  } else if (at >= 0) list[at]!.until = until;
-  else if (list.length < MAX_RESOLVERS) list.push({ value, until });
-}

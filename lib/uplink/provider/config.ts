@@ -22,6 +22,8 @@ export interface ProviderConfig {
   readonly vfkit: boolean;
   /** Each frame has a virtio-net header. */
   readonly vnetHeader: boolean;
+  /** Checksums of received frames are not verified: the provider has. */
+  readonly trustChecksums: boolean;
 }
 
 /** Virtual I/O Device (VIRTIO) 1.2 section 5.1.3. */
@@ -31,7 +33,7 @@ const VNET_HEADER_V1 = 12;
 const ETHERNET_HEADER = 14;
 
 /** Bytes of the virtio-net header in front of each frame. */
-export function vnetHeaderSize(config: ProviderConfig): number {
+export function vnetHeaderSize(config: Pick<ProviderConfig, "vnetHeader">): number {
   return config.vnetHeader ? VNET_HEADER_V1 : 0;
 }
 
@@ -51,6 +53,6 @@ export function capabilitiesOf(config: ProviderConfig): LinkCapabilities {
 }
 
 /** Largest MTU at which a frame still fits the wire. */
-export function largestMtu(config: ProviderConfig): number {
+export function largestMtu(config: Pick<ProviderConfig, "vnetHeader">): number {
   return FRAME_MAX - ETHERNET_HEADER - vnetHeaderSize(config);
 }

@@ -2,7 +2,7 @@
  * Others on the link who claim addresses: ours, that of our router, all of them.
  */
 
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { HEADROOM, PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
 import { NO_OFFLOAD } from "../../../lib/stack/link/link.ts";
@@ -13,7 +13,7 @@ import { emitEthernet, EtherType, MAC_BROADCAST, MAC_ZERO } from "../../../lib/s
 import { formatFrame } from "../../../lib/stack/wire/format.ts";
 import { IpProtocol } from "../../../lib/stack/wire/ip.ts";
 import { emitIpv6 } from "../../../lib/stack/wire/ipv6.ts";
-import { ALL_NODES, emitNdp } from "../../../lib/stack/wire/ndp.ts";
+import { ALL_NODES, emitNdp, solicitedNode } from "../../../lib/stack/wire/ndp.ts";
 import { ip, mac } from "../../support/two_stacks.ts";
 
 const OURS = mac("02:00:00:00:00:01"), THEIRS = mac("02:00:00:00:00:66"), ROUTER = mac("02:00:00:00:00:02");
@@ -73,6 +73,17 @@ class Host {
       flowLabel: 0,
     });
     emitEthernet(packet, MAC_BROADCAST, THEIRS, EtherType.ipv6);
+    this.nic.ingress(packet, this.now);
+  }
+
+  solicit(target: string, source: string, from = THEIRS): void {
+    const packet = new PacketBuffer(new Uint8Array(512), 512, 512);
+    const [asker, group] = [ip(source), solicitedNode(ip(target))];
+    const options = { sourceLinkLayer: from };
+    emitNdp(packet, { kind: "neighbour-solicitation", target: ip(target), options }, asker, group);
+    const header = { protocol: IpProtocol.icmpv6, hopLimit: 255, trafficClass: 0, flowLabel: 0 };
+    emitIpv6(packet, { source: asker, destination: group, ...header });
+    emitEthernet(packet, MAC_BROADCAST, from, EtherType.ipv6);
     this.nic.ingress(packet, this.now);
   }
 
@@ -143,4 +154,17 @@ test("Arp keeps a bounded number of neighbours, and the permanent ones, through 
   const router = host.nic.neighbours.peek(ip("10.0.0.254"))!;
   equal(router.state, "permanent");
   ok(router.mac.equals(ROUTER));
+});
+
+test("whoever asks on the link is answered on the link, though no route leads there", () => {
+  const host = new Host();
+  host.solicit("fd00::1", "2001:db8:5::66");
+  const sent = host.sent();
+  equal(sent.length, 1);
+  match(sent[0]!, /fd00::1 > 2001:db8:5::66/);
+  equal(host.stack.counters.get("ip.no-route"), 0);
+  // Nobody is answered at a group's hardware address.
+  host.solicit("fd00::1", "2001:db8:5::67", MAC_BROADCAST);
+  deepEqual(host.sent(), []);
+  equal(host.stack.counters.get("ip.no-route"), 1);
 });

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { MAX_ROUTERS, MAX_SLAAC_ADDRESSES, Slaac } from "../../../lib/stack/ip/slaac.ts";
+import { MAX_RESOLVERS, MAX_ROUTERS, MAX_SLAAC_ADDRESSES, Slaac } from "../../../lib/stack/ip/slaac.ts";
 import { ANY6, type IpAddress } from "../../../lib/stack/wire/address.ts";
 import { emitEthernet, EthernetHeader, EtherType, parseEthernet } from "../../../lib/stack/wire/ethernet.ts";
 import { IpHeader, IpProtocol } from "../../../lib/stack/wire/ip.ts";
@@ -263,10 +263,11 @@ test("what a flood of advertisements leaves behind is bounded", () => {
   }
   scene.segment.pass(2);
   equal(scene.addresses().length, 1 + MAX_SLAAC_ADDRESSES);
-  equal(scene.slaac.dns.length, 8);
+  equal(scene.slaac.dns.length, MAX_RESOLVERS);
   const counters = scene.segment.stack.counters.all();
   equal(counters["slaac.too-many-addresses"], 500 - MAX_SLAAC_ADDRESSES);
   equal(counters["slaac.too-many-routers"], 500 - MAX_ROUTERS);
+  equal(counters["slaac.too-many-resolvers"], 500 - MAX_RESOLVERS);
 });
 
 test("without a follower, advertisements are ignored", () => {

@@ -2,7 +2,7 @@
 
 import { test } from "node:test";
 import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addressOf } from "../../../lib/host/memory.ts";
@@ -44,6 +44,7 @@ class World {
       features: 0,
       vfkit: transport === "unixgram",
       vnetHeader: false,
+      trustChecksums: false,
       ...options,
     };
     this.provider = new Provider(config, join(this.directory, "ours"), {
@@ -237,7 +238,9 @@ test("unixgram: another provider in the same place is noticed", () =>
     world.connect();
     const { client } = world.echo(new Uint8Array(100));
     world.until(() => client.done, "the echo");
-    world.standIn.die();
+    world.standIn.die(true);
+    // The old file stays, lest the new one gets its inode number in the same tick of the clock.
+    renameSync(world.path, `${world.path}.old`);
     world.standIn.open();
     world.until(() => world.carrier.includes(true), "the carrier");
     const again = world.echo(new Uint8Array(100));
@@ -300,6 +303,28 @@ test("garbage in frames harms nobody", () =>
     deepEqual(world.carrier, []);
   }, "unixstream"));
 
+for (const trustChecksums of [false, true]) {
+  test(`checksums of the provider's frames are ${trustChecksums ? "its affair if it is trusted" : "verified"}`, () =>
+    withWorld(
+      (world) => {
+        world.standIn.open();
+        world.connect();
+        world.until(() => world.standIn.clients === 1, "the client");
+        const before = world.nic.rx.packets;
+        // Protocol 17, 10.0.0.2 to 10.0.0.1, port 9 to 9, four bytes, a checksum that is wrong.
+        const hex = "020000000001020000000002" + "0800" + "45000020000000004011" + "66cb" +
+          "0a0000020a000001" +
+          "00090009000cbad0" + "01020304";
+        const frame = Uint8Array.from(hex.match(/../g)!, (byte) => parseInt(byte, 16));
+        world.standIn.say(Uint8Array.of(0, 0, 0, frame.length, ...frame));
+        world.until(() => world.nic.rx.packets > before, "the frame");
+        equal(world.guest.counters.get("udp.bad-checksum"), trustChecksums ? 0 : 1);
+      },
+      "unixstream",
+      { trustChecksums },
+    ));
+}
+
 const CSUM = 1, TSO4 = 1 << 11, TSO6 = 1 << 12;
 const FEATURES: [features: number, vnetHeader: boolean, want: [txChecksum: boolean, gsoMaxSize: number]][] = [
   [0, false, [false, 0]],
@@ -319,6 +344,7 @@ for (const [features, vnetHeader, want] of FEATURES) {
       features,
       vfkit: false,
       vnetHeader,
+      trustChecksums: false,
     } as const;
     const { txChecksum, gsoMaxSize } = capabilitiesOf(config);
     deepEqual([txChecksum, gsoMaxSize], want);
