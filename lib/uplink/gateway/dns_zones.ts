@@ -12,9 +12,12 @@ import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { ZoneFacts } from "../../stack/facts.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
 import { DNS_HEADER } from "./dns_message.ts";
+import { NamePattern } from "./name_pattern.ts";
 
 /** Zones, and records in each; both are what an API may fill. */
 export const MAX_ZONES = 256, MAX_RECORDS = 4_096;
+/** States of a zone's patterns, all together: what a question may cost, times its length. */
+export const MAX_PATTERN_STATES = 4_096;
 /** Seconds for which an answer holds: records may change at any time. */
 const TTL = 5;
 const TYPE_A = 1, TYPE_AAAA = 28, TYPE_ANY = 255, CLASS_IN = 1;
@@ -25,7 +28,11 @@ interface Compiled {
   readonly zone: ZoneFacts;
   /** Lower case, no dot at the end. */
   readonly suffix: string;
-  readonly records: readonly { readonly name: string; readonly pattern?: RegExp; readonly ip: IpAddress }[];
+  readonly records: readonly {
+    readonly name: string;
+    readonly pattern?: NamePattern;
+    readonly ip: IpAddress;
+  }[];
   readonly defaultIp: IpAddress | undefined;
 }
 
@@ -66,6 +73,9 @@ export class DnsZones {
       ...(defaultIp === undefined ? {} : { defaultIp }),
     };
     const compiled = compile(merged, suffix);
+    if (compiled.records.reduce((sum, { pattern }) => sum + (pattern?.size ?? 0), 0) > MAX_PATTERN_STATES) {
+      throw new RangeError(`Cannot add to zone ${zone.name}: its regular expressions are too long together`);
+    }
     if (at < 0) this.#zones.push(compiled);
     else this.#zones[at] = compiled;
   }
@@ -132,11 +142,12 @@ function compile(zone: ZoneFacts, suffix: string): Compiled {
     }
     return ip;
   };
-  const patternOf = (text: string): RegExp => {
+  const patternOf = (text: string): NamePattern => {
     try {
-      return new RegExp(text);
-    } catch {
-      throw new RangeError(`Cannot use zone ${zone.name}: "${text}" is not a regular expression`);
+      return new NamePattern(text);
+    } catch (error) {
+      const why = error instanceof RangeError ? error.message : String(error);
+      throw new RangeError(`Cannot use zone ${zone.name}: "${text}" is not a regular expression: ${why}`);
     }
   };
   return {
