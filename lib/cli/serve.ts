@@ -100,7 +100,7 @@ async function serveMachines(context: CommandContext): Promise<number> {
         withLog,
         launched,
         options.readyFd,
-        (engine) => serveGvproxyApi(context, options.api, engine),
+        (engine) => serveGvproxyApi(context, options.api, engine, wireOf(options)),
       ),
   );
 }
@@ -115,4 +115,9 @@ function closedPorts(api: readonly HttpAddress[], own: CommandContext["settings"
 function searchDomains(lines: readonly string[]): string[] {
   const search = lines.map((line) => line.trim().split(/\s+/)).filter(([word]) => word === "search").at(-1);
   return search?.slice(1, 7).filter((domain) => domain !== ".") ?? [];
+}
+
+/** Where `/connect` leads: to the first socket whose guests send frames behind their length. */
+function wireOf({ listen }: ReturnType<typeof serveOptions>): string | undefined {
+  return listen.flatMap((endpoint) => endpoint.kind === "unixstream" ? [endpoint.path] : [])[0];
 }

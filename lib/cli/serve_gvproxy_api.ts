@@ -6,27 +6,42 @@
 
 import { createGvproxyApi } from "../control/gvproxy_api.ts";
 import type { EngineClient } from "../engine/messages.ts";
-import { type HttpAddress, type HttpServer, serveHttp } from "../host/http_server.ts";
+import type { HttpAddress, HttpServer } from "../host/http_server.ts";
+import { privateDirectory } from "../host/private_directory.ts";
+import { serveWithTakeover } from "../host/takeover_server.ts";
 import { claimUnix } from "../host/unix_listen.ts";
 import { type CommandContext, Failure } from "./command.ts";
 
-/** Listens everywhere or nowhere; the result stops listening. */
-export function serveGvproxyApi(
+/**
+ * Listens everywhere or nowhere; the result stops listening.
+ *
+ * @param wire the path of a `unixstream://` socket of guests, for `/connect`
+ */
+export async function serveGvproxyApi(
   context: CommandContext,
   addresses: readonly HttpAddress[],
   engine: EngineClient,
-): { close(): void } {
+  wire?: string,
+): Promise<{ close(): void }> {
   const servers: HttpServer[] = [];
-  const close = () => servers.forEach((server) => server.close());
+  const place = privateDirectory("sluice-tunnels-");
+  const close = () => {
+    for (const server of servers) server.close();
+    place.remove();
+  };
   for (const address of addresses) {
     const app = createGvproxyApi({
       engine,
       onUnix: "unix" in address,
       onError: (error) => context.stderr(`sluice: gvproxy API: ${error.stack ?? error.message}\n`),
+      privateSocket: () => place.newPath(),
+      ...(wire === undefined ? {} : { wire }),
     });
     try {
       if ("unix" in address) claimUnix(address.unix);
-      servers.push(serveHttp(address, (request) => app.fetch(request)));
+      servers.push(
+        await serveWithTakeover(address, (request, takeOver) => app.fetch(request, { takeOver })),
+      );
     } catch (error) {
       close();
       const where = "unix" in address ? address.unix : `${address.host}:${address.port}`;

@@ -30,7 +30,7 @@ export async function superviseSession(
   context: CommandContext,
   launched: Launched,
   readyFd?: number,
-  also?: (engine: EngineClient) => { close(): void },
+  also?: (engine: EngineClient) => Promise<{ close(): void }>,
 ): Promise<number> {
   const { settings } = context;
   const log = logOf(context, launched);
@@ -58,7 +58,7 @@ export async function superviseSession(
     await engine.ready;
     await serving;
     if (toStdout) void pumpToStdout(await engine.capture({}));
-    other = also?.(engine);
+    other = await also?.(engine);
     // Without a stage to hold it back, a short program is over before it is told to go.
     await Promise.race([engine.ask("go"), engine.over]);
     // The stage of an attachment has done its work and ends; nobody else reaps it.

@@ -9,11 +9,13 @@
  *   /services/dhcp/leases  /leases {"192.168.127.2":"5a:94:ef:e4:0c:ee"}
  *   /cam                           {"5a:94:ef:e4:0c:ee":0}
  *   /stats                         {"BytesSent":…,"BytesReceived":…, counters}
+ *
+ *   /tunnel?ip=&port=              "OK", then the connection is one to the guest; no HTTP is spoken
+ *   /connect                       the connection is a guest's wire, as of unixstream://
  * ```
  *
  * It asks for no token, as gvproxy's does not: it stands on a unix socket of mode 0600, or on loopback, where Host and
- * Origin keep browsers out. Guests reach neither. Of what gvproxy does with it, two things are refused with a reason:
- * forwards to unix sockets and pipes, and the raw streams of `/tunnel` and `/connect`.
+ * Origin keep browsers out. Guests reach neither. Forwards to Windows' pipes and over ssh are refused with a reason.
  *
  * @module
  */
@@ -34,7 +36,27 @@ export interface GvproxyApiOptions {
   /** On a unix socket clients name any host that they like, as gvproxy's do. */
   readonly onUnix: boolean;
   readonly onError?: (error: Error) => void;
+  /** A name for a unix socket that nobody else may reach, another one each time. */
+  readonly privateSocket: () => string;
+  /** Where guests connect to send frames behind their length of 32 bits; absent: nowhere. */
+  readonly wire?: string;
 }
+
+/** What a request's connection becomes: one with a unix socket. The response to the request is not sent. */
+export interface Takeover {
+  readonly unix: string;
+  /** Said to the client first. */
+  readonly greeting: string;
+  /** The unix socket has answered, well or not. */
+  readonly onConnected?: () => void;
+}
+
+/** What a server hands in that can take a connection over. */
+export interface TakeoverBindings {
+  readonly takeOver?: (takeover: Takeover) => void;
+}
+
+type Bound = { Bindings: TakeoverBindings };
 
 /** A request that cannot be carried out: the text is the body. */
 class Refusal extends Error {
@@ -44,9 +66,9 @@ class Refusal extends Error {
 }
 
 /** The API over `options.engine`. */
-export function createGvproxyApi(options: GvproxyApiOptions): Hono {
+export function createGvproxyApi(options: GvproxyApiOptions): Hono<Bound> {
   const engine = withDeadline(options.engine);
-  const app = new Hono();
+  const app = new Hono<Bound>();
   app.use(hostAllowList(options.onUnix ? ["*"] : LOOPBACK_HOSTS));
   app.use(bodyLimit({ maxSize: BODY_LIMIT, onError: (c) => c.text("the body is too large", 400) }));
 
@@ -93,12 +115,22 @@ export function createGvproxyApi(options: GvproxyApiOptions): Hono {
       ...stack.counters,
     });
   });
-  for (const path of ["/tunnel", "/connect"]) {
-    app.all(
-      path,
-      (c) => c.text(`${path} is not supported: publish a port, or use a socket of serve --listen`, 501),
-    );
-  }
+  app.all("/tunnel", async (c) => {
+    const forward = tunnelOf(c.req.query("ip") ?? "", c.req.query("port") ?? "", options.privateSocket());
+    const takeOver = takeOverOf(c);
+    await carriedOut(engine.ask("publish", { forward }));
+    // Once the client is through, its door is shut.
+    const onConnected = () => void engine.ask("unpublish", { forward }).catch(() => {});
+    takeOver({ unix: forward.hostPath, greeting: "OK", onConnected });
+    return c.body(null, 200);
+  });
+  app.all("/connect", (c) => {
+    if (options.wire === undefined) {
+      throw new Refusal(501, "/connect needs a socket with -listen-qemu unix://PATH, whose frames it takes");
+    }
+    takeOverOf(c)({ unix: options.wire, greeting: "" });
+    return c.body(null, 200);
+  });
   app.notFound((c) => c.text("404 page not found", 404));
   app.onError((error, c) => {
     if (error instanceof Refusal) return c.text(error.message, error.status);
@@ -106,6 +138,28 @@ export function createGvproxyApi(options: GvproxyApiOptions): Hono {
     return c.text(error.message, 500);
   });
   return app;
+}
+
+function takeOverOf(c: Context<Bound>): (takeover: Takeover) => void {
+  const takeOver = c.env?.takeOver;
+  if (takeOver === undefined) throw new Refusal(501, "this server cannot give its connection away");
+  return takeOver;
+}
+
+/** Where a tunnel leads: a forward that lives until its client is through. */
+function tunnelOf(ip: string, port: string, hostPath: string): PublishedPort & { readonly hostPath: string } {
+  if (ip === "") throw new Refusal(500, "ip is mandatory");
+  const [to] = /^[0-9]{1,5}$/.test(port) ? publishable(`1:${bracketed(ip)}:${port}`) : [];
+  if (to === undefined) throw new Refusal(500, `port "${port}" is not a port number`);
+  const { guestAddress, guestPort } = plain(to);
+  return { protocol: "tcp", hostPort: 0, hostPath, guestPort, ...(guestAddress && { guestAddress }) };
+}
+
+/** What a text of `--publish` names. */
+function publishable(text: string): readonly Publish[] {
+  const ports = parsePublish(text);
+  if (typeof ports === "string") throw new Refusal(500, `invalid remote addr: ${ports}`);
+  return ports;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -140,7 +194,9 @@ async function forwarders(engine: EngineClient) {
   const [forwards, { device }] = await Promise.all([engine.ask("forwards"), engine.ask("serving")]);
   const all = forwards.map((forward) => ({
     local: localOf(forward),
-    remote: `${bracketed(forward.guestAddress ?? device)}:${forward.guest}`,
+    remote: `${forward.protocol === "unix" ? "tcp://" : ""}${
+      bracketed(forward.guestAddress ?? device)
+    }:${forward.guest}`,
     protocol: forward.protocol,
   }));
   return all.sort((a, b) => order(a.local, b.local) || order(a.protocol, b.protocol));
@@ -149,16 +205,24 @@ async function forwarders(engine: EngineClient) {
 async function expose(engine: EngineClient, fields: Fields): Promise<void> {
   const protocol = protocolOf(fields);
   const local = textOf(fields, "local");
-  const remote = /^(?:(?:tcp|udp):\/\/)?(.*):([0-9]{1,5})$/.exec(textOf(fields, "remote"));
+  const text = textOf(fields, "remote");
+  if (protocol === "unix") {
+    const [scheme] = /^[a-z+-]*(?=:\/\/)/.exec(text) ?? [""];
+    if (scheme !== "tcp") {
+      throw new Refusal(500, `remote protocol for unix forwarder is not implemented: ${scheme}`);
+    }
+    if (!local.startsWith("/")) throw new Refusal(500, `"${local}" is not the full path of a socket`);
+  }
+  const remote = /^(?:(?:tcp|udp):\/\/)?(.*):([0-9]{1,5})$/.exec(text);
   if (remote === null) throw new Refusal(500, "invalid remote addr");
   const host = remote[1] === "" ? (await engine.ask("serving")).device : remote[1]!;
-  const ports = parsePublish(
-    `${anyHost(local)}:${bracketed(host.replace(/^\[|\]$/g, ""))}:${remote[2]}/${protocol}`,
-  );
-  if (typeof ports === "string") throw new Refusal(500, `invalid remote addr: ${ports}`);
+  const guest = `${bracketed(host.replace(/^\[|\]$/g, ""))}:${remote[2]}`;
+  const ports = protocol === "unix"
+    ? publishable(`1:${guest}`).map((port) => ({ ...plain(port), hostPort: 0, hostPath: local }))
+    : publishable(`${anyHost(local)}:${guest}/${protocol}`).map(plain);
   const taken = (await engine.ask("forwards")).some((one) => isAt(one, local, protocol));
   if (taken) throw new Refusal(500, `proxy already running for ${protocol} on ${local}`);
-  for (const port of ports) await carriedOut(engine.ask("publish", { forward: plain(port) }));
+  for (const forward of ports) await carriedOut(engine.ask("publish", { forward }));
 }
 
 async function unexpose(engine: EngineClient, fields: Fields): Promise<void> {
@@ -166,17 +230,19 @@ async function unexpose(engine: EngineClient, fields: Fields): Promise<void> {
   const local = textOf(fields, "local");
   const found = (await engine.ask("forwards")).some((one) => isAt(one, local, protocol));
   if (!found) throw new Refusal(500, "proxy not found");
+  if (protocol === "unix") {
+    const forward = { protocol: "tcp", hostPort: 0, hostPath: local, guestPort: 0 } as const;
+    return await carriedOut(engine.ask("unpublish", { forward }));
+  }
   const ports = parsePublish(`${anyHost(local)}:1/${protocol}`);
   if (typeof ports === "string") throw new Refusal(500, "proxy not found");
   for (const port of ports) await carriedOut(engine.ask("unpublish", { forward: plain(port) }));
 }
 
-function protocolOf(fields: Fields): "tcp" | "udp" {
+function protocolOf(fields: Fields): "tcp" | "udp" | "unix" {
   const protocol = textOf(fields, "protocol") || "tcp";
-  if (protocol === "tcp" || protocol === "udp") return protocol;
-  if (protocol === "unix" || protocol === "npipe") {
-    throw new Refusal(500, `protocol ${protocol} is not supported: only tcp and udp are forwarded`);
-  }
+  if (protocol === "tcp" || protocol === "udp" || protocol === "unix") return protocol;
+  if (protocol === "npipe") throw new Refusal(500, "protocol npipe is not supported: only Windows has pipes");
   throw new Refusal(500, `unknown protocol ${protocol}`);
 }
 

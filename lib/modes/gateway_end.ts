@@ -29,12 +29,13 @@ export function address(text: string): IpAddress {
 }
 
 function publishOf(text: PublishedPort): Publish {
-  const { protocol, hostPort, guestPort, hostAddress, guestAddress } = text;
+  const { protocol, hostPort, hostPath, guestPort, hostAddress, guestAddress } = text;
   const base = {
     protocol,
     hostPort,
     guestPort,
     ...(guestAddress === undefined ? {} : { guestAddress: address(guestAddress) }),
+    ...(hostPath === undefined ? {} : { hostPath }),
   };
   return hostAddress === undefined ? base : { ...base, hostAddress: address(hostAddress) };
 }

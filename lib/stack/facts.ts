@@ -160,6 +160,8 @@ export interface PublishedPort {
   /** Absent: every address of the host, both families. */
   readonly hostAddress?: string;
   readonly hostPort: number;
+  /** A unix socket of this name, in the place of address and port; `protocol` is `tcp` then, and `hostPort` 0. */
+  readonly hostPath?: string;
   readonly guestPort: number;
   /** Which of several guests. */
   readonly guestAddress?: string;
@@ -206,8 +208,8 @@ export interface ServeFacts {
 
 /** A published port. */
 export interface ForwardFacts {
-  readonly protocol: "tcp" | "udp";
-  /** Host side, `address:port`. */
+  readonly protocol: "tcp" | "udp" | "unix";
+  /** Host side, `address:port`; the name of a unix socket. */
   readonly host: string;
   /** Guest port. */
   readonly guest: number;

@@ -1,6 +1,6 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { createGvproxyApi } from "../../lib/control/gvproxy_api.ts";
+import { createGvproxyApi, type Takeover } from "../../lib/control/gvproxy_api.ts";
 import { EngineRefusal } from "../../lib/engine/messages.ts";
 import { FakeEngine } from "./fake_engine.ts";
 
@@ -8,10 +8,11 @@ const FORWARDS = [
   { protocol: "udp", host: "127.0.0.1:53", guest: 53, guestAddress: "192.168.127.9" },
   { protocol: "tcp", host: "*:6443", guest: 6443 },
   { protocol: "tcp", host: "127.0.0.1:2222", guest: 22, guestAddress: "fd00::9" },
+  { protocol: "unix", host: "/run/docker.sock", guest: 2375, guestAddress: "192.168.127.9" },
 ] as const;
 
 function api(engine = new FakeEngine({ forwards: FORWARDS }), onUnix = true) {
-  const app = createGvproxyApi({ engine, onUnix });
+  const app = createGvproxyApi({ engine, onUnix, privateSocket: () => "/private/1" });
   return async (path: string, body?: unknown, init: RequestInit = {}) => {
     const request = body === undefined
       ? init
@@ -27,6 +28,7 @@ test("what is read has gvproxy's shape", async () => {
   const get = api();
   const cases: Readonly<Record<string, unknown>> = {
     "/services/forwarder/all": [
+      { local: "/run/docker.sock", remote: "tcp://192.168.127.9:2375", protocol: "unix" },
       { local: "127.0.0.1:2222", remote: "[fd00::9]:22", protocol: "tcp" },
       { local: "127.0.0.1:53", remote: "192.168.127.9:53", protocol: "udp" },
       { local: ":6443", remote: "192.168.127.2:6443", protocol: "tcp" },
@@ -71,6 +73,13 @@ test("expose publishes", async () => {
       guestPort: 81,
       guestAddress: "fd00::5",
     }],
+    [{ local: "/tmp/x", remote: "tcp://192.168.127.3:81", protocol: "unix" }, {
+      protocol: "tcp",
+      hostPort: 0,
+      hostPath: "/tmp/x",
+      guestPort: 81,
+      guestAddress: "192.168.127.3",
+    }],
   ];
   for (const [body, forward] of cases) {
     const engine = new FakeEngine({ forwards: FORWARDS });
@@ -87,6 +96,32 @@ test("unexpose unpublishes", async () => {
     op: "unpublish",
     arguments_: { forward: { protocol: "tcp", hostPort: 6443, guestPort: 1 } },
   }]);
+  const unix = new FakeEngine({ forwards: FORWARDS });
+  await api(unix)("/services/forwarder/unexpose", { local: "/run/docker.sock", protocol: "unix" });
+  const forward = { protocol: "tcp", hostPort: 0, hostPath: "/run/docker.sock", guestPort: 0 };
+  deepStrictEqual(unix.changes, [{ op: "unpublish", arguments_: { forward } }]);
+});
+
+test("tunnel gives the connection to a forward that nobody else can reach, and shuts the door behind it", async () => {
+  const engine = new FakeEngine();
+  const app = createGvproxyApi({ engine, onUnix: true, privateSocket: () => "/private/1", wire: "/vm.sock" });
+  const taken: Takeover[] = [];
+  const takeOver = (one: Takeover) => void taken.push(one);
+  const headers = { host: "unix" };
+  await app.request("http://unix/tunnel?ip=192.168.127.9&port=22", { method: "POST", headers }, { takeOver });
+  const forward = {
+    protocol: "tcp",
+    hostPort: 0,
+    hostPath: "/private/1",
+    guestPort: 22,
+    guestAddress: "192.168.127.9",
+  };
+  deepStrictEqual(engine.changes, [{ op: "publish", arguments_: { forward } }]);
+  deepStrictEqual([taken[0]?.unix, taken[0]?.greeting], ["/private/1", "OK"]);
+  taken[0]!.onConnected!();
+  deepStrictEqual(engine.changes[1], { op: "unpublish", arguments_: { forward } });
+  await app.request("http://unix/connect", { method: "POST", headers }, { takeOver });
+  deepStrictEqual(taken[1], { unix: "/vm.sock", greeting: "" });
 });
 
 test("dns/add adds, keys in any case", async () => {
@@ -131,10 +166,25 @@ test("what cannot be done has gvproxy's codes and words", async () => {
     ],
     [
       "/services/forwarder/expose",
-      { local: "/tmp/x", remote: "tcp://1.2.3.4:5", protocol: "unix" },
+      { local: "/tmp/x", remote: "ssh-tunnel://root@1.2.3.4:5/x", protocol: "unix" },
       500,
-      "protocol unix is not supported: only tcp and udp are forwarded",
+      "remote protocol for unix forwarder is not implemented: ssh-tunnel",
     ],
+    [
+      "/services/forwarder/expose",
+      { local: "x", remote: "tcp://1.2.3.4:5", protocol: "unix" },
+      500,
+      '"x" is not the full path of a socket',
+    ],
+    [
+      "/services/forwarder/expose",
+      { local: "x", remote: "tcp://1.2.3.4:5", protocol: "npipe" },
+      500,
+      "protocol npipe is not supported: only Windows has pipes",
+    ],
+    ["/tunnel", {}, 500, "ip is mandatory"],
+    ["/tunnel?ip=192.168.127.2&port=x", {}, 500, 'port "x" is not a port number'],
+    ["/connect", {}, 501, "/connect needs a socket with -listen-qemu unix://PATH, whose frames it takes"],
     ["/services/forwarder/unexpose", { local: ":1", protocol: "tcp" }, 500, "proxy not found"],
     ["/services/forwarder/unexpose", { local: "127.0.0.1:53", protocol: "tcp" }, 500, "proxy not found"],
     ["/nowhere", undefined, 404, "404 page not found"],

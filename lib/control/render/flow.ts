@@ -20,7 +20,7 @@ export interface FlowJson {
   readonly age: number;
 }
 
-/** One published port. `spec` is what `--publish`, POST and DELETE take. */
+/** One published port. `spec` is what `--publish`, POST and DELETE take; "" for a unix socket, which none of them knows. */
 export interface ForwardJson {
   readonly protocol: ForwardFacts["protocol"];
   readonly host: string;
@@ -48,5 +48,5 @@ export function forwardJson({ protocol, host, guest, guestAddress }: ForwardFact
     : guestAddress.includes(":")
     ? `[${guestAddress}]:`
     : `${guestAddress}:`;
-  return { protocol, host, guest, spec: `${host}:${at}${guest}/${protocol}` };
+  return { protocol, host, guest, spec: protocol === "unix" ? "" : `${host}:${at}${guest}/${protocol}` };
 }

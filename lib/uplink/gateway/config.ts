@@ -21,6 +21,8 @@ export interface Publish {
   /** Undefined: every address of the host, both families. */
   readonly hostAddress?: IpAddress;
   readonly hostPort: number;
+  /** A unix socket of this name in the place of address and port, which has mode 0600. */
+  readonly hostPath?: string;
   readonly guestPort: number;
   /** Which guest; absent: the one that {@linkcode GatewayConfig} names. */
   readonly guestAddress?: IpAddress;

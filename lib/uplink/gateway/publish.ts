@@ -41,9 +41,14 @@ export class PublishTable {
   /**
    * Begins to listen.
    *
-   * @throws {Error} `Cannot publish 127.0.0.1:8080: address already in use`
+   * @throws {Error} `Cannot publish 127.0.0.1:8080: address already in use`, or what `claimUnix` says
    */
   add(publish: Publish): void {
+    if (publish.hostPath !== undefined) {
+      const publisher = TcpPublisher.openUnix(this.#surroundings, this.#relays, publish.hostPath, publish);
+      this.#entries.push({ publish, publishers: [publisher] });
+      return;
+    }
     const families = familiesOf(publish);
     const publishers: Publisher[] = [];
     for (const address of families) {
@@ -79,7 +84,7 @@ export class PublishTable {
 
   facts(): ForwardFacts[] {
     return this.#entries.map(({ publish }) => ({
-      protocol: publish.protocol,
+      protocol: publish.hostPath === undefined ? publish.protocol : "unix",
       host: hostText(publish),
       guest: publish.guestPort,
       ...(publish.guestAddress === undefined ? {} : { guestAddress: String(publish.guestAddress) }),
@@ -124,12 +129,14 @@ function familiesOf(publish: Publish): readonly AddressWords[] {
 }
 
 function hostText(publish: Publish): string {
+  if (publish.hostPath !== undefined) return publish.hostPath;
   return publish.hostAddress === undefined
     ? `*:${publish.hostPort}`
     : endpointText(publish.hostAddress, publish.hostPort);
 }
 
 function samePort(a: Publish, b: Publish): boolean {
+  if (a.hostPath !== undefined || b.hostPath !== undefined) return a.hostPath === b.hostPath;
   if (a.protocol !== b.protocol || a.hostPort !== b.hostPort) return false;
   if (a.hostAddress === undefined || b.hostAddress === undefined) return a.hostAddress === b.hostAddress;
   return a.hostAddress.equals(b.hostAddress);

@@ -1,5 +1,5 @@
 /**
- * One published TCP port: accepts on the host, connects to the guest as the client.
+ * One published TCP port, or a unix socket that leads to one: accepts on the host, connects to the guest as the client.
  *
  * The client's connection is accepted before the guest is asked, since the host's kernel cannot do it the other way round; a
  * guest that refuses is a reset for the client. How many wait for the guest is bounded: at the bound nothing more is
@@ -11,8 +11,10 @@
 import { Errno } from "../../host/errno.ts";
 import { tcpAccept, tcpListen } from "../../host/inet.ts";
 import { EpollEvents, type ReadyHandler } from "../../host/reactor.ts";
-import { type AddressWords, SocketAddress } from "../../host/structs.ts";
+import { withUmask } from "../../host/process.ts";
+import { type AddressWords, ANY4, SocketAddress } from "../../host/structs.ts";
 import { close } from "../../host/sys.ts";
+import { acceptUnix, claimUnix, inodeOfPath, listenUnix, removeIfSocket } from "../../host/unix_listen.ts";
 import type { TcpConnection } from "../../stack/tcp/connection.ts";
 import { TcpEvent, type TcpObserver } from "../../stack/tcp/events.ts";
 import { type Instant, later, NEVER, SECOND } from "../../stack/time.ts";
@@ -34,7 +36,10 @@ export class TcpPublisher implements ReadyHandler {
   readonly #surroundings: UdpSurroundings;
   readonly #relays: TcpRelays;
   readonly #publish: Publish;
-  readonly #client = new SocketAddress();
+  /** Who comes by a unix socket has no address: `0.0.0.0`, which the guest sees as the gateway. */
+  readonly #client = new SocketAddress().set(ANY4, 0);
+  /** The inode of the name of a unix socket. */
+  readonly #inode: number;
   #fd: number;
   #pending = 0;
   /** When the listener, which is at a bound and not watched, is tried again. */
@@ -45,6 +50,7 @@ export class TcpPublisher implements ReadyHandler {
     this.#relays = relays;
     this.#fd = fd;
     this.#publish = publish;
+    this.#inode = publish.hostPath === undefined ? 0 : inodeOfPath(publish.hostPath);
     surroundings.reactor.add(fd, EpollEvents.in, this);
   }
 
@@ -59,6 +65,22 @@ export class TcpPublisher implements ReadyHandler {
     return fd < 0 ? fd : new TcpPublisher(surroundings, relays, fd, publish);
   }
 
+  /**
+   * Listens on a unix socket that only we may connect to (mode 0600); its name goes when it is closed.
+   *
+   * @throws {Error} when the name is taken, also by a file that is no socket; see {@linkcode claimUnix}
+   */
+  static openUnix(
+    surroundings: UdpSurroundings,
+    relays: TcpRelays,
+    path: string,
+    publish: Publish,
+  ): TcpPublisher {
+    claimUnix(path);
+    const fd = withUmask(0o177, () => listenUnix("stream", path));
+    return new TcpPublisher(surroundings, relays, fd, publish);
+  }
+
   /** Accepts what waits, within bounds; the listener is level-triggered, so the rest is reported again. */
   onReady(): void {
     const { limits } = this.#surroundings;
@@ -68,7 +90,9 @@ export class TcpPublisher implements ReadyHandler {
         this.#pause();
         return;
       }
-      const fd = tcpAccept(this.#fd, this.#client);
+      const fd = this.#publish.hostPath === undefined
+        ? tcpAccept(this.#fd, this.#client)
+        : acceptUnix(this.#fd);
       if (fd === -Errno.ECONNABORTED || fd === -Errno.EPROTO) continue;
       if (fd < 0) {
         if (fd === -Errno.EAGAIN) return;
@@ -98,6 +122,9 @@ export class TcpPublisher implements ReadyHandler {
     if (this.#fd < 0) return;
     if (this.#resumeAt === NEVER) this.#surroundings.reactor.forget(this.#fd);
     this.#resumeAt = NEVER;
+    const { hostPath } = this.#publish;
+    // Somebody else may have taken the name in the meantime.
+    if (hostPath !== undefined && inodeOfPath(hostPath) === this.#inode) removeIfSocket(hostPath);
     close(this.#fd);
     this.#fd = -1;
   }

@@ -1,6 +1,14 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { SOCK } from "../../../lib/host/constants.ts";
 import { Errno } from "../../../lib/host/errno.ts";
+import { NativeMemory } from "../../../lib/host/memory.ts";
+import { close as closeDescriptor, read, write } from "../../../lib/host/sys.ts";
+import { listenUnix } from "../../../lib/host/unix_listen.ts";
+import { dialUnix } from "../../../lib/host/unix_socket.ts";
 import { LOOPBACK4, LOOPBACK6 } from "../../../lib/host/structs.ts";
 import { spoofOf } from "../../../lib/uplink/gateway/spoof.ts";
 import { later, SECOND } from "../../../lib/stack/time.ts";
@@ -47,6 +55,47 @@ test("publish() on every address takes IPv4 and IPv6", () =>
     world.until(() => four.length === 1 && six.length === 1, "both connections");
     strictEqual(`${six[0]!.connection.remoteAddress}`, `${GATEWAY6}`);
     for (const client of clients) client.close();
+  }));
+
+test("publish() of a unix socket: for this user only, never in the place of a file, and gone with unpublish()", () =>
+  within((world) => {
+    const directory = mkdtempSync(join(tmpdir(), "sluice-publish-"));
+    try {
+      const hostPath = join(directory, "to-guest");
+      const forward = { protocol: "tcp", hostPort: 0, hostPath, guestPort: 80 } as const;
+      writeFileSync(hostPath, "precious");
+      throws(() => world.gateway.publish(forward), /the file exists, and is no socket/);
+      strictEqual(readFileSync(hostPath, "utf8"), "precious");
+      rmSync(hostPath);
+
+      closeDescriptor(listenUnix("stream", hostPath)); // what a dead process left
+      world.gateway.publish(forward);
+      throws(() => world.gateway.publish(forward), /another process listens there/);
+      strictEqual(statSync(hostPath).mode & 0o777, 0o600);
+      deepStrictEqual(world.gateway.forwards(), [{ protocol: "unix", host: hostPath, guest: 80 }]);
+
+      const accepted = guestListen(world, GUEST4, 80);
+      const fd = dialUnix(SOCK.STREAM, hostPath);
+      const memory = new NativeMemory(16);
+      memory.bytes.set(bytesOf("GET"));
+      strictEqual(write(fd, memory.address, 3), 3);
+      // The first was the attempt to publish it again, which looked whether somebody is there.
+      world.until(() => accepted[1]?.total === 3, "the request");
+      strictEqual(`${accepted[1]!.connection.remoteAddress}`, `${GATEWAY4}`);
+      accepted[1]!.write(bytesOf("OK"));
+      world.until(() => read(fd, memory.address, 16) === 2, "the response");
+      closeDescriptor(fd);
+
+      world.gateway.unpublish(forward);
+      ok(!existsSync(hostPath));
+      world.gateway.publish(forward);
+      rmSync(hostPath);
+      writeFileSync(hostPath, "somebody else's");
+      world.gateway.unpublish(forward);
+      ok(existsSync(hostPath), "a name that became somebody else's stays");
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   }));
 
 test("publish() refuses a taken port, and unpublish() gives it back", () =>
