@@ -6,7 +6,7 @@
 
 import { EngineHandle } from "../engine/client.ts";
 import type { EngineClient } from "../engine/messages.ts";
-import { waitStatus } from "../host/exit_status.ts";
+import { reap, RUNNING, waitStatus } from "../host/exit_status.ts";
 import { writeStdoutBytes } from "../host/runtime.ts";
 import { childOf, writeByte } from "../host/process.ts";
 import { type Closable, forwardSignals, killChild, onSignal } from "../host/signals.ts";
@@ -47,7 +47,7 @@ export async function superviseSession(
     onLog: (level, text) => log.write(level as LogLevel, text),
   });
   const signals = launched.isProgram
-    ? forwardSignals(launched.child, () => programOf(launched))
+    ? forwardSignals(launched.child, () => programOf(launched), () => engine.hurry())
     : stopOnSignals(engine);
   let started = launched.child;
   const serving = import("./serve_api.ts").then(({ serveApi }) => serveApi(context, launched, engine));
@@ -67,8 +67,15 @@ export async function superviseSession(
       started = 0;
     }
     if (readyFd !== undefined) writeByte(readyFd);
-    const { status, message } = await engine.over;
+    const { status, message, isStuck } = await engine.over;
     await Promise.race([engine.captured(), patience(CAPTURE_MILLISECONDS)]);
+    const own = isStuck === true && launched.isProgram ? reap(started) : RUNNING;
+    if (own >= 0) {
+      // The program has ended, and nobody was there to see it.
+      log.write("error", message!);
+      started = 0;
+      return own;
+    }
     if (message !== undefined) throw new Failure(message, undefined, status);
     return status;
   } catch (error) {
@@ -107,7 +114,10 @@ async function lastResort(log: Log): Promise<void> {
 function stopOnSignals(engine: EngineHandle): Closable {
   const listeners = (["SIGTERM", "SIGINT", "SIGHUP"] as const).map((name) =>
     // One that comes before the engine listens is answered when it does.
-    onSignal(name, () => void engine.ready.then(() => engine.ask("stop")).catch(() => {}))
+    onSignal(name, () => {
+      engine.hurry();
+      engine.ready.then(() => engine.ask("stop")).catch(() => {});
+    })
   );
   return { close: () => listeners.forEach((listener) => listener.close()) };
 }

@@ -7,6 +7,7 @@
 import { NativeMemory } from "../host/memory.ts";
 import { close, write } from "../host/sys.ts";
 import { socketPair } from "../host/socket_pair.ts";
+import { SOCK } from "../host/constants.ts";
 import { startWorker, type WorkerHandle } from "../host/worker.ts";
 import { CaptureStream } from "./capture_stream.ts";
 import type { EngineConfig } from "./config.ts";
@@ -19,6 +20,7 @@ import {
   EngineRefusal,
 } from "./messages.ts";
 import { REQUEST_MAX } from "./requests.ts";
+import { Watchdog } from "./watchdog.ts";
 
 interface Waiting {
   resolve(value: unknown): void;
@@ -30,29 +32,45 @@ export interface EngineEvents {
   onLog(level: string, text: string): void;
 }
 
+/** How an engine ended. */
+export interface EngineEnd {
+  readonly status: number;
+  /** Why, if it failed. */
+  readonly message?: string;
+  /** It does not answer: neither the child nor its own loop will be ended by it. */
+  readonly isStuck?: boolean;
+}
+
 /** A running engine. */
 export class EngineHandle implements EngineClient {
   /** Settles when the data plane is set up; rejects with a clear message if it cannot be. */
   readonly ready: Promise<void>;
   /** Exit status of the child, or 125 once the engine has failed. */
-  readonly over: Promise<{ status: number; message?: string }>;
+  readonly over: Promise<EngineEnd>;
   readonly #worker: WorkerHandle;
   readonly #requests: number;
+  #watchdog: Watchdog | undefined;
   readonly #memory = new NativeMemory(REQUEST_MAX);
   readonly #waiting = new Map<number, Waiting>();
   readonly #captures = new Map<number, CaptureStream>();
   #nextId = 1;
 
   constructor(config: Omit<EngineConfig, "requests" | "logged">, events: EngineEvents) {
-    const [ours, theirs] = socketPair();
+    const [ours, theirs] = socketPair(SOCK.SEQPACKET | SOCK.NONBLOCK);
     const logged = newLogCounter();
     this.#requests = ours;
     this.#worker = startWorker(new URL("./worker.ts", import.meta.url));
     const ready = Promise.withResolvers<void>();
-    const over = Promise.withResolvers<{ status: number; message?: string }>();
+    const over = Promise.withResolvers<EngineEnd>();
     this.ready = ready.promise;
     this.over = over.promise;
     void this.over.then(() => this.#captures.forEach((capture) => capture.end()));
+    const stuck = { status: 125, message: "the data plane does not answer (a defect)", isStuck: true };
+    // To set up may take long.
+    void this.ready.then(() => {
+      this.#watchdog = new Watchdog(() => this.ask("ping"), () => over.resolve(stuck));
+      void this.over.then(() => this.#watchdog?.close());
+    }, () => {});
     // Who awaits only one of the two must not see the other as an unhandled rejection.
     this.ready.catch(() => {});
     this.#worker.onMessage = (data) => {
@@ -106,6 +124,11 @@ export class EngineHandle implements EngineClient {
     return promise as Promise<EngineAnswers[Op]>;
   }
 
+  /** Somebody wants us to end: if the engine does not answer soon, it is {@linkcode over}. */
+  hurry(): void {
+    this.#watchdog?.hurry();
+  }
+
   async capture(options: EngineArguments<"capture">[0]): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
     const { capture, ring } = await this.ask("capture", options);
     const reader = new CaptureStream({
@@ -126,6 +149,7 @@ export class EngineHandle implements EngineClient {
 
   /** Ends the engine's loop and waits for nothing. */
   dispose(): void {
+    this.#watchdog?.close();
     this.#worker.terminate();
     close(this.#requests);
   }

@@ -143,6 +143,8 @@ export class Engine {
       case "go":
         this.#session.go();
         return null;
+      case "ping":
+        return null;
       case "stack": {
         const facts = this.stack.snapshot();
         return {

@@ -47,6 +47,8 @@ export interface HealthFacts {
 export type EngineRequest =
   /** Everything is in place: let the program start. */
   | { readonly id: number; readonly op: "go" }
+  /** Do you turn? */
+  | { readonly id: number; readonly op: "ping" }
   | { readonly id: number; readonly op: "stack" }
   | { readonly id: number; readonly op: "flows" }
   | { readonly id: number; readonly op: "health" }
@@ -70,6 +72,7 @@ export type EngineRequest =
 /** What each question is answered with. */
 export interface EngineAnswers {
   go: null;
+  ping: null;
   stack: StackFacts;
   flows: readonly FlowFacts[];
   health: HealthFacts;

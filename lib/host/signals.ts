@@ -59,8 +59,13 @@ const FORWARDED: readonly (readonly [SignalName, number])[] = [
  * only while we are not the terminal's foreground. For pid 0 nothing changes: signals do to us what they do.
  *
  * @param target asked at each signal for whom it is, when that is not `pid` itself but what it has started
+ * @param onFatal a signal has come, by whatever way, that ends a program which does not expect it
  */
-export function forwardSignals(pid: number, target: () => number = () => pid): Closable {
+export function forwardSignals(
+  pid: number,
+  target: () => number = () => pid,
+  onFatal: () => void = () => {},
+): Closable {
   if (pid <= 0) return { close() {} };
   const ignored = ignoredSignals();
   // What nohup(1) made us ignore stays ignored, by us and by the program: a handler would undo that for both.
@@ -69,6 +74,7 @@ export function forwardSignals(pid: number, target: () => number = () => pid): C
     onSignal(name, () => {
       const fromKeys = (number === SIG.INT || number === SIG.QUIT) && inForeground();
       if (!fromKeys) kill(target(), number);
+      if (number !== SIG.CONT) onFatal();
     })
   );
   return { close: () => listeners.forEach((listener) => listener.close()) };

@@ -1,0 +1,56 @@
+"""Breaks the thread that runs sluice's data plane, from outside, as a defect would: python3 engine.py PID HOW.
+
+hang   it runs no more, as long as this program does
+fail   its wait for events fails, which no handler expects: an exception in the loop
+crash  it jumps to address 0
+"""
+
+import ctypes
+import os
+import sys
+
+PTRACE_CONT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_DETACH = 7, 12, 13, 17
+PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
+WALL = 0x40000000
+EBADF = 9
+# struct user_regs_struct of x86-64, in words of 8 bytes.
+RAX, ORIG_RAX, RIP = 10, 15, 16
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+libc.ptrace.restype = ctypes.c_long
+
+
+def ptrace(request, thread, data=None):
+    if libc.ptrace(request, thread, None, data) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def worker(process):
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with open(f"/proc/{process}/task/{thread}/comm") as name:
+            if name.read().strip() == "Worker":
+                return int(thread)
+    sys.exit(f"process {process} has no worker")
+
+
+thread, how = worker(int(sys.argv[1])), sys.argv[2]
+ptrace(PTRACE_SEIZE, thread)
+ptrace(PTRACE_INTERRUPT, thread)
+os.waitpid(thread, WALL)
+if how == "hang":
+    print("done", flush=True)
+    # Who traces a thread must bury it, too, or its process never ends.
+    os.waitpid(thread, WALL)
+else:
+    words = (ctypes.c_ulonglong * 27)()
+    ptrace(PTRACE_GETREGS, thread, words)
+    words[ORIG_RAX] = 2**64 - 1
+    if how == "fail":
+        words[RAX] = 2**64 - EBADF
+    else:
+        words[RIP] = 0
+    ptrace(PTRACE_SETREGS, thread, words)
+    ptrace(PTRACE_DETACH, thread)
+    print("done", flush=True)
