@@ -177,6 +177,7 @@ export const HEALTH: HealthFacts = {
 
 const ANSWERS: EngineAnswers = {
   go: null,
+  ping: null,
   stack: STACK,
   flows: [FLOW],
   health: HEALTH,
