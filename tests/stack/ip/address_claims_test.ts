@@ -76,14 +76,14 @@ class Host {
     this.nic.ingress(packet, this.now);
   }
 
-  solicit(target: string, source: string, from = THEIRS): void {
+  solicit(target: string, source: string, link = THEIRS): void {
     const packet = new PacketBuffer(new Uint8Array(512), 512, 512);
     const [asker, group] = [ip(source), solicitedNode(ip(target))];
-    const options = { sourceLinkLayer: from };
+    const options = { sourceLinkLayer: link };
     emitNdp(packet, { kind: "neighbour-solicitation", target: ip(target), options }, asker, group);
     const header = { protocol: IpProtocol.icmpv6, hopLimit: 255, trafficClass: 0, flowLabel: 0 };
     emitIpv6(packet, { source: asker, destination: group, ...header });
-    emitEthernet(packet, MAC_BROADCAST, from, EtherType.ipv6);
+    emitEthernet(packet, MAC_BROADCAST, THEIRS, EtherType.ipv6);
     this.nic.ingress(packet, this.now);
   }
 

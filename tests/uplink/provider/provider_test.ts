@@ -166,7 +166,9 @@ for (const transport of TRANSPORTS) {
       deepEqual(world.carrier, [false]);
       // Long enough for a few attempts that find nobody.
       world.until(() => (world.provider.counters()["redials"] ?? 0) >= 2, "attempts to dial");
-      equal(connection.state, "established");
+      // Whether all is sent by now is a matter of timing; that the answer is not here, is not.
+      ok(!client.done && client.count < bytes.length, `${client.count} bytes`);
+      ok(["established", "fin-wait-1", "fin-wait-2"].includes(connection.state), connection.state);
       world.standIn.open();
       world.until(() => client.done, "the rest of the echo");
       deepEqual(collected(client), bytes);
