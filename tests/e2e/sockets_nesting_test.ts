@@ -122,3 +122,26 @@ for (const { name, as } of USERS) {
       }),
   );
 }
+
+test(
+  "the loopback of a network that the guest makes takes 256 addresses",
+  MACHINE,
+  () =>
+    withScope(async (scope) => {
+      const script =
+        "seq 1 255 | sed 's|.*|addr add 10.1.0.&/32 dev lo|' | ip -batch -; ip -o addr show dev lo | wc -l";
+      const sluice = [scope.binary(), "--attach=sockets", "--network=none", "do", "--"];
+      const result = await run([
+        ...sluice,
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--net",
+        "sh",
+        "-c",
+        script,
+      ]);
+      strictEqual(result.stdout, "256\n", result.stderr);
+      match(result.stderr, /^RTNETLINK answers: No buffer space available\nCommand failed -:255\n$/);
+    }),
+);

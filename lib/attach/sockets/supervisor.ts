@@ -37,6 +37,7 @@ import { findSocket, hasEpoll } from "../../host/socket_search.ts";
 import { TimerQueue } from "../../stack/buffer/timer_queue.ts";
 import type { Counter } from "../../stack/counters.ts";
 import { earlier, type Instant, NEVER } from "../../stack/time.ts";
+import { Budget } from "./budget.ts";
 import { Call, type CallHost } from "./call.ts";
 import { INTERFACE_IOCTL, OPENERS } from "./families.ts";
 import type { Deadline, GuestSocket, SocketsContext, SupervisorFace } from "./guest_socket.ts";
@@ -86,8 +87,8 @@ export class Supervisor implements SupervisorFace, CallHost {
   readonly #held = new Map<number, Call>();
   readonly #detached = new Set<GuestSocket>();
   readonly #timers = new TimerQueue<Deadline>();
-  #searches = 0;
-  #epollSearches = 0;
+  readonly #searches: Budget;
+  readonly #epollSearches: Budget;
   readonly #onGone: () => void;
   readonly #child: number;
   readonly #unix: UnixPolicy;
@@ -109,6 +110,8 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.#networks = new Networks(this.context, this.files);
     this.#unix = new UnixPolicy(unix, this.context, this.#networks);
     this.#trapped = counters.slot("sockets.calls");
+    this.#searches = new Budget(SEARCHES_PER_SWEEP, counters.slot("sockets.limit.searches"));
+    this.#epollSearches = new Budget(EPOLL_SEARCHES_PER_SWEEP, counters.slot("sockets.limit.epoll-searches"));
     this.#call = new Call(this);
   }
 
@@ -159,7 +162,8 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.#networks.poll(now);
     this.#unix.poll();
     if (now < this.#sweepAt) return;
-    this.#searches = this.#epollSearches = 0;
+    this.#searches.renew();
+    this.#epollSearches.renew();
     this.#sweepAt = (now + SWEEP_INTERVAL) as Instant;
     for (const call of [...this.#held.values()]) if (!call.isValid()) call.abandon();
     reapOrphans(this.#child);
@@ -262,14 +266,14 @@ export class Supervisor implements SupervisorFace, CallHost {
       if (this.files.ownInode(fd) === socket.inode) return fd;
       close(fd);
     }
-    if (this.#searches++ >= SEARCHES_PER_SWEEP) return -Errno.EAGAIN;
+    if (!this.#searches.spend()) return -Errno.EAGAIN;
     this.context.counters.bump("sockets.searches");
     const found = findSocket(socket.inode);
     return found === undefined ? -Errno.ENOENT : this.files.borrow(found.process, found.descriptor);
   }
 
   usesEpoll(socket: GuestSocket): boolean {
-    return this.#epollSearches++ >= EPOLL_SEARCHES_PER_SWEEP || hasEpoll(socket.thread);
+    return !this.#epollSearches.spend() || hasEpoll(socket.thread);
   }
 
   setDeadline(item: Deadline, at: Instant): void {

@@ -37,7 +37,7 @@ const ROOM = 65_536;
 /** How long the guest must have left the socket alone, microseconds: a plain `send` into a broken pair would fail. */
 const QUIET = 3_000;
 /** Datagrams that are kept meanwhile; more are dropped as at a full buffer. */
-const MOST_PARKED = 64;
+export const MOST_PARKED = 64;
 const room = new NativeMemory(ROOM);
 
 /** Whose end it is. */

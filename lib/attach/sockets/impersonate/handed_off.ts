@@ -45,6 +45,7 @@ import { streamsOf } from "../tcp/streams.ts";
 import { dial, timeoutOf } from "./handed_connect.ts";
 import { InsideBridge } from "./inside_bridge.ts";
 import type { HostNetwork, Place } from "./network.ts";
+import { Remembered } from "./remembered.ts";
 import { socketFacts } from "./socket_facts.ts";
 import { ImpersonatedStream, impersonationOf } from "./stream_socket.ts";
 
@@ -91,11 +92,12 @@ const scratch = new NativeMemory(272);
 export class HandedOff {
   readonly #context: SocketsContext;
   readonly #network: HostNetwork;
-  readonly #byInode = new Map<number, Handed>();
+  readonly #byInode: Remembered<number, Handed>;
 
   constructor(context: SocketsContext, network: HostNetwork) {
     this.#context = context;
     this.#network = network;
+    this.#byInode = new Remembered(MAX_HANDED_OFF, network.counters.slot("tsi.limit.handed-off"));
     network.handedSockets = () => this.#sockets();
   }
 
@@ -120,7 +122,6 @@ export class HandedOff {
     if (fd < 0) return void call.fail(fd === -Errno.EMFILE ? Errno.ENFILE : -fd);
     const { supervisor } = this.#context;
     this.#byInode.set(supervisor.inodeOf(fd), { cookie: cookieOf(fd), domain, guestPort: 0 });
-    if (this.#byInode.size > MAX_HANDED_OFF) this.#forgetOldest();
     this.#network.counters.bump("tsi.handed-off");
     call.replyWithDescriptor(fd, cloexec);
     close(fd);
@@ -314,14 +315,6 @@ export class HandedOff {
     if (typeof moved !== "number") return moved;
     call.fail(moved);
     return undefined;
-  }
-
-  #forgetOldest(): void {
-    this.#network.counters.bump("tsi.limit.handed-off");
-    for (const oldest of this.#byInode.keys()) {
-      this.#byInode.delete(oldest);
-      return;
-    }
   }
 }
 

@@ -183,4 +183,4 @@ export const TC_H_ROOT = 0xffffffff;
 /** `SOCK_DIAG_BY_FAMILY`, and what inet sockets add to their answers. */
 export const SOCK_DIAG_BY_FAMILY = 20;
 export const SOCK_DESTROY = 21;
-export const INET_DIAG = { CONG: 4, SKMEMINFO: 7, SHUTDOWN: 8, PROTOCOL: 16, SKV6ONLY: 11 } as const;
+export const INET_DIAG = { INFO: 2, CONG: 4, SKMEMINFO: 7, SHUTDOWN: 8, PROTOCOL: 16, SKV6ONLY: 11 } as const;
