@@ -4,7 +4,7 @@
  */
 
 import { test } from "node:test";
-import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
@@ -132,6 +132,42 @@ for (const attachment of ATTACHMENTS) {
         const [route, ...rest] = stdout.trim().split("\n");
         match(route!, /^default via 198\.51\.100\.65 dev eth0/);
         deepStrictEqual(rest, ["nameserver 198.51.100.65", "mtu 1500", "198.51.100.7"]);
+      }),
+  );
+}
+
+const RATE = 2_000_000, BURST = 100_000, BYTES = 1_000_000;
+/** Takes all, and then says how much that was. */
+const SINK = `
+import socket
+s = socket.create_server(("::", 8001), family=socket.AF_INET6, dualstack_ipv6=True)
+print("ready", flush=True)
+c, _ = s.accept(); n = 0
+while d := c.recv(1 << 20): n += len(d)
+c.sendall(str(n).encode())
+`;
+const UPLOAD = `
+import socket, time
+s = socket.create_connection(("${WORLD4}", 8001))
+t = time.monotonic(); s.sendall(bytes(${BYTES})); s.shutdown(socket.SHUT_WR)
+print(int(s.recv(99)), time.monotonic() - t)
+`;
+
+for (const attachment of ATTACHMENTS) {
+  test(
+    `passt: tbf holds what the guest uploads (${attachment})`,
+    NEEDS,
+    () =>
+      withScope(async (scope) => {
+        const passt = await Passt.make(scope);
+        await printed(passt.lab.startOutside(["python3", "-c", SINK]), /^ready$/m);
+        const flags = ["--qdisc=tbf", `--qdisc-tbf-rate=${RATE}`, `--qdisc-tbf-burst=${BURST}`];
+        const { stdout } = succeeded(
+          await passt.run(`python3 -c '${UPLOAD}'`, attachment, {}, "dhcp=true", flags),
+        );
+        const [received, seconds] = stdout.trim().split(" ").map(Number);
+        strictEqual(received, BYTES);
+        ok(seconds! >= (BYTES - BURST) / RATE * 0.99, `${BYTES} bytes took ${seconds} s`);
       }),
   );
 }

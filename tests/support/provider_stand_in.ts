@@ -17,7 +17,7 @@ import { Pump, type PumpEnd } from "../../lib/link/pump.ts";
 import { UnixGramLink } from "../../lib/link/unix_gram.ts";
 import { UnixStreamLink } from "../../lib/link/unix_stream.ts";
 import type { BufferPool } from "../../lib/stack/buffer/pool.ts";
-import { NO_OFFLOAD } from "../../lib/stack/link/link.ts";
+import { type LinkCapabilities, NO_OFFLOAD } from "../../lib/stack/link/link.ts";
 import type { Instant } from "../../lib/stack/time.ts";
 
 /** Room in a datagram socket: less than a test sends, so that a provider that dies takes something with it. */
@@ -30,6 +30,8 @@ export class ProviderStandIn implements ReadyHandler {
   readonly #path: string;
   readonly #transport: "unixstream" | "unixgram";
   readonly #end: PumpEnd;
+  readonly #vnetHeader: number;
+  readonly #capabilities: LinkCapabilities;
   readonly #name = new NativeMemory(SOCKADDR_SIZE + 8);
   readonly #first = new NativeMemory(65_536);
   #listening = -1;
@@ -45,12 +47,16 @@ export class ProviderStandIn implements ReadyHandler {
     path: string,
     transport: "unixstream" | "unixgram",
     end: PumpEnd,
+    vnetHeader = 0,
+    capabilities: LinkCapabilities = NO_OFFLOAD,
   ) {
     this.#reactor = reactor;
     this.#pool = pool;
     this.#path = path;
     this.#transport = transport;
     this.#end = end;
+    this.#vnetHeader = vnetHeader;
+    this.#capabilities = capabilities;
   }
 
   /** Makes the socket. */
@@ -123,8 +129,8 @@ export class ProviderStandIn implements ReadyHandler {
       fd,
       mtu: 1_500,
       pool: this.#pool,
-      capabilities: NO_OFFLOAD,
-      vnetHeader: 0,
+      capabilities: this.#capabilities,
+      vnetHeader: this.#vnetHeader,
       onEnd: () => this.hangUp(),
     };
     const link = this.#transport === "unixstream" ? new UnixStreamLink(options) : new UnixGramLink(options);

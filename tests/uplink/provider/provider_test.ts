@@ -7,7 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addressOf } from "../../../lib/host/memory.ts";
 import { Reactor } from "../../../lib/host/reactor.ts";
+import type { PumpEnd } from "../../../lib/link/pump.ts";
+import { Checksum, Gso, type PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
+import { NO_OFFLOAD } from "../../../lib/stack/link/link.ts";
 import type { Nic } from "../../../lib/stack/nic.ts";
 import { Stack } from "../../../lib/stack/stack.ts";
 import { TcpConnection } from "../../../lib/stack/tcp/connection.ts";
@@ -33,6 +36,8 @@ class World {
   readonly standIn: ProviderStandIn;
   readonly log: string[] = [];
   readonly carrier: boolean[] = [];
+  /** What the stand-in gets. */
+  onFrame: (frame: PacketBuffer) => void = () => {};
 
   constructor(transport: Transport, options: Partial<ProviderConfig> = {}) {
     const { reactor, pool } = this;
@@ -57,14 +62,23 @@ class World {
     const { capabilities } = this.provider.link;
     this.nic = this.guest.addNic({ name: "eth0", mac: mac("02:00:00:00:00:01"), mtu: 1_500, capabilities });
     this.nic.addAddress(ip("10.0.0.1"), 24);
+    const farCapabilities = config.vnetHeader ? capabilities : NO_OFFLOAD;
     const far = this.far.addNic({
       name: "eth0",
       mac: mac("02:00:00:00:00:02"),
       mtu: 1_500,
-      capabilities: { txChecksum: false, rxChecksum: false, gsoMaxSize: 0 },
+      capabilities: farCapabilities,
     });
     far.addAddress(ip("10.0.0.2"), 24);
-    this.standIn = new ProviderStandIn(reactor, pool, this.path, transport, far);
+    const end: PumpEnd = {
+      ingress: (frame, now) => {
+        this.onFrame(frame);
+        far.ingress(frame, now);
+      },
+      egress: (now) => far.egress(now),
+    };
+    const header = config.vnetHeader ? 12 : 0;
+    this.standIn = new ProviderStandIn(reactor, pool, this.path, transport, end, header, farCapabilities);
     const listener = this.far.tcpListen({ port: 7, observer: new EchoServer() }, this.now);
     ok(typeof listener !== "string");
   }
@@ -328,6 +342,35 @@ for (const trustChecksums of [false, true]) {
 }
 
 const CSUM = 1, TSO4 = 1 << 11, TSO6 = 1 << 12;
+for (const transport of TRANSPORTS) {
+  for (const [features, vnetHeader] of [[0, false], [CSUM, true], [CSUM | TSO4 | TSO6, true]] as const) {
+    test(`${transport}: features ${features.toString(16)}: no frame asks more of the provider than it has said`, () =>
+      withWorld(
+        (world) => {
+          const got = { partial: 0, cut: 0, longest: 0 };
+          world.onFrame = (frame) => {
+            if (frame.checksum === Checksum.partial) got.partial++;
+            if (frame.gso !== Gso.none) got.cut++;
+            got.longest = Math.max(got.longest, frame.totalLength);
+          };
+          world.standIn.open();
+          world.connect();
+          const bytes = randomBytes(seeded(1), 500_000);
+          const { client } = world.echo(bytes);
+          world.until(() => client.done, "the echo");
+          deepEqual(collected(client), bytes);
+          equal(got.partial > 0, vnetHeader, `${got.partial} partial checksums`);
+          const cuts = (features & TSO4) !== 0;
+          equal(got.cut > 0, cuts, `${got.cut} packets to cut`);
+          ok(cuts ? got.longest > 10_000 : got.longest === 1_514, `${got.longest} bytes`);
+          deepEqual(world.carrier, []);
+        },
+        transport,
+        { features, vnetHeader },
+      ));
+  }
+}
+
 const FEATURES: [features: number, vnetHeader: boolean, want: [txChecksum: boolean, gsoMaxSize: number]][] = [
   [0, false, [false, 0]],
   [CSUM, false, [false, 0]],
