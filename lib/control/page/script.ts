@@ -45,7 +45,8 @@ const TABLES = {
     "sent": (f) => bytes(f.bytes_out), "received": (f) => bytes(f.bytes_in), "age": (f) => Math.round(f.age) + " s",
   } },
   published: { url: "/v1/forwards", columns: {
-    "protocol": (p) => p.protocol, "host": (p) => p.host, "guest": (p) => p.guest_address ? end(p.guest_address, p.guest) : p.guest,
+    "protocol": (p) => p.protocol, "host": (p) => p.host,
+    "guest": (p) => p.spec.slice(p.host.length + 1, -p.protocol.length - 1),
   } },
 };
 
