@@ -152,6 +152,7 @@ export const F = {
   SETFL: 4,
   DUPFD_CLOEXEC: 1030,
   SETPIPE_SZ: 1031,
+  GETPIPE_SZ: 1032,
 } as const;
 /** The only descriptor flag. */
 export const FD_CLOEXEC = 1;

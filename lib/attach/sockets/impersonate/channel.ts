@@ -131,7 +131,9 @@ export class Channel {
   #copy(from: number, to: number): number {
     // With no pipe to be had, no more is taken than has been passed on.
     const pipe = this.#pipe ??= this.#pipes.take();
-    const n = recv(from, copy.address, COPY, MSG.DONTWAIT | (pipe === undefined ? MSG.PEEK : 0));
+    // What is taken must fit there, whole: the target may be full from the first byte on.
+    const most = pipe === undefined ? COPY : Math.min(COPY, pipe.room);
+    const n = recv(from, copy.address, most, MSG.DONTWAIT | (pipe === undefined ? MSG.PEEK : 0));
     if (n <= 0) {
       this.#release();
       return n;

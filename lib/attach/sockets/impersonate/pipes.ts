@@ -13,7 +13,7 @@ import { F } from "../../../host/constants.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { close, fcntl, pipe2 } from "../../../host/sys.ts";
 
-/** Room of a pipe. What all pipes of a user may have is limited too; beyond it the kernel gives less. */
+/** Room asked for. What all pipes of a user may have is limited too (`pipe-user-pages-soft`); beyond it there is less. */
 const PIPE_SIZE = 1 << 20;
 /** Empty pipes that are kept. */
 const KEPT = 16;
@@ -22,6 +22,8 @@ const KEPT = 16;
 export interface Pipe {
   readonly read: number;
   readonly write: number;
+  /** Bytes that it takes in one write, while it is empty. */
+  readonly room: number;
 }
 
 const pair = new NativeMemory(8);
@@ -35,9 +37,9 @@ export class Pipes {
     const kept = this.#idle.pop();
     if (kept !== undefined) return kept;
     if (pipe2(pair.address, O.CLOEXEC | O.NONBLOCK) < 0) return undefined;
-    const pipe = { read: pair.words[0]!, write: pair.words[1]! };
-    fcntl(pipe.write, F.SETPIPE_SZ, PIPE_SIZE);
-    return pipe;
+    const read = pair.words[0]!, write = pair.words[1]!;
+    const given = fcntl(write, F.SETPIPE_SZ, PIPE_SIZE);
+    return { read, write, room: given > 0 ? given : fcntl(write, F.GETPIPE_SZ, 0) };
   }
 
   /** Gives an empty pipe back. */

@@ -1,12 +1,12 @@
 import { test } from "node:test";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Channel } from "../../../../lib/attach/sockets/impersonate/channel.ts";
-import { Pipes } from "../../../../lib/attach/sockets/impersonate/pipes.ts";
-import { MSG, SHUT, SOCK } from "../../../../lib/host/constants.ts";
+import { type Pipe, Pipes } from "../../../../lib/attach/sockets/impersonate/pipes.ts";
+import { F, MSG, SHUT, SOCK } from "../../../../lib/host/constants.ts";
 import { Errno } from "../../../../lib/host/errno.ts";
 import { NativeMemory } from "../../../../lib/host/memory.ts";
 import { socketPair } from "../../../../lib/host/socket_pair.ts";
-import { close, recv, send, shutdown } from "../../../../lib/host/sys.ts";
+import { close, fcntl, recv, send, shutdown } from "../../../../lib/host/sys.ts";
 
 const memory = new NativeMemory(1 << 20);
 const payload = memory.bytes.map((_, i) => (i * 31 + (i >>> 8)) & 0xff);
@@ -37,9 +37,21 @@ function put(fd: number, from: number, length: number): number {
   return send(fd, memory.address, length, MSG.DONTWAIT | MSG.NOSIGNAL);
 }
 
-for (const how of ["through a pipe", "by copying, when there is no pipe"]) {
+/** As the kernel gives them to a user who has many. */
+function smallPipe(): Pipe {
+  const pipe = new Pipes().take()!;
+  return { ...pipe, room: fcntl(pipe.write, F.SETPIPE_SZ, 4_096) };
+}
+
+const PIPES: Readonly<Record<string, (pipes: Pipes) => void>> = {
+  "through a pipe": () => {},
+  "through a small pipe": (pipes) => pipes.take = smallPipe,
+  "by copying, when there is no pipe": (pipes) => pipes.take = () => undefined,
+};
+
+for (const [how, furnish] of Object.entries(PIPES)) {
   const pipes = new Pipes();
-  if (how !== "through a pipe") pipes.take = () => undefined;
+  furnish(pipes);
 
   test(`Channel.move() passes bytes and their end on ${how}`, () =>
     between((write, from, to, read) => {
@@ -69,9 +81,11 @@ for (const how of ["through a pipe", "by copying, when there is no pipe"]) {
       }
       ok(!channel.writable);
       while (seen.length < sent) {
-        for (const byte of take(read)) seen.push(byte);
+        const some = take(read);
+        for (const byte of some) seen.push(byte);
         channel.readable = channel.writable = true;
         channel.move(from, to);
+        ok(some.length > 0 || seen.length === 0, `only ${seen.length} bytes of ${sent} have arrived`);
       }
       deepStrictEqual(seen, [...payload.subarray(0, sent)]);
       strictEqual(channel.held, 0);
