@@ -22,7 +22,7 @@ import { NativeMemory } from "../../../host/memory.ts";
 import type { Work } from "../../../host/reactor.ts";
 import { recv, setsockopt, shutdown } from "../../../host/sys.ts";
 import type { SocketsContext } from "../guest_socket.ts";
-import { Channel } from "./channel.ts";
+import { Channel, TURN_BYTES } from "./channel.ts";
 import type { Pipes } from "./pipes.ts";
 
 /** How long, in milliseconds, the bytes of a guest that is gone may wait for a peer that takes none. */
@@ -190,11 +190,15 @@ export class HostRelay implements Work {
     }
   }
 
-  /** After `shutdown(SHUT_RD)`: TCP goes on to acknowledge. */
+  /** After `shutdown(SHUT_RD)`: TCP goes on to acknowledge. Bounded: a neighbour on this machine sends for ever. */
   #discard(): boolean {
-    while (this.#in.readable) {
+    for (let left = TURN_BYTES; this.#in.readable;) {
+      if (left <= 0) return true;
       const n = recv(this.#owner.host, 0, DISCARD, MSG.TRUNC | MSG.DONTWAIT);
-      if (n > 0) continue;
+      if (n > 0) {
+        left -= n;
+        continue;
+      }
       if (n === -Errno.EAGAIN) this.#in.readable = false;
       else if (n === 0) {
         this.#inDone = true;
