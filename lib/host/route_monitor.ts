@@ -26,7 +26,12 @@ export class RouteMonitor {
     const { view, address } = this.#memory;
     view.setUint16(0, AF.NETLINK, true);
     view.setUint32(8, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, true);
-    check(bind(this.fd, address, SOCKADDR_NL), "watch interfaces");
+    try {
+      check(bind(this.fd, address, SOCKADDR_NL), "watch interfaces");
+    } catch (error) {
+      close(this.fd);
+      throw error;
+    }
   }
 
   /** Passes over what has been heard. An overflow (ENOBUFS) is a change, too, and clears itself so. */
