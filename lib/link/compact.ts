@@ -9,21 +9,14 @@
 
 import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, MEDIUM } from "../stack/buffer/pool.ts";
+import { copyOf } from "../stack/link/copy.ts";
 
 /** Frames up to this length move into a buffer of their size. */
 export const COPY_BREAK: number = MEDIUM - HEADROOM;
 
 /** Moves a short frame into a buffer of its size, and makes the large one good for the next. */
 export function compact(large: PacketBuffer, pool: BufferPool): PacketBuffer {
-  const length = large.end - large.start;
-  const small = pool.take(length);
-  small.bytes.set(large.bytes.subarray(large.start, large.end), small.start);
-  small.end = small.start + length;
-  small.checksum = large.checksum;
-  small.checksumStart = large.checksumStart - large.start + small.start;
-  small.checksumOffset = large.checksumOffset;
-  small.gso = large.gso;
-  small.gsoSize = large.gsoSize;
+  const small = copyOf(large, pool);
   large.reset(HEADROOM, HEADROOM);
   return small;
 }

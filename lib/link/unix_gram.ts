@@ -25,6 +25,7 @@ import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, LARGE, MEDIUM, SMALL } from "../stack/buffer/pool.ts";
 import { copyOf } from "../stack/link/copy.ts";
 import type { Link, LinkCapabilities } from "../stack/link/link.ts";
+import { compact } from "./compact.ts";
 import { gatherFrame } from "./gather.ts";
 import { readVnetHeader, writeVnetHeader } from "./vnet_header.ts";
 
@@ -283,11 +284,7 @@ export class UnixGramLink implements Link {
     }
     this.counters.rxFrames++;
     this.counters.rxBytes += length;
-    if (this.#compactable(length)) {
-      const small = copyOf(buffer, this.#pool);
-      buffer.reset(HEADROOM, HEADROOM);
-      return small;
-    }
+    if (this.#compactable(length)) return compact(buffer, this.#pool);
     this.#buffers[index] = undefined;
     return buffer;
   }

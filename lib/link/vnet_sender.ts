@@ -15,6 +15,7 @@ import { write, writev } from "../host/sys.ts";
 import { VNET_HEADER } from "../host/tun.ts";
 import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, LARGE } from "../stack/buffer/pool.ts";
+import { copyOf } from "../stack/link/copy.ts";
 import { gatherFrame } from "./gather.ts";
 import { writeVnetHeader } from "./vnet_header.ts";
 
@@ -90,14 +91,7 @@ export class VnetSender {
       frame.release();
       return true;
     }
-    const copy = this.#pool.take(length);
-    frame.copyTo(copy.bytes, copy.start);
-    copy.end = copy.start + length;
-    copy.checksum = frame.checksum;
-    copy.checksumStart = frame.checksumStart - frame.start + copy.start;
-    copy.checksumOffset = frame.checksumOffset;
-    copy.gso = frame.gso;
-    copy.gsoSize = frame.gsoSize;
+    const copy = copyOf(frame, this.#pool);
     const taken = this.transmit(copy);
     if (!taken) {
       copy.release();
