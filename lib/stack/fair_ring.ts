@@ -1,10 +1,10 @@
 /**
- * Connections that have something to send, fair between the hosts that they lead to: stochastic fairness queueing
- * (McKenney 1990) by remote address, deficit round robin (Shreedhar and Varghese 1995) between the hosts, plain turns
- * between the connections of one.
+ * Connections that have something to send, fair between the hosts that they lead to: deficit round robin (Shreedhar and
+ * Varghese 1995) between remote addresses, plain turns between the connections of one.
  *
  * A host may be *held*: its connections wait, with their data in their send queues, until it is released. That is what a
- * switch does whose port is congested: back-pressure instead of loss, for one guest and not for its neighbours.
+ * switch does whose port is congested: back-pressure instead of loss, for one guest and not for its neighbours:
+ * hosts never share a place (as in stochastic fairness queueing), since a guest may choose its addresses so that they would.
  *
  * @module
  */
@@ -13,26 +13,32 @@ import { type ReadyQueue, ReadyRing } from "./ready_ring.ts";
 import type { TcpConnection } from "./tcp/connection.ts";
 import type { IpAddress } from "./wire/address.ts";
 
-/** Hosts that share a bucket share a turn. Consecutive addresses never do. */
-const BUCKETS = 1_024;
+/** Chains of the table of hosts. */
+const CHAINS = 1_024;
 /** Bytes of one turn: less than any window, so that a host whose window is small has all of its turns. */
 const QUANTUM = 8_192;
 
-class Bucket {
+class Host {
   readonly ring = new ReadyRing();
   deficit = 0;
-  /** How many hosts of the bucket are held. */
+  /** How often it is held. */
   held = 0;
   active = false;
+  next: Host | undefined;
+
+  constructor(readonly address: IpAddress, next: Host | undefined) {
+    this.next = next;
+  }
 }
 
 /** A ready queue that knows hosts. */
 export class FairRing implements ReadyQueue {
-  readonly #buckets = new Array<Bucket | undefined>(BUCKETS).fill(undefined);
-  /** Buckets with connections, in turn. */
-  readonly #active: Bucket[] = [];
+  /** Every host that is active or held, and some that were. */
+  readonly #chains = new Array<Host | undefined>(CHAINS).fill(undefined);
+  /** Hosts with connections, in turn. */
+  readonly #active: Host[] = [];
   #length = 0;
-  #current: Bucket | undefined;
+  #current: Host | undefined;
 
   get length(): number {
     return this.#length;
@@ -40,39 +46,39 @@ export class FairRing implements ReadyQueue {
 
   push(connection: TcpConnection): void {
     if (connection.ready) return;
-    const bucket = this.#bucket(connection.remoteAddress);
-    bucket.ring.push(connection);
+    const host = this.#host(connection.remoteAddress);
+    host.ring.push(connection);
     this.#length++;
-    if (bucket.active) return;
-    bucket.active = true;
-    this.#active.push(bucket);
+    if (host.active) return;
+    host.active = true;
+    this.#active.push(host);
   }
 
   shift(): TcpConnection | undefined {
     const active = this.#active;
-    // Each round takes a bucket off, gives it its quantum, or finds that it is held.
+    // Each round takes a host off, gives it its quantum, or finds that it is held.
     for (let held = 0; active.length > held;) {
-      const bucket = active[0]!;
-      if (bucket.ring.length === 0) {
-        bucket.active = false;
-        bucket.deficit = 0;
+      const host = active[0]!;
+      if (host.ring.length === 0) {
+        host.active = false;
+        host.deficit = 0;
         active.shift();
         continue;
       }
-      if (bucket.held > 0) {
+      if (host.held > 0) {
         held++;
         active.push(active.shift()!);
         continue;
       }
-      if (bucket.deficit <= 0) {
-        bucket.deficit += QUANTUM;
+      if (host.deficit <= 0) {
+        host.deficit += QUANTUM;
         held = 0;
         active.push(active.shift()!);
         continue;
       }
-      this.#current = bucket;
+      this.#current = host;
       this.#length--;
-      return bucket.ring.shift();
+      return host.ring.shift();
     }
     return undefined;
   }
@@ -83,11 +89,30 @@ export class FairRing implements ReadyQueue {
 
   /** Lets the connections to a host wait, or go on. Calls nest. */
   hold(address: IpAddress, held: boolean): void {
-    this.#bucket(address).held += held ? 1 : -1;
+    this.#host(address).held += held ? 1 : -1;
   }
 
-  #bucket({ a, b, c, d }: IpAddress): Bucket {
-    const index = (a ^ b ^ c ^ d ^ 0xffff) & (BUCKETS - 1);
-    return this.#buckets[index] ??= new Bucket();
+  #host(address: IpAddress): Host {
+    const { a, b, c, d } = address;
+    const index = (a ^ b ^ c ^ d ^ 0xffff) & (CHAINS - 1);
+    const first = this.#chains[index];
+    for (let host = first; host !== undefined; host = host.next) {
+      if (host.address.equals(address)) return host;
+    }
+    return this.#chains[index] = new Host(address.clone(), withoutIdle(first));
   }
+}
+
+/** A chain without the hosts that nothing depends on: so it is never longer than those that were busy at one time. */
+function withoutIdle(chain: Host | undefined): Host | undefined {
+  let kept: Host | undefined;
+  for (let host = chain; host !== undefined;) {
+    const { next } = host;
+    if (host.active || host.held > 0) {
+      host.next = kept;
+      kept = host;
+    }
+    host = next;
+  }
+  return kept;
 }
