@@ -67,6 +67,7 @@ export function addGatewayNic(
     promiscuous: true,
     spoofing: true,
     learnNeighbours: true,
+    coalesce: capabilities.gsoMaxSize === 0,
     ...options,
   });
   nic.addAddress(address(config.gateway), config.address.prefixLength);

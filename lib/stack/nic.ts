@@ -34,6 +34,7 @@ import { type Neighbour, NeighbourCache, type NeighbourContext } from "./ip/neig
 import type { RouterAdvertisement } from "./ip/router.ts";
 import { broadcastOf, inPrefix, prefixOf, type RouteTable } from "./ip/routes.ts";
 import { type InterfaceAddress, scopeOf } from "./ip/source_address.ts";
+import { Coalescer } from "./link/coalesce.ts";
 import type { LinkCapabilities } from "./link/link.ts";
 import { Segmenter } from "./link/segment.ts";
 import { Fifo } from "./qdisc/fifo.ts";
@@ -82,6 +83,8 @@ export interface NicOptions {
   readonly learnNeighbours?: boolean;
   /** Cut super-packets for a link that takes none; without it TCP sends segment by segment. Default true. */
   readonly softwareGso?: boolean;
+  /** Merge frames that arrive from a link without offload: `link/coalesce.ts`. They go in with the next poll. */
+  readonly coalesce?: boolean;
   /** Announce our addresses anew when somebody else on the link claims one (RFC 5227 section 2.4). */
   readonly defendAddresses?: boolean;
   /** Tell routers and switches which groups are heard here; see ip/group_reports.ts. */
@@ -181,6 +184,7 @@ export class Nic implements TcpPath {
   readonly #softwareGso: boolean;
   readonly #ready: ReadyQueue;
   readonly #segmenter: Segmenter;
+  readonly #coalescer: Coalescer | undefined = undefined;
   readonly #ethernet = new EthernetHeader();
   readonly #malformed: Readonly<Record<Malformed, Counter>>;
 
@@ -205,6 +209,10 @@ export class Nic implements TcpPath {
     this.#ready = options.ready ?? new ReadyRing();
     this.#segmenter = new Segmenter(environment.pool);
     this.#malformed = environment.counters.slots("ethernet", MALFORMED);
+    if (options.coalesce === true) {
+      const sink = { coalesced: (packet: PacketBuffer, now: Instant) => this.#receive(packet, now) };
+      this.#coalescer = new Coalescer(this.mac, sink, environment.counters.slot("ethernet.coalesced"));
+    }
     this.#softwareGso = options.softwareGso ?? true;
     this.gsoMaxSize = this.#largestUncut();
     const context: NeighbourContext = {
@@ -341,8 +349,26 @@ export class Nic implements TcpPath {
   /** A frame from the wire, cursor at its Ethernet header. Takes ownership. Bounded work, never throws for bad bytes. */
   ingress(packet: PacketBuffer, now: Instant): void {
     const { frameObservers } = this.#environment;
-    if (frameObservers.length > 0) this.#ingressObserved(packet, now, frameObservers);
-    else this.#ingress(packet, now);
+    const coalescer = this.#coalescer;
+    if (frameObservers.length > 0) {
+      // Each is told what became of its own frame.
+      coalescer?.flush(now);
+      this.#ingressObserved(packet, now, frameObservers);
+    } else if (coalescer !== undefined) {
+      this.rx.packets++;
+      this.rx.bytes += packet.totalLength;
+      coalescer.take(packet, now);
+    } else this.#ingress(packet, now);
+  }
+
+  /** Whether frames wait for {@linkcode settle}. */
+  get unsettled(): boolean {
+    return this.#coalescer !== undefined && this.#coalescer.pending;
+  }
+
+  /** Takes in what waited for more of its kind. */
+  settle(now: Instant): void {
+    this.#coalescer?.flush(now);
   }
 
   #ingressObserved(packet: PacketBuffer, now: Instant, observers: readonly FrameObserver[]): void {
@@ -357,10 +383,14 @@ export class Nic implements TcpPath {
   }
 
   #ingress(packet: PacketBuffer, now: Instant): void {
+    this.rx.packets++;
+    this.rx.bytes += packet.totalLength;
+    this.#receive(packet, now);
+  }
+
+  #receive(packet: PacketBuffer, now: Instant): void {
     const { rx } = this;
     this.#environment.clock.now = now;
-    rx.packets++;
-    rx.bytes += packet.totalLength;
     const ethernet = this.#ethernet;
     const reason = parseEthernet(packet, ethernet);
     if (reason !== undefined) {
@@ -397,6 +427,7 @@ export class Nic implements TcpPath {
   /** The next frame for the wire, the caller's to release; undefined when there is none for now. */
   egress(now: Instant): PacketBuffer | undefined {
     const qdisc = this.#qdisc;
+    if (this.unsettled) this.settle(now);
     this.#environment.clock.now = now;
     for (;;) {
       const frame = qdisc.dequeue(now);
@@ -512,6 +543,7 @@ export class Nic implements TcpPath {
     this.#qdisc.reset();
     this.inbound?.reset();
     this.#segmenter.reset();
+    this.#coalescer?.reset();
   }
 
   /** For statistics. */

@@ -284,6 +284,7 @@ export class Stack {
   /** Timers that are due, frames on the loopback, events to observers. Bounded: see {@linkcode pollAt}. */
   poll(now: Instant): void {
     this.#clock.now = now;
+    for (let i = 1; i < this.#nics.length; i++) this.#nics[i]!.settle(now);
     for (let i = 0; i < TIMERS_PER_POLL; i++) {
       const item = this.#timers.popDue(now);
       if (item === undefined) break;
@@ -301,7 +302,11 @@ export class Stack {
   pollAt(): Instant {
     if (this.#tcpSurroundings.pending || this.loopback.hasEgress) return 0 as Instant;
     let at = this.#timers.next();
-    for (let i = 1; i < this.#nics.length; i++) at = earlier(at, this.#nics[i]!.pollAt());
+    for (let i = 1; i < this.#nics.length; i++) {
+      const nic = this.#nics[i]!;
+      if (nic.unsettled) return 0 as Instant;
+      at = earlier(at, nic.pollAt());
+    }
     return at;
   }
 

@@ -59,6 +59,7 @@ export class JoinedNetwork {
       capabilities,
       qdisc: qdiscOf(context, capabilities, mtuMax),
       learnNeighbours: true,
+      coalesce: capabilities.gsoMaxSize === 0,
       softwareGso: context.config.softwareGso,
     });
     this.addressing = new Addressing(stack, this.nic, {

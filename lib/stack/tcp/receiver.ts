@@ -277,12 +277,21 @@ export class Receiver {
     return at;
   }
 
-  /** A super-packet that crossed no wire is references to the sender's chunks: the large ones are taken over. */
+  /**
+   * A super-packet that crossed no wire is references to the sender's chunks, one that was merged on arrival references to
+   * frames: the large ones are taken over.
+   */
   #appendPieces(packet: PacketBuffer, skip: number, length: number): boolean {
     const fragments = packet.fragments;
-    if (packet.end !== packet.start) return false;
     // A short one is copied, unless that would have its bytes brought here.
     if (length < MEDIUM && !fragments.some(isElsewhere)) return false;
+    const own = packet.end - packet.start;
+    if (skip < own) {
+      const n = Math.min(own - skip, length);
+      this.deliver(packet.retain(), packet.start + skip, n);
+      length -= n;
+      skip = 0;
+    } else skip -= own;
     for (let i = 0; length > 0; i++) {
       const { buffer, start, end } = fragments[i]!;
       if (skip >= end - start) {

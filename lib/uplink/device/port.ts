@@ -73,6 +73,7 @@ export class Port {
         mtu: device.mtu,
         capabilities,
         softwareGso: config.softwareGso,
+        coalesce: capabilities.gsoMaxSize === 0,
         defendAddresses: true,
         reportGroups: true,
         qdisc: createQdisc({ ...config.qdisc, mtu: device.mtu, gsoMaxSize: capabilities.gsoMaxSize }),
