@@ -103,9 +103,13 @@ export class ValueTable {
   }
 
   #put(slot: Slot, text: string, value: unknown, origin: Origin): void {
-    const first = !slot.flag.repeatable || slot.texts.length === 0;
-    slot.texts = first ? [text] : [...slot.texts, text];
-    slot.values = first ? [value] : [...slot.values, value];
-    slot.origins = first ? [origin] : [...slot.origins, origin];
+    if (!slot.flag.repeatable || slot.texts.length === 0) {
+      Object.assign(slot, { texts: [text], values: [value], origins: [origin] });
+      return;
+    }
+    // In place: a tenant may have fifty thousand annotations.
+    slot.texts.push(text);
+    slot.values.push(value);
+    slot.origins.push(origin);
   }
 }

@@ -14,7 +14,7 @@ import { F } from "./constants.ts";
 import { check } from "./errno.ts";
 import { close, dup3, fcntl } from "./sys.ts";
 
-const FD_CLOEXEC = 1;
+export const FD_CLOEXEC = 1;
 
 /** Their numbers, ascending. Ask before anything else is opened. */
 export function inheritedDescriptors(): readonly number[] {

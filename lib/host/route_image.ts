@@ -79,11 +79,6 @@ export class RouteImager {
     });
   }
 
-  /** How many routes of these interfaces are in tables other than `main` and `local`. */
-  routesElsewhere(image: RouteImage): number {
-    return image.routes.filter((raw) => tableOf(raw) !== RT_TABLE_MAIN).length;
-  }
-
   /** Takes an address away; false if it was not there. */
   removeAddress(raw: RawMessage): boolean {
     return this.#tell("remove an address", RTM.DELADDR, 0, raw, [Errno.EADDRNOTAVAIL, Errno.ENODEV]);
@@ -175,6 +170,11 @@ export class RouteImager {
       throw error;
     }
   }
+}
+
+/** How many routes of an image are in tables other than `main`: only rules lead there. */
+export function routesElsewhere(image: RouteImage): number {
+  return image.routes.filter((raw) => tableOf(raw) !== RT_TABLE_MAIN).length;
 }
 
 /** The address and hardware address of a permanent neighbour; undefined if it lacks either. */

@@ -25,7 +25,7 @@ export const ownProcessId: number = process.pid;
 export class RuntimeFiles {
   readonly #limit: number;
 
-  /** @param limit bytes of a file that {@linkcode read} takes */
+  /** @param limit bytes of a file that {@linkcode read} takes and {@linkcode write} makes */
   constructor(readonly directory: string, limit = FILE_LIMIT) {
     this.#limit = limit;
   }
@@ -71,8 +71,11 @@ export class RuntimeFiles {
     }
   }
 
-  /** Whole or not at all, mode 0600. */
+  /** Whole or not at all, mode 0600. Throws, also when the text is longer than {@linkcode read} would take. */
   write(name: string, text: string): void {
+    if (new TextEncoder().encode(text).length > this.#limit) {
+      throw new Error(`Cannot write ${this.path(name)}: it would be longer than ${this.#limit} bytes`);
+    }
     const temporary = this.path(`.${name.replace(/^\./, "")}.${process.pid}`);
     try {
       writeFileSync(temporary, text, { mode: 0o600 });

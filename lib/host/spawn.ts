@@ -11,6 +11,7 @@
 import process from "node:process";
 import { F, SIG } from "./constants.ts";
 import { check, SystemError } from "./errno.ts";
+import { FD_CLOEXEC, setCloseOnExec } from "./inherited.ts";
 import { cString, NativeMemory, StringVector } from "./memory.ts";
 import {
   close,
@@ -71,7 +72,7 @@ export function spawn(options: SpawnOptions): number {
   const memory = new NativeMemory(8 + ATTRIBUTES + ACTIONS + 2 * SIGSET);
   const attributes = memory.address + 8, actions = attributes + ATTRIBUTES;
   const mask = actions + ACTIONS, defaults = mask + SIGSET;
-  const copies: number[] = [];
+  const copies: number[] = [], marked: number[] = [];
   check(posix_spawnattr_init(attributes), "prepare a program");
   check(posix_spawn_file_actions_init(actions), "prepare a program");
   try {
@@ -85,8 +86,15 @@ export function spawn(options: SpawnOptions): number {
     );
 
     // A target may be another's source: copy all out of the way first, no higher than needed, for descriptors may be few.
-    const floor = Math.max(0, ...descriptors.map(({ to }) => to + 1));
+    // One that keeps its number is only marked: it may be above the limit, where no copy can be made.
+    const moved = descriptors.filter(({ from, to }) => from !== to);
+    const floor = Math.max(0, ...moved.map(({ to }) => to + 1));
     for (const { from, to } of descriptors) {
+      if (from !== to || isKept(from)) continue;
+      setCloseOnExec(from, false);
+      marked.push(from);
+    }
+    for (const { from, to } of moved) {
       const copy = check(fcntl(from, F.DUPFD_CLOEXEC, floor), `pass descriptor ${from}`);
       copies.push(copy);
       check(posix_spawn_file_actions_adddup2(actions, copy, to), `pass descriptor ${from}`);
@@ -113,9 +121,15 @@ export function spawn(options: SpawnOptions): number {
     return memory.words[0]!;
   } finally {
     for (const copy of copies) close(copy);
+    for (const fd of marked) setCloseOnExec(fd, true);
     posix_spawn_file_actions_destroy(actions);
     posix_spawnattr_destroy(attributes);
   }
+}
+
+/** Whether a descriptor stays open across execution of another program. */
+function isKept(fd: number): boolean {
+  return (check(fcntl(fd, F.GETFD, 0), `pass descriptor ${fd}`) & FD_CLOEXEC) === 0;
 }
 
 /** `NAME=value` strings. */

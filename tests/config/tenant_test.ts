@@ -238,6 +238,11 @@ for (const [operator, annotations, want] of CASES) {
   });
 }
 
+test("as many annotations as anybody can write are read in little time", () => {
+  const many = Array.from({ length: 120_000 }, (_, i) => [`k${i}`, "v"] as const);
+  deepStrictEqual(tryResolve(assignments([], many)).problems, []);
+});
+
 test("networks follow their suffixes, after the operator's", () => {
   const list = ["10", "9", "eth", "0"].map((name, i) => [N + name, NET + i] as const);
   const { settings } = resolve(assignments([["external-network", `name=op,${NET}9`]], list));

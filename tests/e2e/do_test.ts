@@ -47,6 +47,13 @@ for (const user of USERS) {
       }),
   );
 
+  test(`do needs few descriptors (${who(user)})`, MACHINE, () =>
+    withScope(async (scope) => {
+      const script = 'ulimit -n 48; exec "$0" do -- sh -c "ulimit -n; echo here"';
+      const result = await run(["sh", "-c", script, scope.binary()], options);
+      strictEqual(result.stdout, "48\nhere\n", result.stderr);
+    }));
+
   test(
     `do hands standard input and output through (${who(user)})`,
     MACHINE,

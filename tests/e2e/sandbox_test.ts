@@ -8,6 +8,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { MAX_FOLLOWED } from "../../lib/uplink/device/device.ts";
 import { printed, PROJECT, run, type Scope, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
 import { succeeded } from "../support/guest.ts";
@@ -254,6 +255,38 @@ test("sandbox follows what happens to the interface", MACHINE, () =>
     await lab.script("lab", "ip link del up0");
     await told;
   }));
+
+test(
+  "sandbox says what stays behind, and takes only so many addresses from outside",
+  MACHINE,
+  () =>
+    withScope(async (scope) => {
+      const { lab, sluice, directory } = await furnished(scope);
+      const child = lab.start([...sluice, "--id=heir", "do", ...STAY]);
+      const behind = printed(child, /1 route of another table than main stay behind/, "stderr");
+      const enough = printed(child, /somebody keeps giving the kernel addresses/, "stderr");
+      await printed(child, /^up$/m);
+      await behind;
+      const lines = Array.from(
+        { length: MAX_FOLLOWED + 20 },
+        (_, i) => `addr add 10.77.${i >> 8}.${i & 255}/32 dev up0`,
+      );
+      await lab.script("lab", `ip -batch - <<END\n${lines.join("\n")}\nEND`);
+      await enough;
+      const left = await lab.script("lab", "ip -o -4 addr show dev up0 | wc -l");
+      ok(Number(left) >= 20, `${left} stay with the kernel`);
+      const socket = join(directory, "sluice", "heir.sock");
+      const metrics = await lab.run(["curl", "-s", "--unix-socket", socket, "http://sluice/metrics"]);
+      match(metrics.stdout, /device\.limit\.addresses"\} [1-9]/);
+      child.stdin!.end();
+      await new Promise((resolve) => child.once("exit", resolve));
+      nothingIsLeft(directory);
+      strictEqual(
+        (await lab.script("lab", "ip -o -4 addr show dev up0 | grep -c 10.77.")).trim(),
+        `${lines.length}`,
+      );
+    }),
+);
 
 const SIZE = 4_000_000;
 

@@ -18,7 +18,7 @@
 
 import { CAP, hasCapability } from "../../host/capabilities.ts";
 import { EpollEvents, type Reactor } from "../../host/reactor.ts";
-import type { RawMessage } from "../../host/route_image.ts";
+import { type RawMessage, routesElsewhere } from "../../host/route_image.ts";
 import { RouteMonitor } from "../../host/route_monitor.ts";
 import { RouteNetlink } from "../../host/rtnetlink.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
@@ -29,8 +29,11 @@ import { Lease, type Restored, restoreNamespace, whyNotThisNamespace } from "./l
 import { Port } from "./port.ts";
 import { deviceAddress, neighboursOf, scrape, type Scraped } from "./scrape.ts";
 
-/** Addresses that may come from outside while we run; somebody who gives the same one for ever is left to it. */
-const MAX_FOLLOWED = 256;
+/**
+ * Addresses that may come from outside while we run (`device.limit.addresses`); somebody who gives the same one for ever is
+ * left to it.
+ */
+export const MAX_FOLLOWED = 256;
 
 /** Lines for the log. */
 export type Log = (level: "debug" | "info" | "warn" | "error", text: string) => void;
@@ -65,6 +68,7 @@ export class DeviceUplink {
   readonly #lease: Lease | undefined;
   readonly #monitor: RouteMonitor | undefined;
   #followed = 0;
+  #leftAlone = 0;
   #stopped = false;
 
   /**
@@ -104,6 +108,11 @@ export class DeviceUplink {
     } catch (error) {
       this.#close();
       throw error;
+    }
+    const elsewhere = routesElsewhere(this.#lease.image);
+    if (elsewhere > 0) {
+      const routes = elsewhere === 1 ? "1 route of another table" : `${elsewhere} routes of other tables`;
+      log("warn", `${routes} than main stay behind, as rules do: the guest has no policy routing`);
     }
     this.#furnish(scraped);
     for (const port of this.#ports) {
@@ -154,7 +163,10 @@ export class DeviceUplink {
 
   /** What went wrong on the wires, by name. */
   counters(): Record<string, number> {
-    return Object.assign({}, ...this.#ports.map((port) => port.problems()));
+    return Object.assign(
+      this.#leftAlone === 0 ? {} : { "device.limit.addresses": this.#leftAlone },
+      ...this.#ports.map((port) => port.problems()),
+    );
   }
 
   /** Gives everything back to the kernel. */
@@ -203,7 +215,10 @@ export class DeviceUplink {
   /** An address that somebody gave the kernel: it is the guest's. */
   #follow(raw: RawMessage, all: ReturnType<RouteNetlink["addresses"]>): void {
     const { log } = this.#context;
-    if (this.#followed >= MAX_FOLLOWED) return;
+    if (this.#followed >= MAX_FOLLOWED) {
+      this.#leftAlone++;
+      return;
+    }
     const view = new DataView(raw.buffer, raw.byteOffset, raw.length);
     for (const found of all) {
       const port = this.#ports.find(({ device }) => device.index === found.index);

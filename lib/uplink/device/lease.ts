@@ -35,8 +35,8 @@ import {
 import { RouteNetlink } from "../../host/rtnetlink.ts";
 import { ownProcessId, processStart, RuntimeFiles } from "../../host/runtime_files.ts";
 
-/** Longest state file: a table of some hundred thousand routes. */
-const STATE_MAX = 64 << 20;
+/** Longest state file: a table of some hundred thousand routes. With more, nothing is taken. */
+export const STATE_MAX = 64 << 20;
 /** `addr_gen_mode` of a device that makes no address by itself, `accept_dad` of one that asks nobody. */
 const GENERATE_NONE = "1", DETECT_NONE = "0";
 
