@@ -71,7 +71,7 @@ export class StreamRelay implements Work {
   readonly #connection: TcpConnection;
   readonly #readSize: number;
   readonly #reader: StreamReader;
-  #readable = true;
+  #readable: boolean;
   #writable = true;
   #ending = false;
   #hungUp = false;
@@ -80,8 +80,10 @@ export class StreamRelay implements Work {
   #deferred = false;
   #over = false;
 
-  constructor(streams: Streams, owner: RelayOwner, connection: TcpConnection) {
+  /** @param readable whether the guest may have written already; if not, an edge will tell of its first byte */
+  constructor(streams: Streams, owner: RelayOwner, connection: TcpConnection, readable = true) {
     this.#streams = streams;
+    this.#readable = readable;
     this.#owner = owner;
     this.#connection = connection;
     const { stack } = streams.context;

@@ -145,7 +145,8 @@ export abstract class StreamCore extends GuestSocket
     this.connection = connection;
     this.phase = "connected";
     connection.observer = this;
-    const relay = new StreamRelay(this.streams, this, connection);
+    // Until now the guest had a pair that takes no bytes, or none at all.
+    const relay = new StreamRelay(this.streams, this, connection, false);
     this.relay = relay;
     if (connection.error !== undefined) return this.reset(connection, now);
     relay.pump(now);
