@@ -179,16 +179,6 @@ export function printed(
   });
 }
 
-/** Whether a user of this name exists on the machine. */
-export function userExists(name: string): boolean {
-  try {
-    execFileSync("id", ["-u", name], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** The number of a user, who is the only member of the group of that number. */
 export function userId(name: string): number {
   return Number(execFileSync("id", ["-u", name], { encoding: "utf8" }));

@@ -97,11 +97,6 @@ export class Reassembly {
     return this.#count;
   }
 
-  /** End of the piece furthest ahead; meaningful while `count > 0`. */
-  get highest(): number {
-    return this.#tail?.end ?? 0;
-  }
-
   /**
    * Keeps `[start, end)`, whose first byte is payload byte `skip` of `packet`. What is held already wins.
    *
