@@ -90,9 +90,13 @@ function listen(
     const where = "unix" in address ? address.unix : `${bracketed(address.host)}:${address.port}`;
     const taken = (error as { code?: unknown }).code === "EADDRINUSE";
     const why = taken ? "the address is in use" : error instanceof Error ? error.message : String(error);
+    // A guest finds its sluice's directory read-only.
+    const isReadOnly = (error as { code?: unknown }).code === "EROFS";
     throw new Failure(
       `Cannot serve the control API on ${where}: ${why}`,
-      "choose another --api, or --api off",
+      isReadOnly
+        ? "XDG_RUNTIME_DIR must name a directory that you may write"
+        : "choose another --api, or --api off",
     );
   }
 }

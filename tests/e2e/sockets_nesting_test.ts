@@ -119,6 +119,9 @@ for (const { name, as } of USERS) {
         const result = await run([...sluice, ...inner, "true"], { ...as, limit: 20_000 });
         strictEqual(result.status, 125, result.stderr);
         match(result.stderr, /a seccomp supervisor watches us already \(use --attach=tap\)/);
+        const usual = await run([...sluice, binary, "do", "--", "true"], { ...as, limit: 20_000 });
+        strictEqual(usual.status, 125, usual.stderr);
+        match(usual.stderr, /read-only file system.* \(XDG_RUNTIME_DIR must name a directory/);
       }),
   );
 }
