@@ -17,7 +17,7 @@ import { Pump, type PumpEnd } from "../../lib/link/pump.ts";
 import { UnixGramLink } from "../../lib/link/unix_gram.ts";
 import { UnixStreamLink } from "../../lib/link/unix_stream.ts";
 import type { BufferPool } from "../../lib/stack/buffer/pool.ts";
-import { type LinkCapabilities, NO_OFFLOAD } from "../../lib/stack/link/link.ts";
+import { type Link, type LinkCapabilities, NO_OFFLOAD } from "../../lib/stack/link/link.ts";
 import type { Instant } from "../../lib/stack/time.ts";
 
 /** Room in a datagram socket: less than a test sends, so that a provider that dies takes something with it. */
@@ -37,6 +37,7 @@ export class ProviderStandIn implements ReadyHandler {
   #listening = -1;
   #client = -1;
   #pump: Pump | undefined;
+  #link: Link | undefined;
   /** How many clients came, and what they said first if it was no frame. */
   clients = 0;
   readonly greetings: string[] = [];
@@ -95,11 +96,21 @@ export class ProviderStandIn implements ReadyHandler {
     this.#pump?.flush(now);
   }
 
-  /** Says these bytes to the client, whatever they mean. */
-  say(bytes: Uint8Array): void {
+  /** Says these bytes to the client, whatever they mean. Returns how many were taken, or −errno. */
+  say(bytes: Uint8Array): number {
     const memory = new NativeMemory(bytes.length);
     memory.bytes.set(bytes);
-    write(this.#client, memory.address, bytes.length);
+    return write(this.#client, memory.address, bytes.length);
+  }
+
+  /** Reads no more until {@linkcode resume}, and writes nothing. */
+  stall(): void {
+    this.#pump?.close();
+    this.#pump = undefined;
+  }
+
+  resume(): void {
+    this.#pump = new Pump(this.#reactor, this.#client, this.#link!, this.#end, () => this.hangUp());
   }
 
   /** Hangs up on the client, and goes on listening if there is still a socket for it. */
@@ -134,6 +145,7 @@ export class ProviderStandIn implements ReadyHandler {
       onEnd: () => this.hangUp(),
     };
     const link = this.#transport === "unixstream" ? new UnixStreamLink(options) : new UnixGramLink(options);
-    this.#pump = new Pump(this.#reactor, fd, link, this.#end, () => this.hangUp());
+    this.#link = link;
+    this.resume();
   }
 }

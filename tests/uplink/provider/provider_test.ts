@@ -36,6 +36,8 @@ class World {
   readonly standIn: ProviderStandIn;
   readonly log: string[] = [];
   readonly carrier: boolean[] = [];
+  /** What the stand-in says when the far stack has nothing to say. */
+  flood: () => PacketBuffer | undefined = () => undefined;
   /** What the stand-in gets. */
   onFrame: (frame: PacketBuffer) => void = () => {};
 
@@ -75,7 +77,7 @@ class World {
         this.onFrame(frame);
         far.ingress(frame, now);
       },
-      egress: (now) => far.egress(now),
+      egress: (now) => far.egress(now) ?? this.flood(),
     };
     const header = config.vnetHeader ? 12 : 0;
     this.standIn = new ProviderStandIn(reactor, pool, this.path, transport, end, header, farCapabilities);
@@ -298,6 +300,53 @@ test("a provider that only accepts and hangs up is dialled less and less often",
       return performance.now() - began > 2_000;
     }, "two seconds");
     ok(world.standIn.clients >= 2 && world.standIn.clients <= 10, `${world.standIn.clients} clients in 2 s`);
+  }, "unixstream"));
+
+for (const transport of TRANSPORTS) {
+  test(`${transport}: a provider that reads nothing stops what we send, and nothing grows`, () =>
+    withWorld((world) => {
+      world.standIn.open();
+      world.connect();
+      const warm = world.echo(new Uint8Array(100));
+      world.until(() => warm.client.done, "the first echo");
+      world.standIn.stall();
+      const before = world.nic.tx.packets;
+      const bytes = randomBytes(seeded(1), 300_000);
+      const { client } = world.echo(bytes);
+      const began = performance.now();
+      world.until(() => performance.now() - began > 1_500, "a second and a half");
+      ok(world.nic.tx.packets - before < 200, `${world.nic.tx.packets - before} packets into a full wire`);
+      deepEqual(world.carrier, []);
+      world.standIn.resume();
+      world.until(() => client.done, "the echo, late");
+      deepEqual(collected(client), bytes);
+    }, transport));
+}
+
+test("unixstream: a flood of frames for nobody leaves room for what we want", () =>
+  withWorld((world) => {
+    world.standIn.open();
+    world.connect();
+    world.until(() => world.standIn.clients === 1, "the client");
+    const bytes = randomBytes(seeded(1), 100_000);
+    const { client } = world.echo(bytes);
+    const header = [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 2, 8, 0];
+    let flooded = 0, left = 0;
+    world.flood = () => {
+      if (left-- <= 0) return undefined;
+      flooded++;
+      const frame = world.pool.take(60);
+      frame.bytes.set(header, frame.start);
+      frame.end = frame.start + 60;
+      return frame;
+    };
+    world.until(() => {
+      left = 1_000;
+      return client.done;
+    }, "the echo");
+    deepEqual(collected(client), bytes);
+    ok(flooded > 500, `${flooded} frames`);
+    deepEqual(world.carrier, []);
   }, "unixstream"));
 
 test("garbage in frames harms nobody", () =>
