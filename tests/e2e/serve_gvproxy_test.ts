@@ -7,13 +7,13 @@ import { test } from "node:test";
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
-import { chmodSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createConnection } from "node:net";
-import { join } from "node:path";
 import { needs } from "../support/capability.ts";
-import { printed, run, type RunOptions, type Scope, start, withScope } from "../support/e2e.ts";
-import { freePort, succeeded, USERS } from "../support/guest.ts";
+import { printed, run, start, withScope } from "../support/e2e.ts";
+import { freePort, USERS } from "../support/guest.ts";
 import { payload } from "../support/payload.ts";
+import { Served } from "../support/served.ts";
 
 const NEEDS = needs("root", "userns", "user:tester", "tool:curl", "tool:dig", "tool:python3");
 const MAC = "5a:94:ef:e4:0c:ee";
@@ -33,65 +33,6 @@ for server in (http.server.ThreadingHTTPServer(("", 80), Who), socketserver.Thre
     threading.Thread(target=server.serve_forever).start()
 print("ready", flush=True)
 `;
-
-/** A served network. */
-class Served {
-  readonly directory: string;
-  readonly binary: string;
-  readonly as: RunOptions;
-  readonly #scope: Scope;
-
-  constructor(scope: Scope, as: RunOptions) {
-    this.#scope = scope;
-    this.directory = scope.directory();
-    chmodSync(this.directory, 0o777);
-    this.binary = scope.binary();
-    this.as = { ...as, env: { XDG_RUNTIME_DIR: this.directory, TMPDIR: this.directory } };
-  }
-
-  path(name: string): string {
-    return join(this.directory, name);
-  }
-
-  async serve(...flags: string[]) {
-    const child = start(this.#scope, [this.binary, "serve", ...flags, "--ready-fd=1"], this.as);
-    await printed(child, /[^]/);
-    return child;
-  }
-
-  /** The command line of a guest. */
-  guest(mac: string, command: readonly string[], attach = "mode=unixstream", socket = "qemu.sock") {
-    const network = `socket=${this.path(socket)},${attach},mac=${mac},dhcp=true`;
-    const flags = ["--attach", "sockets", "--api", "off"];
-    const annotation = `io.containerd.nerdbox.network.0=${network}`;
-    return [this.binary, ...flags, "--annotation", annotation, "do", "--", ...command];
-  }
-
-  /** Asks the API: the status and the body. */
-  async ask(path: string, body?: unknown): Promise<[number, string]> {
-    const argv = [
-      "curl",
-      "-sS",
-      "--max-time",
-      "10",
-      "-w",
-      "\n%{http_code}",
-      "--unix-socket",
-      this.path("api.sock"),
-    ];
-    if (body !== undefined) argv.push("-d", JSON.stringify(body));
-    const { stdout } = succeeded(await run([...argv, `http://unix${path}`], this.as));
-    const at = stdout.lastIndexOf("\n");
-    return [Number(stdout.slice(at)), stdout.slice(0, at)];
-  }
-
-  /** Asks for something that must be there, in JSON. */
-  async json<T>(path: string): Promise<T> {
-    const [status, text] = await this.ask(path);
-    strictEqual(status, 200, text);
-    return JSON.parse(text) as T;
-  }
-}
 
 const curl = (...argv: string[]) => run(["curl", "-sS", "--max-time", "10", ...argv]);
 
