@@ -243,3 +243,34 @@ subprocess.run(["ss", "-Htuan"], check=True)`;
       );
     }));
 }
+
+for (const { name, as } of USERS) {
+  test(
+    `ss tells whose a socket is, and how its connection fares (${name})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const program = `
+import os, socket, subprocess
+server = socket.create_server(("127.0.0.1", 4000))
+client = socket.create_connection(("127.0.0.1", 4000))
+accepted, _ = server.accept()
+client.sendall(b"x" * 1000)
+accepted.recv(1000, socket.MSG_WAITALL)
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("127.0.0.1", 5000))
+print(os.getpid(), server.fileno(), client.fileno(), accepted.fileno(), datagrams.fileno(), flush=True)
+subprocess.run(["ss", "-OHntuapi"])`;
+        const { stdout } = succeeded(await guest(scope, as, ["python3", "-c", program]));
+        const [numbers, ...lines] = stdout.trim().split("\n");
+        const [pid, server, client, accepted, datagrams] = numbers!.split(" ");
+        const line = (descriptor: string | undefined) =>
+          lines.find((one) => one.includes(`users:(("python3",pid=${pid},fd=${descriptor}))`)) ??
+            `none of ${descriptor} in ${stdout}`;
+        match(line(server), /^tcp\s+LISTEN .* 127\.0\.0\.1:4000 /);
+        match(line(client), /^tcp\s+ESTAB .*127\.0\.0\.1:4000 .* bytes_acked:1000 /);
+        match(line(accepted), /^tcp\s+ESTAB .* 127\.0\.0\.1:4000 .* bytes_received:1000 /);
+        match(line(datagrams), /^udp\s+UNCONN .* 127\.0\.0\.1:5000 /);
+      }),
+  );
+}

@@ -19,6 +19,7 @@ import type { Reactor } from "../../host/reactor.ts";
 import type { TimerItem } from "../../stack/buffer/timer_queue.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Counters } from "../../stack/counters.ts";
+import type { SocketFacts } from "../../stack/facts.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { Instant } from "../../stack/time.ts";
 import type { Call } from "./call.ts";
@@ -139,6 +140,11 @@ export abstract class GuestSocket {
 
   /** The pair has hung up; may be told more than once. Release the socket, now or once what is in flight has been read. */
   abstract closed(): void;
+
+  /** Its endpoint of `stack`, as `ss` shows it; undefined: it has none there. */
+  facts(_stack: Stack): SocketFacts | undefined {
+    return undefined;
+  }
 
   /** A call is about to be handed to one of the following: a chance to mend the pair. */
   entered(_call: Call): void {}

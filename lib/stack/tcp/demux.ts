@@ -185,20 +185,7 @@ export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost 
   /** For `ss -ta`. */
   facts(): SocketFacts[] {
     const facts: SocketFacts[] = [];
-    for (const listener of this.listeners()) {
-      const family = listener.family ?? 6;
-      facts.push({
-        protocol: "tcp",
-        state: "LISTEN",
-        family,
-        local: listener.address?.toString() ?? (family === 4 ? "0.0.0.0" : "::"),
-        localPort: listener.port,
-        remote: family === 4 ? "0.0.0.0" : "::",
-        remotePort: 0,
-        receiveQueue: listener.waiting,
-        sendQueue: listener.backlog,
-      });
-    }
+    for (const listener of this.listeners()) facts.push(listener.facts());
     for (const connection of this.#connections) facts.push(connection.facts());
     return facts;
   }

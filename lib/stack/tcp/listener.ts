@@ -12,6 +12,7 @@
  * @module
  */
 
+import type { SocketFacts } from "../facts.ts";
 import type { Instant } from "../time.ts";
 import { SECOND } from "../time.ts";
 import type { IpAddress } from "../wire/address.ts";
@@ -81,6 +82,23 @@ export class TcpListener implements TcpAcceptor {
   /** Connections that wait for {@linkcode accept}. */
   get waiting(): number {
     return this.#queue.length;
+  }
+
+  /** For `ss -l`. */
+  facts(): SocketFacts {
+    const family = this.family ?? 6;
+    const any = family === 4 ? "0.0.0.0" : "::";
+    return {
+      protocol: "tcp",
+      state: "LISTEN",
+      family,
+      local: this.address?.toString() ?? any,
+      localPort: this.port,
+      remote: any,
+      remotePort: 0,
+      receiveQueue: this.waiting,
+      sendQueue: this.backlog,
+    };
   }
 
   /** Whether this listener takes connections to `local`. */

@@ -11,6 +11,7 @@ import { AF, IPPROTO } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import type { SocketFacts } from "../../../stack/facts.ts";
 import { IpAddress } from "../../../stack/wire/address.ts";
+import { TCP_INFO_SIZE, writeIdleInfo, writeTcpFacts } from "../tcp/tcp_info.ts";
 import { INET_DIAG, NLM_F, SOCK_DESTROY, SOCK_DIAG_BY_FAMILY } from "./numbers.ts";
 import type { ReplyWriter } from "./reply_writer.ts";
 import { Refusal, type Request } from "./request.ts";
@@ -142,6 +143,13 @@ function write(request: Request, { facts, inode, uid }: DiagSocket, out: ReplyWr
     const memory = out.zeros(INET_DIAG.SKMEMINFO, SK_MEMINFO_BYTES);
     out.view.setUint32(memory, facts.receiveQueue, true);
     out.view.setUint32(memory + 16, facts.sendQueue, true);
+  }
+  if (facts.protocol === "tcp" && wants(INET_DIAG.INFO)) {
+    const info = new Uint8Array(TCP_INFO_SIZE);
+    const words = new DataView(info.buffer);
+    if (facts.tcp !== undefined) writeTcpFacts(words, state, facts.tcp);
+    else if (state === LISTEN) writeIdleInfo(words, facts.receiveQueue, facts.sendQueue);
+    out.bytes(INET_DIAG.INFO, info);
   }
   if (facts.tcp !== undefined && wants(INET_DIAG.CONG)) out.text(INET_DIAG.CONG, facts.tcp.congestion);
   out.end();

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { SocketFacts } from "../../../stack/facts.ts";
 import type { Stack } from "../../../stack/stack.ts";
 import type { Instant } from "../../../stack/time.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
@@ -56,6 +57,11 @@ export class ListenGroup implements TcpListenerObserver {
   /** Connections that wait in the stack's listener, for a group's only member. */
   get waiting(): number {
     return this.#members.length === 1 ? this.#listener?.waiting ?? 0 : 0;
+  }
+
+  /** What `ss` shows of it. */
+  facts(): SocketFacts | undefined {
+    return this.#listener?.facts();
   }
 
   setBacklog(backlog: number): void {

@@ -24,7 +24,9 @@ import { AF, MSG, SHUT, SIG, SO, SOCK, SOL } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import { SocketAddress } from "../../../host/structs.ts";
 import { close, kill, send, shutdown } from "../../../host/sys.ts";
+import type { SocketFacts } from "../../../stack/facts.ts";
 import type { Nic } from "../../../stack/nic.ts";
+import type { Stack } from "../../../stack/stack.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import type { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call } from "../call.ts";
@@ -292,6 +294,11 @@ export class StreamSocket extends StreamCore {
   }
 
   // ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  override facts(stack: Stack): SocketFacts | undefined {
+    if (stack !== this.streams.context.stack) return undefined;
+    return this.connection?.facts() ?? this.listener?.group.facts();
+  }
 
   override getsockname(call: Call): void {
     const connection = this.connection;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { TcpFacts } from "../../../stack/facts.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import type { TcpState } from "../../../stack/tcp/state.ts";
 
@@ -49,15 +50,34 @@ export function writeIdleInfo(view: DataView, waiting = 0, backlog?: number): nu
 
 /** Of a connection. Returns the length. */
 export function writeTcpInfo(view: DataView, connection: TcpConnection): number {
-  const length = clear(view);
   const facts = connection.facts().tcp;
-  view.setUint8(0, STATE[connection.state]);
-  if (facts === undefined) return length;
-  const { receiver, sender, timestamps } = connection;
+  if (facts === undefined) {
+    const length = clear(view);
+    view.setUint8(0, STATE[connection.state]);
+    return length;
+  }
+  const length = writeTcpFacts(view, STATE[connection.state], facts);
+  const { receiver, sender } = connection;
+  const word = (at: number, value: number) => {
+    if (at + 4 <= length) view.setUint32(at, Math.max(0, Math.min(value, 0xffffffff)), true);
+  };
+  word(20, receiver.mss);
+  word(24, Math.ceil(sender.outstanding / facts.mss)); // tcpi_unacked, segments
+  word(64, receiver.window); // tcpi_rcv_ssthresh
+  word(96, receiver.window); // tcpi_rcv_space
+  word(144, sender.unsent); // tcpi_notsent_bytes
+  word(232, receiver.window);
+  return length;
+}
+
+/** Of a connection of which only the facts are known; `state` as the kernel numbers it. Returns the length. */
+export function writeTcpFacts(view: DataView, state: number, facts: TcpFacts): number {
+  const length = clear(view);
+  view.setUint8(0, state);
   const scaled = facts.sendScale > 0 || facts.receiveScale > 0;
   view.setUint8(
     5,
-    (timestamps.enabled ? TIMESTAMPS : 0) | (facts.sack ? SACK : 0) | (scaled ? WINDOW_SCALE : 0) |
+    (facts.timestamps ? TIMESTAMPS : 0) | (facts.sack ? SACK : 0) | (scaled ? WINDOW_SCALE : 0) |
       (facts.ecn ? ECN : 0),
   );
   view.setUint8(6, (facts.sendScale & 15) | (facts.receiveScale << 4));
@@ -70,24 +90,22 @@ export function writeTcpInfo(view: DataView, connection: TcpConnection): number 
   word(8, facts.rto);
   word(12, 40_000); // tcpi_ato
   word(16, facts.mss);
-  word(20, receiver.mss);
-  word(24, Math.ceil(sender.outstanding / facts.mss)); // tcpi_unacked, segments
+  word(20, facts.mss);
   word(60, facts.pmtu);
-  word(64, receiver.window); // tcpi_rcv_ssthresh
+  word(64, facts.receiveWindow); // tcpi_rcv_ssthresh
   word(68, facts.rtt);
   word(72, facts.rttvar);
   word(76, facts.ssthresh === undefined ? 0x7fffffff : Math.ceil(facts.ssthresh / facts.mss));
   word(80, Math.max(1, Math.floor(facts.cwnd / facts.mss)));
   word(84, facts.mss); // tcpi_advmss
   word(88, 3); // tcpi_reordering
-  word(96, receiver.window); // tcpi_rcv_space
+  word(96, facts.receiveWindow); // tcpi_rcv_space
   word(100, facts.retransmits);
   long(120, facts.bytesAcked);
   long(128, facts.bytesReceived);
-  word(144, sender.unsent); // tcpi_notsent_bytes
   long(200, facts.bytesSent);
   long(208, facts.bytesRetransmitted);
   word(228, facts.sendWindow);
-  word(232, receiver.window);
+  word(232, facts.receiveWindow);
   return length;
 }

@@ -12,8 +12,10 @@ import { realTime } from "../../../host/clock.ts";
 import { Errno } from "../../../host/errno.ts";
 import { type AddressWords, SocketAddress } from "../../../host/structs.ts";
 import type { PacketBuffer } from "../../../stack/buffer/packet.ts";
+import type { SocketFacts } from "../../../stack/facts.ts";
 import type { IcmpErrorKind, IcmpReport } from "../../../stack/ip/icmp_kind.ts";
 import type { Nic } from "../../../stack/nic.ts";
+import type { Stack } from "../../../stack/stack.ts";
 import type { Instant } from "../../../stack/time.ts";
 import type { UdpEndpoint, UdpObserver } from "../../../stack/udp/endpoint.ts";
 import type { IpAddress } from "../../../stack/wire/address.ts";
@@ -106,6 +108,10 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     if (!pairGone(this.near)) return false;
     this.closed();
     return true;
+  }
+
+  override facts(stack: Stack): SocketFacts | undefined {
+    return stack === this.context.stack ? this.#endpoint?.facts() : undefined;
   }
 
   protected localAddress(): SocketAddress {
