@@ -142,7 +142,7 @@ export abstract class GuestSocket {
   abstract closed(): void;
 
   /** Its endpoint of `stack`, as `ss` shows it; undefined: it has none there. */
-  facts(_stack: Stack): SocketFacts | undefined {
+  endpointFacts(_stack: Stack): SocketFacts | undefined {
     return undefined;
   }
 

@@ -12,7 +12,7 @@ import type { DiagSocket } from "./inet_diag.ts";
 export function* diagSockets({ stack, host, supervisor }: SocketsContext): Iterable<DiagSocket> {
   const inodes = new Map<string, number>();
   for (const socket of supervisor.sockets()) {
-    const facts = socket.facts(stack);
+    const facts = socket.endpointFacts(stack);
     if (facts !== undefined) inodes.set(identity(facts), socket.inode);
   }
   for (const facts of stack.snapshot().sockets) {

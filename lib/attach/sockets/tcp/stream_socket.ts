@@ -295,7 +295,7 @@ export class StreamSocket extends StreamCore {
 
   // ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  override facts(stack: Stack): SocketFacts | undefined {
+  override endpointFacts(stack: Stack): SocketFacts | undefined {
     if (stack !== this.streams.context.stack) return undefined;
     return this.connection?.facts() ?? this.listener?.group.facts();
   }

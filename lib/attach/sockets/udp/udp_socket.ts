@@ -110,7 +110,7 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     return true;
   }
 
-  override facts(stack: Stack): SocketFacts | undefined {
+  override endpointFacts(stack: Stack): SocketFacts | undefined {
     return stack === this.context.stack ? this.#endpoint?.facts() : undefined;
   }
 
