@@ -227,6 +227,9 @@ test(
           "connect after SCM_RIGHTS": "ECONNREFUSED",
           "listen when connected": "EINVAL",
           "source route": "EPERM",
+          "SO_MARK": "EPERM",
+          "IP_TRANSPARENT": "EPERM",
+          "TCP_REPAIR": "EPERM",
           "changing name": "0",
           "changing descriptor": "0 ENOTCONN",
         });

@@ -14,8 +14,8 @@ import { IpAddress } from "../../stack/wire/address.ts";
 import { DNS_HEADER } from "./dns_message.ts";
 import { NamePattern } from "./name_pattern.ts";
 
-/** Zones, and records in each; both are what an API may fill. */
-export const MAX_ZONES = 256, MAX_RECORDS = 4_096;
+/** Zones, records in each, and in all of them: what an API may fill. */
+export const MAX_ZONES = 256, MAX_RECORDS = 4_096, MAX_ALL_RECORDS = 65_536;
 /** States of a zone's patterns, all together: what a question may cost, times its length. */
 export const MAX_PATTERN_STATES = 4_096;
 /** Seconds for which an answer holds: records may change at any time. */
@@ -65,6 +65,12 @@ export class DnsZones {
     const records = [...zone.records, ...old?.records ?? []];
     if (records.length > MAX_RECORDS) {
       throw new RangeError(`Cannot add to zone ${zone.name}: it would have more than ${MAX_RECORDS} records`);
+    }
+    const all = this.#zones.reduce((sum, other) => sum + other.zone.records.length, zone.records.length);
+    if (all > MAX_ALL_RECORDS) {
+      throw new RangeError(
+        `Cannot add to zone ${zone.name}: there would be more than ${MAX_ALL_RECORDS} records`,
+      );
     }
     const defaultIp = zone.defaultIp ?? old?.defaultIp;
     const merged: ZoneFacts = {

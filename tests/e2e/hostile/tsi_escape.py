@@ -62,6 +62,12 @@ connected = tcp()
 connected.connect((ALLOWED, PORT))
 attempt("listen when connected", connected.listen)
 attempt("source route", tcp().setsockopt, socket.SOL_IP, socket.IP_OPTIONS, b"\x83\x07\x04\x7f\x00\x00\x01\x00")
+for what, level, option in (
+    ("SO_MARK", socket.SOL_SOCKET, 36),
+    ("IP_TRANSPARENT", socket.SOL_IP, 19),
+    ("TCP_REPAIR", socket.SOL_TCP, 19),
+):
+    attempt(what, tcp().setsockopt, level, option, 1)
 
 # A name that changes while it is looked at.
 name = ctypes.create_string_buffer(name_of(ALLOWED), 16)

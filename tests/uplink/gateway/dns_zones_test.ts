@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import dnsPacket from "dns-packet";
 import { test } from "node:test";
 import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
-import { DnsZones, MAX_RECORDS, MAX_ZONES } from "../../../lib/uplink/gateway/dns_zones.ts";
+import { DnsZones, MAX_ALL_RECORDS, MAX_RECORDS, MAX_ZONES } from "../../../lib/uplink/gateway/dns_zones.ts";
 import { seeded } from "../../support/random.ts";
 import { randomBytes } from "../../support/random.ts";
 import { tight } from "../../support/bytes.ts";
@@ -98,4 +98,11 @@ test("garbage is for others, or answered, and never an exception", () => {
     bytes[5] = 1;
     zones.answer(tight(bytes), pool)?.release();
   }
+});
+
+test("the records of all zones are bounded together", () => {
+  const zones = new DnsZones();
+  const records = Array.from({ length: MAX_RECORDS }, () => ({ name: "a", ip: "10.0.0.1" }));
+  for (let i = 0; i < MAX_ALL_RECORDS / MAX_RECORDS; i++) zones.add({ name: `z${i}.`, records });
+  throws(() => zones.add({ name: "more.", records: records.slice(0, 1) }), /more than 65536 records/);
 });

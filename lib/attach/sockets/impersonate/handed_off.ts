@@ -57,8 +57,18 @@ const O_NONBLOCK = 0o4000;
 const SOMAXCONN = 4_096;
 const SO_COOKIE = 57;
 const IPV6_V6ONLY = 26;
-/** Source routes lead elsewhere than the address says. */
-const IP_OPTIONS = 4, IPV6_RTHDR = 57;
+/**
+ * Options that are not the guest's to set, by level. Source routes (`IP_OPTIONS`, `IPV6_RTHDR`) lead elsewhere than the address
+ * says. The others need a privilege, which the kernel would find in a guest that is root: `SO_SNDBUFFORCE`,
+ * `SO_RCVBUFFORCE`, `SO_MARK`; `IP_TRANSPARENT`, `IPV6_TRANSPARENT`, IPsec's; `IPV6_HOPOPTS`, `IPV6_DSTOPTS`; `TCP_REPAIR` and
+ * what goes with it.
+ */
+const REFUSED_OPTIONS: ReadonlyMap<number, ReadonlySet<number>> = new Map([
+  [SOL.SOCKET, new Set([32, 33, SO.MARK])],
+  [SOL.IP, new Set([4, 16, 17, 19])],
+  [SOL.IPV6, new Set([34, 35, 54, 57, 59, 75])],
+  [SOL.TCP, new Set([19, 20, 21, 22, 29])],
+]);
 const SIOCATMARK = 0x8905;
 /** Offset and values of `tcpi_state`. */
 const TCP_CLOSE = 7, TCP_LISTEN = 10;
@@ -171,8 +181,7 @@ export class HandedOff {
         this.#getpeername(call, fd, domain, handed);
         return false;
       case C.setsockopt:
-        if (call.int(1) === SOL.IP && call.int(2) === IP_OPTIONS) call.fail(Errno.EPERM);
-        else if (call.int(1) === SOL.IPV6 && call.int(2) === IPV6_RTHDR) call.fail(Errno.EPERM);
+        if (REFUSED_OPTIONS.get(call.int(1))?.has(call.int(2)) === true) call.fail(Errno.EPERM);
         else call.pass();
         return false;
       case C.sendto:
