@@ -67,8 +67,12 @@ export class DhcpService implements UdpObserver {
   #send({ message, to }: DhcpReply, now: Instant): void {
     const packet = this.#pool.take(DHCPV4_MESSAGE_MAX);
     if (emitDhcpv4(packet, message) > 0) this.#options.counters.bump("dhcp.options-omitted");
-    // The client does not answer ARP for an address that it has not taken yet (RFC 2131 section 4.1).
-    if (to !== undefined) this.#nic.neighbours.learn(to, message.hardware, now);
-    this.#endpoint.send(packet, now, to ?? BROADCAST4, DHCPV4_CLIENT_PORT, this.#options.server);
+    const { yourAddress, hardware } = message;
+    const reachable = to !== undefined && !to.isUnspecified();
+    // The client does not answer ARP for an address that it has not taken yet (RFC 2131 section 4.1). Of one that it only
+    // says that it has (INFORM) we know nothing: it might be another's.
+    if (reachable && yourAddress?.equals(to) === true) this.#nic.neighbours.learn(to, hardware, now);
+    const destination = reachable ? to : BROADCAST4;
+    this.#endpoint.send(packet, now, destination, DHCPV4_CLIENT_PORT, this.#options.server);
   }
 }
