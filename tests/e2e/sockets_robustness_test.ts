@@ -26,6 +26,25 @@ no socket: -1 ENOTSOCK
 bad type: -1 EINVAL
 `;
 
+const RESTART = readFileSync(join(PROJECT, "tests/attach/sockets/restart.py"), "utf8");
+const RESTARTED = `accept SA_RESTART works
+recvfrom SA_RESTART works
+accept no SA_RESTART EINTR
+recvfrom no SA_RESTART EINTR
+`;
+
+test(
+  "a signal interrupts calls that wait, or does not, as on the host",
+  MACHINE,
+  () =>
+    withScope(async (scope) => {
+      const program = ["python3", "-c", RESTART];
+      strictEqual(succeeded(await run(program, { limit: 30_000 })).stdout, RESTARTED);
+      const sluice = [scope.binary(), "--attach=sockets", "--network=none", "do", "--"];
+      strictEqual(succeeded(await run([...sluice, ...program], { limit: 30_000 })).stdout, RESTARTED);
+    }),
+);
+
 test("robustness.py says on the host what it is expected to say", MACHINE, async () => {
   strictEqual(succeeded(await run(["python3", "-c", PROGRAM], { limit: 30_000 })).stdout, EXPECTED);
 });

@@ -1,0 +1,44 @@
+"""Calls that wait, and a signal meanwhile: with SA_RESTART they go on, without it they say EINTR."""
+
+import ctypes
+import errno
+import signal
+import socket
+import threading
+
+libc = ctypes.CDLL(None, use_errno=True)
+address = ctypes.create_string_buffer(128)
+length = ctypes.c_uint(128)
+buffer = ctypes.create_string_buffer(64)
+
+
+def attempt(name, restart, call, wake):
+    """Calls; the signal comes first, and what the call waits for 0.2 seconds later."""
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.siginterrupt(signal.SIGALRM, not restart)
+    # The signal is for this thread.
+    waker = threading.Timer(0.3, wake)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    waker.start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    result = call()
+    number = ctypes.get_errno()
+    waker.join()
+    print(name, "SA_RESTART" if restart else "no SA_RESTART", "works" if result >= 0 else errno.errorcode[number])
+
+
+for restart in (True, False):
+    server = socket.create_server(("127.0.0.1", 0))
+    here = server.getsockname()
+    clients = []
+    attempt("accept", restart, lambda: libc.accept(server.fileno(), None, None),
+            lambda: clients.append(socket.create_connection(here)))
+
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    there = receiver.getsockname()
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    attempt("recvfrom", restart,
+            lambda: libc.recvfrom(receiver.fileno(), buffer, 64, 0, address, ctypes.byref(length)),
+            lambda: sender.sendto(b"x", there))
