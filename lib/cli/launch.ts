@@ -82,7 +82,9 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   }
   const resolv = hostResolvConf();
   const descriptors = stageDescriptors(guest.kind === "program" ? inheritedDescriptors() : []);
-  const command = guest.kind === "program" ? guest.argv : ["attach"];
+  const command = guest.kind === "program"
+    ? guest.argv
+    : ["attach", ...Object.values(guest.target).map(String)];
   if (network === "host" && guest.kind === "program") {
     const child = spawnGuest({ argv: guest.argv, cwd: settings.cwd, descriptors });
     return {

@@ -32,7 +32,8 @@ async function showInstances({ args, flags, stdout }: CommandContext): Promise<n
       id,
       String(pid),
       network,
-      attach,
+      // Nothing of ours is between a guest and the host's network.
+      network === "host" ? "-" : attach,
       started,
       printable(command.join(" ")),
     ]),
