@@ -91,18 +91,34 @@ export class DatagramListener implements Listener {
     this.#diag?.close();
   }
 
-  /** A guest that is connected to `socket` has sent its first frame: a new socket takes over the name. */
-  succeed(socket: SharedSocket): void {
-    if (socket !== this.#current) return;
-    this.#current = new SharedSocket(this, listenUnix("datagram", this.path));
+  /** A guest that is connected to `socket` has sent its first frame: a new socket takes over the name. False: it cannot. */
+  succeed(socket: SharedSocket): boolean {
+    if (socket !== this.#current) return true;
+    const fd = this.attempt(() => listenUnix("datagram", this.path));
+    if (fd === undefined) return false;
+    this.#current = new SharedSocket(this, fd);
     this.#inode = inodeOfPath(this.path);
     this.#former.add(socket);
+    return true;
   }
 
-  /** How many are connected to a socket, as far as the kernel tells: it tells nothing of other network namespaces. */
+  /**
+   * How many are connected to a socket, as far as the kernel tells: it tells nothing of other network namespaces.
+   * Infinity: it cannot be asked.
+   */
   connectedTo(socket: SharedSocket): number {
-    this.#diag ??= new UnixDiag(openUnixDiag());
-    return this.#diag.connectedTo(inodeOfSocket(socket.fd));
+    this.#diag ??= this.attempt(() => new UnixDiag(openUnixDiag()));
+    return this.#diag?.connectedTo(inodeOfSocket(socket.fd)) ?? Infinity;
+  }
+
+  /** Opens something on behalf of a guest: when descriptors have run out, the other guests go on (`vm.not-opened`). */
+  attempt<T>(open: () => T): T | undefined {
+    try {
+      return open();
+    } catch {
+      this.owner.count("vm.not-opened");
+      return undefined;
+    }
   }
 
   /** Whether `socket` had the name, and has not any more. */
@@ -176,7 +192,9 @@ class Peer implements GuestWire, ReadyHandler {
 
   /** Connecting tells; EPERM: it is connected to another socket, so it is there. */
   alive(): boolean {
-    const fd = this.#own >= 0 ? this.#own : openUnix("datagram");
+    const { listener } = this.#socket;
+    const fd = this.#own >= 0 ? this.#own : listener.attempt(() => openUnix("datagram"));
+    if (fd === undefined) return true;
     const result = connectToName(fd, this.name.address, this.nameLength);
     if (fd !== this.#own) close(fd);
     return result >= 0 || result === -Errno.EPERM;
@@ -277,7 +295,8 @@ class SharedSocket implements ReadyHandler {
   /** A stranger has sent something: a guest. Undefined: it cannot be answered, or there are too many. */
   #join(slot: number, hash: number): Port | undefined {
     const { io: { receiver }, owner } = this.listener;
-    const own = openUnix("datagram");
+    const own = this.listener.attempt(() => openUnix("datagram"));
+    if (own === undefined) return undefined;
     const result = connectToName(own, receiver.nameAddress(slot), receiver.nameLength(slot));
     // EPERM: it is connected, and hears nobody but the socket that it is connected to.
     if (result < 0) close(own);
@@ -304,7 +323,7 @@ class SharedSocket implements ReadyHandler {
   #handOver(): void {
     this.#connected = false;
     const { listener } = this;
-    listener.succeed(this);
+    if (!listener.succeed(this)) return;
     if (this.#peers.size !== 1 || listener.connectedTo(this) !== 1) return;
     const [peer] = this.#peers.values();
     if (peer === undefined || peer.chain !== undefined) return;
