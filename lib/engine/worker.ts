@@ -4,6 +4,7 @@
  * @module
  */
 
+import { leaveSignalsToMainThread } from "../host/signals.ts";
 import { onFirstMessage, postToParent } from "../host/worker.ts";
 import type { EngineConfig } from "./config.ts";
 import { Engine } from "./engine.ts";
@@ -19,6 +20,8 @@ function failure(error: unknown, runs: boolean, debug: boolean): string {
 }
 
 onFirstMessage((config: EngineConfig) => {
+  // An ADDFD_SEND that is interrupted half way leaves the guest with 0 for a descriptor (seccomp_unotify(2)).
+  leaveSignalsToMainThread();
   let runs = false;
   try {
     const engine = new Engine(config, post);

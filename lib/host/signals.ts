@@ -7,8 +7,8 @@
 import { readFileSync } from "node:fs";
 import { O } from "./arch.ts";
 import { SIG } from "./constants.ts";
-import { cString } from "./memory.ts";
-import { close, getpgid, kill, open, tcgetpgrp } from "./sys.ts";
+import { cString, NativeMemory } from "./memory.ts";
+import { close, getpgid, kill, open, pthread_sigmask, tcgetpgrp } from "./sys.ts";
 
 /** Names of the signals we listen to. */
 export type SignalName =
@@ -52,6 +52,22 @@ const FORWARDED: readonly (readonly [SignalName, number])[] = [
   ["SIGUSR2", SIG.USR2],
   ["SIGCONT", SIG.CONT],
 ];
+
+/** `how` of pthread_sigmask(3). */
+const SIG_BLOCK = 0;
+
+/**
+ * Keeps what people, terminals and children send away from the calling thread, so that its system calls are not
+ * interrupted; the main thread has the handlers. What runtimes send to their own threads (SIGUSR1, SIGPROF) gets through.
+ */
+export function leaveSignalsToMainThread(): void {
+  const set = new NativeMemory(128);
+  const words = new BigUint64Array(set.bytes.buffer, set.bytes.byteOffset, 16);
+  for (const signal of [SIG.HUP, SIG.INT, SIG.QUIT, SIG.TERM, SIG.USR2, SIG.CHLD, SIG.CONT, SIG.WINCH]) {
+    words[0]! |= 1n << BigInt(signal - 1);
+  }
+  pthread_sigmask(SIG_BLOCK, set.address, 0);
+}
 
 /**
  * Passes the signals that people send to a program on to process `pid`, which is in our process group. What
