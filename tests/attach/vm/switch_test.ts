@@ -355,3 +355,12 @@ test("FrameQueue counts bytes as well", () => {
   queue.clear();
   strictEqual(queue.bytes, 0);
 });
+
+test("a frame to the port that it came from goes nowhere: its guest has heard it", () => {
+  const bench = new Bench();
+  const [a, b] = [bench.plug(), bench.plug()];
+  bench.send(a.port, udp(GATEWAY, macOf(2), "c0a87f06"));
+  bench.send(a.port, udp(macOf(2), macOf(1), "c0a87f05"));
+  deepStrictEqual([a.wire.sent.length, b.wire.sent.length], [0, 0]);
+  strictEqual(bench.counted("hairpin"), 1);
+});
