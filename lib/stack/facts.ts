@@ -184,23 +184,26 @@ export interface ZoneFacts {
   readonly defaultIp?: string;
 }
 
+/** A guest of a switch, for people and programs. */
+export interface PortFacts {
+  readonly id: number;
+  readonly name: string;
+  readonly macs: readonly string[];
+  readonly addresses: readonly string[];
+  readonly rxFrames: number;
+  readonly rxBytes: number;
+  readonly txFrames: number;
+  readonly txBytes: number;
+  readonly dropped: number;
+  readonly refused: number;
+  readonly queued: number;
+}
+
 /** What serves virtual machines. */
 export interface ServeFacts {
   /** Address → hardware address, of leases that hold. */
   readonly leases: Readonly<Record<string, string>>;
-  readonly guests: readonly {
-    readonly id: number;
-    readonly name: string;
-    readonly macs: readonly string[];
-    readonly addresses: readonly string[];
-    readonly rxFrames: number;
-    readonly rxBytes: number;
-    readonly txFrames: number;
-    readonly txBytes: number;
-    readonly dropped: number;
-    readonly refused: number;
-    readonly queued: number;
-  }[];
+  readonly guests: readonly PortFacts[];
   readonly zones: readonly ZoneFacts[];
   /** Where published ports lead that name no guest. */
   readonly device: string;

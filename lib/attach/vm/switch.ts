@@ -21,6 +21,7 @@
  * @module
  */
 
+import type { PortFacts } from "../../stack/facts.ts";
 import type { Reactor } from "../../host/reactor.ts";
 import { Checksum, type PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
@@ -59,21 +60,6 @@ export interface SwitchOptions {
   readonly log: Log;
   /** TCP for this address had better wait (true), or may go on. */
   hold?(address: IpAddress, held: boolean): void;
-}
-
-/** A guest, for people and programs. */
-export interface PortFacts {
-  readonly id: number;
-  readonly name: string;
-  readonly macs: readonly string[];
-  readonly addresses: readonly string[];
-  readonly rxFrames: number;
-  readonly rxBytes: number;
-  readonly txFrames: number;
-  readonly txBytes: number;
-  readonly dropped: number;
-  readonly refused: number;
-  readonly queued: number;
 }
 
 const REASONS = [

@@ -18,7 +18,7 @@ import { Errno } from "../../../host/errno.ts";
 import { bindTo, connectTo, disconnect, localAddress, socketError } from "../../../host/inet.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { EpollEvents } from "../../../host/reactor.ts";
-import { type AddressWords, SOCKADDR_SIZE, SocketAddress, writeSockaddr } from "../../../host/structs.ts";
+import { SOCKADDR_SIZE, SocketAddress, writeSockaddr } from "../../../host/structs.ts";
 import { close, sendto, socket } from "../../../host/sys.ts";
 import type { PacketBuffer } from "../../../stack/buffer/packet.ts";
 import type { FlowFacts, SocketFacts } from "../../../stack/facts.ts";
@@ -32,6 +32,7 @@ import type { SocketsContext } from "../guest_socket.ts";
 import { bindName, portOf } from "../tcp/names.ts";
 import { UdpPorts } from "../udp/ports.ts";
 import { UdpSocket } from "../udp/udp_socket.ts";
+import { fitting } from "./fitting.ts";
 import { Correspondents } from "./correspondents.ts";
 import { tellHost, tellHostAll } from "./host_options.ts";
 import { type BoundOnHost, type HostFlow, type HostNetwork, type Place, placeText } from "./network.ts";
@@ -157,7 +158,7 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
     }
     const { place } = destination;
     const errno = this.#open() ||
-      -Math.min(connectTo(this.#host, this.#fitting(place.address), place.port), 0);
+      -Math.min(connectTo(this.#host, fitting(place.address, this.domain), place.port), 0);
     if (errno !== 0) return void call.fail(errno);
     this.#peer = { address, port };
     call.reply(0);
@@ -240,7 +241,7 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
       if (this.#published === undefined && this.#peers.add(place.address)) {
         this.#network.counters.bump("tsi.limit.correspondents");
       }
-      size = writeSockaddr(target.view, 0, this.#fitting(place.address), place.port);
+      size = writeSockaddr(target.view, 0, fitting(place.address, this.domain), place.port);
     }
     const name = size === 0 ? 0 : target.address;
     const asks = control.source !== undefined || control.interfaceIndex > 0 || control.hopLimit >= 0 ||
@@ -399,12 +400,7 @@ export class ImpersonatedDatagram extends UdpSocket implements HostFlow {
 
   /** Returns an errno. */
   #bindHost({ address, port }: Place, scope: number): number {
-    return -Math.min(bindTo(this.#host, this.#fitting(address), port, scope), 0);
-  }
-
-  /** An IPv4 address as a socket of IPv6 wants it. */
-  #fitting({ family, a, b, c, d }: AddressWords): AddressWords {
-    return { family: this.domain === AF.INET6 ? 6 : family, a, b, c, d };
+    return -Math.min(bindTo(this.#host, fitting(address, this.domain), port, scope), 0);
   }
 
   facts(now: number): FlowFacts | undefined {

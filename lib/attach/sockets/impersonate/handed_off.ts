@@ -42,6 +42,7 @@ import { SO_LINGER_TIME } from "../options/socket_level.ts";
 import { bindName, connectName, portOf } from "../tcp/names.ts";
 import { applyAllToPair } from "../tcp/stream_options.ts";
 import { streamsOf } from "../tcp/streams.ts";
+import { fitting } from "./fitting.ts";
 import { dial, timeoutOf } from "./handed_connect.ts";
 import { InsideBridge } from "./inside_bridge.ts";
 import type { HostNetwork, Place } from "./network.ts";
@@ -348,11 +349,6 @@ export const openHandedOff: Opener = (context, call, { domain, type, protocol, c
   table.open(call, domain, cloexec, nonblock);
   return true;
 };
-
-/** An IPv4 address as a socket of IPv6 wants it. */
-function fitting({ family, a, b, c, d }: AddressWords, domain: number): AddressWords {
-  return { family: domain === AF.INET6 ? 6 : family, a, b, c, d };
-}
 
 /** `SO_COOKIE`: a number that no other socket has had or will have. */
 function cookieOf(fd: number): bigint {

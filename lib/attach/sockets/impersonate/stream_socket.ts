@@ -19,7 +19,7 @@ import { Errno } from "../../../host/errno.ts";
 import { bindTo, connectTo, localAddress, peerAddress, socketError } from "../../../host/inet.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { EpollEvents } from "../../../host/reactor.ts";
-import { type AddressWords, SocketAddress, writeSockaddr } from "../../../host/structs.ts";
+import { SocketAddress, writeSockaddr } from "../../../host/structs.ts";
 import { close, getsockopt, listen, shutdown, socket } from "../../../host/sys.ts";
 import type { FlowFacts, SocketFacts } from "../../../stack/facts.ts";
 import { SECOND } from "../../../stack/time.ts";
@@ -31,6 +31,7 @@ import { drain, prepareNear } from "../tcp/pair.ts";
 import { applyAllToPair, widenFor } from "../tcp/stream_options.ts";
 import { StreamSocket } from "../tcp/stream_socket.ts";
 import type { Streams } from "../tcp/streams.ts";
+import { fitting } from "./fitting.ts";
 import { type HostArrival, HostListener } from "./host_listener.ts";
 import { tellHost, tellHostAll } from "./host_options.ts";
 import { HostRelay, type HostRelayOwner, resetOnClose } from "./host_relay.ts";
@@ -229,7 +230,9 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
     if (destination.to === "inside") return Errno.ECONNREFUSED;
     const fresh = this.#host < 0;
     const errno = fresh ? this.#open() || this.#bindSource(remote) : 0;
-    const result = errno !== 0 ? -errno : connectTo(this.#host, this.#fitting(place.address), place.port);
+    const result = errno !== 0
+      ? -errno
+      : connectTo(this.#host, fitting(place.address, this.domain), place.port);
     if (result < 0 && result !== -Errno.EINPROGRESS) {
       if (fresh) this.#closeHost();
       return -result;
@@ -439,12 +442,7 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
 
   /** 0 or −errno. */
   #bindHost(address: IpAddress, port: number, scope: number): number {
-    return bindTo(this.#host, this.#fitting(address), port, scope);
-  }
-
-  /** An IPv4 address as a socket of IPv6 wants it. */
-  #fitting({ family, a, b, c, d }: IpAddress): AddressWords {
-    return { family: this.domain === AF.INET6 ? 6 : family, a, b, c, d };
+    return bindTo(this.#host, fitting(address, this.domain), port, scope);
   }
 
   #refuse(call: Call, errno: number): void {
