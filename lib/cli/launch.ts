@@ -22,6 +22,7 @@ import {
 } from "../config/resolv_conf.ts";
 import type { ExternalNetwork } from "../config/external_network.ts";
 import { formatPublish, type Publish } from "../config/publish.ts";
+import { isGiven, type Resolved } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
 import { findInPath, ownCommand, readTextFileSync } from "../host/runtime.ts";
 import {
@@ -66,7 +67,7 @@ export interface Launched {
 
 /** Spawns the guest's first process. Throws a {@linkcode Failure} that says what to do if it cannot. */
 export function launch(context: CommandContext, guest: Guest): Launched {
-  const { settings } = context;
+  const { settings, resolved } = context;
   const { networks } = settings;
   // External networks are the guest's network, whatever the mode.
   const network = networks.length > 0 ? undefined : settings.network;
@@ -93,10 +94,10 @@ export function launch(context: CommandContext, guest: Guest): Launched {
       isProgram: true,
       isMonitored: false,
       command,
-      mode: modeConfig(settings, resolv, undefined, undefined),
+      mode: modeConfig(resolved, resolv, undefined, undefined),
     };
   }
-  if (settings.network === "tsi" && guest.kind === "attach") {
+  if (network === "tsi" && guest.kind === "attach") {
     throw new Failure(
       "Cannot attach with --network=tsi: its sockets are impersonated by answering system calls, which only a program " +
         "that we start lets us do",
@@ -159,7 +160,7 @@ export function launch(context: CommandContext, guest: Guest): Launched {
     isMonitored: namespaces.isMonitored,
     command,
     mode: modeConfig(
-      settings,
+      resolved,
       resolv,
       ours,
       JSON.stringify(stageConfig),
@@ -284,17 +285,24 @@ export function publishText({ hostAddress, guestAddress, ...rest }: Publish): Pu
 
 /** What the engine is told of the settings. */
 export function modeConfig(
-  settings: Settings,
+  resolved: Resolved,
   resolv: ResolvConf,
   stage: number | undefined,
   stageConfig: string | undefined,
   attach: ModeConfig["attach"] = "tap",
   ownNetwork = true,
 ): ModeConfig {
+  const { settings } = resolved;
+  const mtu = isGiven(resolved, "mtu") ? { mtu: settings.mtu } : {};
   return {
-    network: settings.network as ModeConfig["network"],
+    network: settings.networks.length > 0 ? "external" : settings.network,
     attach,
-    networks: settings.networks.map((network) => ({ ...network, addresses: network.addresses.map(cidr) })),
+    networks: settings.networks.map((network) => ({
+      ...network,
+      ...mtu,
+      addresses: network.addresses.map(cidr),
+    })),
+    addressWait: settings.addressWait,
     ...(settings.mac === undefined ? {} : { mac: settings.mac }),
     hostUds: settings.hostUds,
     ownNetwork,

@@ -7,6 +7,7 @@
 
 import { type Command, type CommandContext, UsageFailure } from "./command.ts";
 import type { FlagName } from "../config/flag_table.ts";
+import { isGiven } from "../config/resolve.ts";
 import { serveFlags } from "./serve_flags.ts";
 import { serveOptions } from "./serve_options.ts";
 import type { HttpAddress } from "../host/http_server.ts";
@@ -35,6 +36,7 @@ const OF_A_PROGRAM: ReadonlySet<string> = new Set<FlagName>([
   "attach",
   "force",
   "external-network",
+  "address-wait",
   "address",
   "address6",
   "gateway",
@@ -51,9 +53,8 @@ async function serveMachines(context: CommandContext): Promise<number> {
   }
   const options = serveOptions(context);
   const { settings, resolved } = context;
-  for (const { flag, origins } of resolved.values) {
-    const isSet = origins.some(({ kind }) => kind !== "default" && kind !== "derived");
-    if (isSet && OF_A_PROGRAM.has(flag.name)) {
+  for (const { flag } of resolved.values) {
+    if (isGiven(resolved, flag.name) && OF_A_PROGRAM.has(flag.name)) {
       context.stderr(`sluice: ${flag.name} means nothing with serve: guests bring their interfaces along\n`);
     }
   }
@@ -61,7 +62,7 @@ async function serveMachines(context: CommandContext): Promise<number> {
   const resolv = hostResolvConf();
   const logFile = context.flags.get("log-file");
   const mode = {
-    ...modeConfig(settings, resolv, undefined, undefined),
+    ...modeConfig(resolved, resolv, undefined, undefined),
     network: "serve" as const,
     attach: "vm" as const,
     networks: [],

@@ -6,6 +6,7 @@
 
 import { parseVmEndpoint, type VmEndpoint } from "../attach/vm/endpoint.ts";
 import { formatPublish, MAX_PUBLISHED, type Publish } from "../config/publish.ts";
+import { isGiven } from "../config/resolve.ts";
 import {
   DEFAULT_SUBNET,
   DEFAULT_SUBNET6,
@@ -84,9 +85,7 @@ export function serveOptions({ flags, settings, resolved }: CommandContext): Ser
     api,
     network,
     network6,
-    mtu: resolved.values.find(({ flag }) => flag.name === "mtu")?.origins.at(-1)?.kind === "default"
-      ? SERVE_MTU
-      : settings.mtu,
+    mtu: isGiven(resolved, "mtu") ? settings.mtu : SERVE_MTU,
     leases: unique([...leases, ...defaults.leases]),
     leaseTime: whole("lease-time", flags.get("lease-time"), 60, 0x7fffffff) ?? LEASE_TIME,
     zones: [

@@ -119,6 +119,15 @@ export const FLAGS = [
     help: "an interface whose frames travel to a network provider over a unix socket",
   },
   {
+    name: "address-wait",
+    kind: "uint",
+    default: "15",
+    placeholder: "SECONDS",
+    scope: "global",
+    group: "Network",
+    help: "how long the program waits for the addresses of external networks, 1 to 3600",
+  },
+  {
     name: "publish-all",
     kind: "boolean",
     default: "false",

@@ -48,6 +48,12 @@ export interface Outcome {
   readonly problems: readonly Problem[];
 }
 
+/** Whether somebody set a flag, in whatever way. */
+export function isGiven({ values }: Resolved, name: string): boolean {
+  const origin = values.find(({ flag }) => flag.name === name)?.origins.at(-1) ?? DEFAULT;
+  return origin.kind !== "default" && origin.kind !== "derived";
+}
+
 /** Applies and validates. Throws {@linkcode ConfigError} with every problem found. */
 export function resolve(assignments: readonly Assignment[] = []): Resolved {
   const { resolved, problems } = tryResolve(assignments);
@@ -83,6 +89,7 @@ export function tryResolve(assignments: readonly Assignment[]): Outcome {
     rate: table.one("qdisc-tbf-rate"),
     burst: table.one("qdisc-tbf-burst"),
     mtu: table.one("mtu"),
+    addressWait: table.one("address-wait"),
   };
   problems.push(...tenant.problems, ...validate(settings, exact, (flag) => table.originOf(flag)));
   const resolved: Resolved = deepFreeze({
@@ -176,6 +183,7 @@ function build(table: ValueTable): Settings {
     mtu: Number(table.one("mtu")),
     mac: table.one("mac"),
     publish: table.all("publish").flat(),
+    addressWait: Number(table.one("address-wait")),
     networks: table.all("external-network").map(({ network }, i) =>
       network.name === "" ? { ...network, name: `external${i}` } : network
     ),

@@ -61,6 +61,8 @@ export interface Settings {
   readonly publish: readonly Publish[];
   /** Interfaces to network providers: the operator's as written, then the tenant's by their suffixes. */
   readonly networks: readonly ExternalNetwork[];
+  /** Seconds that the program waits for the addresses of those. */
+  readonly addressWait: number;
   /** With `tsi`: ports that the guest binds are bound on the host, whatever `publish` says. */
   readonly publishAll: boolean;
   /** With `tsi`: the guest's TCP sockets are the host's own. */

@@ -20,11 +20,15 @@ export const MIN_MTU = 1280n;
 /** What a TAP device carries: 65535 bytes less the Ethernet header. */
 export const MAX_MTU = 65521n;
 
+/** Seconds: as patient as anybody could want to be. */
+export const MAX_ADDRESS_WAIT = 3_600n;
+
 /** Numbers before they are rounded to what a number holds, for exact messages. */
 export interface Exact {
   readonly rate: bigint;
   readonly burst: bigint;
   readonly mtu: bigint;
+  readonly addressWait: bigint;
 }
 
 /** Every problem, in the order of the flags. `originOf` names who set a flag. */
@@ -119,7 +123,18 @@ export function validate(
     report("publish", `cannot publish ${formatPublish(b)}: the host port is taken by ${formatPublish(a)}`);
   }
 
+  if (exact.addressWait < 1n || exact.addressWait > MAX_ADDRESS_WAIT) {
+    report("address-wait", `address-wait must be from 1 to ${MAX_ADDRESS_WAIT}, got: ${exact.addressWait}`);
+  }
   const { networks } = settings;
+  if (networks.length > 0 && settings.publish.length > 0) {
+    report(
+      "publish",
+      "cannot publish a port on an external network",
+      "ports there are its provider's to publish",
+      "external-network",
+    );
+  }
   if (networks.length > MAX_EXTERNAL_NETWORKS) {
     report(
       "external-network",

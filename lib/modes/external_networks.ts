@@ -29,9 +29,6 @@ import { resolvConfOf } from "./external/resolvers.ts";
 import type { ModeContext, ModeSession } from "./mode.ts";
 import { noUplink } from "./none.ts";
 
-/** How long a program waits for its addresses; as long as nerdbox gives a machine to boot. */
-const ADDRESS_WAIT = 15 * SECOND;
-
 /** The near end: what differs between the attachments. */
 interface NearEnd {
   counters(): Readonly<Record<string, number>>;
@@ -46,11 +43,6 @@ interface NearEnd {
 export function startExternalNetworks(context: ModeContext): ModeSession {
   const { config, reactor, stack, log } = context;
   const now = () => reactor.now() as Instant;
-  if (config.publish.length > 0) {
-    throw new RangeError(
-      "Cannot publish a port on an external network: ports there are its provider's to publish",
-    );
-  }
   const directory = runtimeDirectory();
   removeStaleSockets(directory);
   const networks: JoinedNetwork[] = [];
@@ -137,7 +129,7 @@ class Session {
       flush: (now) => this.#flush(now),
       unfinished: () => this.#unfinished(),
       go: () => {
-        this.#waitUntil = later(this.#began, ADDRESS_WAIT);
+        this.#waitUntil = later(this.#began, this.#context.config.addressWait * SECOND);
         this.#startIfReady(this.#context.reactor.now() as Instant);
       },
       stop: () => {
@@ -198,13 +190,12 @@ class Session {
 
   #giveUp({ config, nic }: JoinedNetwork): void {
     this.#waitUntil = NEVER;
+    const { addressWait } = this.#context.config;
     const why = nic.carrier ? "no DHCP server gave it one" : "its provider hung up";
     // The stage must not wait for a word that will never come.
     this.#near.close();
     this.#context.fail(
-      `network ${config.name} has no address after ${
-        ADDRESS_WAIT / SECOND
-      } s: ${why} (is ${config.socket} a provider ` +
+      `network ${config.name} has no address after ${addressWait} s: ${why} (is ${config.socket} a provider ` +
         "that answers DHCP? else use addr=)",
       125,
     );

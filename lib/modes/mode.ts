@@ -55,6 +55,8 @@ export interface NetworkConfig {
   readonly mac: string;
   readonly addresses: readonly CidrText[];
   readonly dhcp: boolean;
+  /** The user's word on the largest packet; absent: DHCP's, or Ethernet's. */
+  readonly mtu?: number;
   /** Bits of virtio-net features. */
   readonly features: number;
   readonly vfkit: boolean;
@@ -63,11 +65,13 @@ export interface NetworkConfig {
 
 /** What a mode is told. */
 export interface ModeConfig {
-  /** `serve`: only with {@linkcode ModeConfig.serve}. */
-  readonly network: "none" | "host" | "sandbox" | "sandbox-passthrough" | "tsi" | "serve";
+  /** `external`: by {@linkcode ModeConfig.networks}; `serve`: only with {@linkcode ModeConfig.serve}. */
+  readonly network: "none" | "host" | "sandbox" | "sandbox-passthrough" | "tsi" | "external" | "serve";
   readonly attach: "tap" | "sockets" | "vm";
-  /** If there are any, they are the guest's network, whatever `network` says. */
+  /** For mode `external`. */
   readonly networks: readonly NetworkConfig[];
+  /** Seconds that the program waits for the addresses of those. */
+  readonly addressWait: number;
   /** The engine's end of the stage's socketpair; absent for `host`. */
   readonly stage?: number;
   /** What the stage is to do, as JSON; see lib/attach/stage/protocol.ts. */

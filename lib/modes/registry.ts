@@ -19,10 +19,10 @@ const MODES: { readonly [Network in ModeConfig["network"]]: Start } = {
   "serve": startServe,
   "sandbox-passthrough": startSandboxPassthrough,
   "tsi": startTsi,
+  "external": startExternalNetworks,
 };
 
 /** Starts the mode that the configuration names. */
 export function startMode(context: ModeContext): ModeSession {
-  if (context.config.networks.length > 0) return startExternalNetworks(context);
   return MODES[context.config.network](context);
 }

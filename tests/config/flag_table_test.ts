@@ -50,6 +50,7 @@ const SPECIFIED: [name: string, fallback: string][] = [
   ["gateway6", "fd00::2"],
   ["dns", "10.0.2.3"],
   ["mtu", "65520"],
+  ["address-wait", "15"],
   ["mac", "random"],
   ["p", ""],
   ["publish", ""],

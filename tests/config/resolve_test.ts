@@ -11,7 +11,7 @@ import {
   type Origin,
 } from "../../lib/config/origin.ts";
 import { formatPublish } from "../../lib/config/publish.ts";
-import { resolve, type Resolved, tryResolve } from "../../lib/config/resolve.ts";
+import { isGiven, resolve, type Resolved, tryResolve } from "../../lib/config/resolve.ts";
 
 const file = (line: number): Origin => ({ kind: "file", path: "s.toml", line, column: 1 });
 const set = (flag: string, text: string, origin: Origin = FLAG): Assignment => ({ flag, text, origin });
@@ -359,6 +359,24 @@ test("resolve() warns of flags that the attachment or an external network does n
   deepStrictEqual(from(lan, ["mac", "02:00:00:00:00:09"], ["mtu", "1400"]).warnings, [
     "mac means nothing with an external network: the provider's network is as it is",
   ]);
+});
+
+test("resolve() refuses ports and impatience on an external network", () => {
+  const lan: [string, string] = ["external-network", "socket=/run/lan,mode=unixstream,mac=02:00:00:00:00:01"];
+  throws(
+    () => from(lan, ["publish", "8080:80"]),
+    /cannot publish a port on an external network \(ports there/,
+  );
+  for (const seconds of ["0", "3601"]) {
+    throws(() => from(lan, ["address-wait", seconds]), /address-wait must be from 1 to 3600, got: /);
+  }
+  strictEqual(from(lan, ["address-wait", "3600"]).settings.addressWait, 3_600);
+});
+
+test("isGiven() tells what somebody said from what follows", () => {
+  strictEqual(isGiven(from(), "mtu"), false);
+  strictEqual(isGiven(from(["mtu", "65520"]), "mtu"), true);
+  strictEqual(isGiven(from(["network", "tsi"]), "attach"), false);
 });
 
 test("resolve() refuses the name of a runtime without a file to find it in", () => {

@@ -80,6 +80,7 @@ export class VmWorld {
         ownNetwork: true,
         resolvers: [],
         networks: [],
+        addressWait: 15,
         hostLoopback: true,
         publish: [],
         qdisc: { kind: "fifo", rate: 0, burst: 0 },

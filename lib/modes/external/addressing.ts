@@ -24,8 +24,6 @@ import type { Stack } from "../../stack/stack.ts";
 import { earlier, type Instant, later, NEVER, SECOND } from "../../stack/time.ts";
 import { IpAddress, type IpFamily } from "../../stack/wire/address.ts";
 
-/** Until somebody says otherwise (RFC 894); what nerdbox' guests have. */
-export const ETHERNET_MTU = 1_500;
 /** RFC 8200 section 5: what a link with IPv6 must carry. */
 const MTU_MIN = 1_280;
 /** How long a program waits for a router that may not be there: routers take their time, up to MAX_RA_DELAY_TIME, 500 ms. */
@@ -35,6 +33,8 @@ const ROUTER_WAIT = SECOND;
 export interface AddressingConfig {
   readonly addresses: readonly { readonly address: IpAddress; readonly prefixLength: number }[];
   readonly dhcp: boolean;
+  /** The MTU where nobody on the network says otherwise. */
+  readonly mtu: number;
   /** Largest MTU that DHCP may set. */
   readonly mtuMax: number;
 }
@@ -188,8 +188,8 @@ export class Addressing {
 
   /** DHCP's word may raise it; a router's only lowers it (RFC 4861 section 4.6.4 has it for links whose MTU varies). */
   #setMtu(): void {
-    const { mtuMax } = this.#config;
-    const told = Math.max(this.#applied?.mtu ?? Math.min(this.#nic.mtu, ETHERNET_MTU), MTU_MIN);
+    const { mtu, mtuMax } = this.#config;
+    const told = Math.max(this.#applied?.mtu ?? mtu, MTU_MIN);
     this.#nic.setMtu(Math.min(told, this.#slaac?.mtu ?? told, mtuMax));
   }
 }

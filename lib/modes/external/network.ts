@@ -14,8 +14,10 @@ import { largestMtu } from "../../uplink/provider/config.ts";
 import { Provider } from "../../uplink/provider/provider.ts";
 import { address } from "../gateway_end.ts";
 import type { ModeContext, NetworkConfig } from "../mode.ts";
-import { Addressing, ETHERNET_MTU } from "./addressing.ts";
+import { Addressing } from "./addressing.ts";
 
+/** Until somebody says otherwise (RFC 894); what nerdbox' guests have. */
+const ETHERNET_MTU = 1_500;
 /** Bytes of an Ethernet header: what a frame is longer than its packet. */
 const ETHERNET_HEADER = 14;
 
@@ -42,6 +44,7 @@ export class JoinedNetwork {
     this.config = config;
     this.#context = context;
     const mtuMax = largestUsableMtu(context, config);
+    const mtu = Math.min(config.mtu ?? ETHERNET_MTU, mtuMax);
     const uplink = { ...config, trustChecksums: context.config.rxChecksumOffload };
     const provider = this.provider = new Provider(uplink, socketName, {
       reactor,
@@ -55,7 +58,7 @@ export class JoinedNetwork {
     this.nic = stack.addNic({
       name: device,
       mac: MacAddress.parse(config.mac)!,
-      mtu: Math.min(mtuMax, ETHERNET_MTU),
+      mtu,
       capabilities,
       qdisc: qdiscOf(context, capabilities, mtuMax),
       learnNeighbours: true,
@@ -65,6 +68,7 @@ export class JoinedNetwork {
     this.addressing = new Addressing(stack, this.nic, {
       addresses: config.addresses.map((one) => ({ ...one, address: address(one.address) })),
       dhcp: config.dhcp,
+      mtu,
       mtuMax,
     }, { onChange, onNote: (text) => log("warn", `network ${config.name}: ${text}`) });
   }
