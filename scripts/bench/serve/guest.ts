@@ -1,0 +1,126 @@
+/**
+ * A guest of a provider, as far as the network is concerned: a stack of ours on the provider's unix socket.
+ *
+ * @module
+ */
+
+import { SOCK } from "../../../lib/host/constants.ts";
+import { addressOf } from "../../../lib/host/memory.ts";
+import { Reactor } from "../../../lib/host/reactor.ts";
+import { close } from "../../../lib/host/sys.ts";
+import { dialUnix, setSocketBuffers } from "../../../lib/host/unix_socket.ts";
+import { Pump } from "../../../lib/link/pump.ts";
+import { UnixStreamLink } from "../../../lib/link/unix_stream.ts";
+import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
+import { NO_OFFLOAD } from "../../../lib/stack/link/link.ts";
+import { Stack } from "../../../lib/stack/stack.ts";
+import type { TcpConnection } from "../../../lib/stack/tcp/connection.ts";
+import { TcpEvent } from "../../../lib/stack/tcp/events.ts";
+import type { Instant } from "../../../lib/stack/time.ts";
+import { ANY4, IpAddress } from "../../../lib/stack/wire/address.ts";
+import { MacAddress } from "../../../lib/stack/wire/mac_address.ts";
+
+/** `s`: the host sends, the guest takes; `r`: the guest sends. The first byte of a connection says so to the server. */
+export type Direction = "s" | "r";
+
+const GATEWAY = IpAddress.parse("192.168.127.1")!;
+/** What a guest that sends writes at a time. */
+const BLOCK = new Uint8Array(65_536);
+/** Without a byte for this long, something is broken. */
+const PATIENCE_MS = 60_000;
+
+const pool = new BufferPool(addressOf);
+const reactor = new Reactor();
+let seed = 1;
+
+/** A guest on a provider's socket. */
+export class Guest {
+  #received = 0;
+  #connection: TcpConnection | undefined;
+  readonly #stack = new Stack({ random: () => seed = Math.imul(seed, 1_103_515_245) + 12_345 | 0, pool });
+  readonly #fd: number;
+  readonly #pump: Pump;
+
+  /** @param number the last byte of its addresses */
+  constructor(socket: string, number: number, mtu: number) {
+    this.#fd = dialUnix(SOCK.STREAM, socket);
+    if (this.#fd < 0) throw new Error(`Cannot connect to ${socket}: ${this.#fd}`);
+    setSocketBuffers(this.#fd, 1 << 20);
+    const link = new UnixStreamLink({
+      fd: this.#fd,
+      mtu,
+      pool,
+      capabilities: NO_OFFLOAD,
+      vnetHeader: 0,
+      onEnd: (why) => {
+        throw new Error(`The provider ${why}`);
+      },
+    });
+    const nic = this.#stack.addNic({
+      name: "eth0",
+      mac: new MacAddress(0x0200, number),
+      mtu,
+      capabilities: NO_OFFLOAD,
+      learnNeighbours: true,
+    });
+    nic.addAddress(IpAddress.parse(`192.168.127.${number}`)!, 24);
+    this.#stack.routes.add({ destination: ANY4, prefixLength: 0, gateway: GATEWAY, nic });
+    this.#pump = new Pump(reactor, this.#fd, link, nic, () => {});
+  }
+
+  /** Connects, and moves bytes for ever. */
+  start(host: IpAddress, port: number, direction: Direction): void {
+    const connection = this.#stack.tcpConnect({
+      remoteAddress: host,
+      remotePort: port,
+      observer: {
+        onTcpEvent: (connection, events, now) => {
+          if ((events & TcpEvent.established) !== 0) {
+            connection.writeBytes(new TextEncoder().encode(direction), now);
+          }
+          const { length } = connection.receiveQueue;
+          if (length > 0) {
+            this.#received += length;
+            connection.consume(length, now);
+          }
+          if (direction === "s" || (events & (TcpEvent.established | TcpEvent.writable)) === 0) return;
+          while (connection.sendSpace > 0) connection.writeBytes(BLOCK, now);
+        },
+      },
+    }, reactor.now() as Instant);
+    if (typeof connection === "string") throw new Error(`Cannot connect: ${connection}`);
+    this.#connection = connection;
+  }
+
+  /** Bytes that arrived; of a guest that sends, bytes that were acknowledged. */
+  get moved(): number {
+    return this.#received + (this.#connection?.sender.bytesAcked ?? 0);
+  }
+
+  pollAt(): Instant {
+    return this.#stack.pollAt();
+  }
+
+  settle(now: Instant): void {
+    this.#stack.poll(now);
+    this.#pump.flush(now);
+    this.#stack.poll(now);
+  }
+
+  close(): void {
+    this.#pump.close();
+    close(this.#fd);
+  }
+}
+
+/** Lets guests run until `done()`. */
+export function turnUntil(guests: readonly Guest[], done: () => boolean): void {
+  const until = performance.now() + PATIENCE_MS;
+  while (!done()) {
+    if (performance.now() > until) throw new Error("Cannot wait longer: nothing moves");
+    reactor.turn({
+      beforeWait: () => Math.min(...guests.map((guest) => guest.pollAt()), reactor.now() + 10_000),
+      afterTurn: () => guests.forEach((guest) => guest.settle(reactor.now() as Instant)),
+    });
+  }
+}
