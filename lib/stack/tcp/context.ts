@@ -41,8 +41,8 @@ export interface TcpContext {
   closed(connection: TcpConnection): void;
   /** The way to the peer as it is now. Called per segment: must not allocate. */
   route(connection: TcpConnection): TcpPath;
-  /** The connection enters TIME-WAIT. False: there are too many; it must end at once. */
-  enterTimeWait(connection: TcpConnection): boolean;
+  /** The connection enters TIME-WAIT; where there are too many, another ends. */
+  enterTimeWait(connection: TcpConnection): void;
   /** Whether one more challenge ACK may leave in this second (RFC 5961 section 7). */
   allowChallenge(now: Instant): boolean;
 }

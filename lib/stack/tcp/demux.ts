@@ -29,6 +29,7 @@ import { PerSecond } from "./rate_limit.ts";
 import { emitOutgoing, outgoing, resetFor, segmentLength, takeHeaderBuffer } from "./segment_writer.ts";
 import { seqAdd } from "./sequence.ts";
 import { cookieOptions, readCookieOptions, SynCookies } from "./syn_cookie.ts";
+import { TimeWaitList } from "./time_wait.ts";
 import { Timestamps } from "./timestamps.ts";
 import { TupleTable } from "./tuple_table.ts";
 
@@ -48,7 +49,7 @@ export interface TcpConnectRequest {
 export interface TcpLimits {
   /** Connections in all; `tcp.connections-full`. */
   readonly connections: number;
-  /** Connections in TIME-WAIT; `tcp.time-wait-overflow`. */
+  /** Connections in TIME-WAIT, at least one; `tcp.time-wait-overflow`. */
   readonly timeWait: number;
   /** SYNs that wait for the forwarder's answer; `tcp.requests-full`. */
   readonly pendingRequests: number;
@@ -82,7 +83,7 @@ export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost 
   readonly #connections: TupleTable<TcpConnection>;
   readonly #requests: TupleTable<TcpRequest>;
   readonly #listeners = new Map<number, TcpListener[]>();
-  readonly #timeWait = new Set<TcpConnection>();
+  readonly #timeWait = new TimeWaitList<TcpConnection>();
   readonly #sequences: InitialSequence;
   readonly #ports: EphemeralPorts;
   readonly #cookies: SynCookies;
@@ -517,14 +518,16 @@ export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost 
   }
 
   closed(connection: TcpConnection): void {
-    this.#timeWait.delete(connection);
+    this.#timeWait.remove(connection);
     if (this.#connections.remove(connection)) this.#environment.closed(connection);
   }
 
-  enterTimeWait(connection: TcpConnection): boolean {
-    if (this.#timeWait.size >= this.limits.timeWait) return false;
+  enterTimeWait(connection: TcpConnection): void {
+    if (this.#timeWait.size >= this.limits.timeWait) {
+      this.counters.bump("tcp.time-wait-overflow");
+      this.#timeWait.oldest?.yieldTuple();
+    }
     this.#timeWait.add(connection);
-    return true;
   }
 
   allowChallenge(now: Instant): boolean {

@@ -57,6 +57,9 @@ export abstract class StateMachine {
   /** For the table of connections: the next one in the same slot, and the hash of the four-tuple. */
   chain: TcpConnection | undefined = undefined;
   hash = 0;
+  /** For the list of connections in TIME-WAIT. */
+  waitsLonger: TcpConnection | undefined = undefined;
+  waitsLess: TcpConnection | undefined = undefined;
   timerAt: Instant = NEVER;
   timerIndex = -1;
 
@@ -320,12 +323,8 @@ export abstract class StateMachine {
   #enterTimeWait(now: Instant): void {
     this.sender.clear();
     this.state = "time-wait";
-    if (this.context.enterTimeWait(this.self)) this.lingerAt = later(now, this.options.timeWait);
-    else {
-      // Linux kills it. The last FIN is acknowledged all the same: the acknowledgement leaves before the timer fires.
-      this.context.counters.bump("tcp.time-wait-overflow");
-      this.lingerAt = now;
-    }
+    this.lingerAt = later(now, this.options.timeWait);
+    this.context.enterTimeWait(this.self);
     this.raise(TcpEvent.closed);
   }
 
@@ -350,7 +349,7 @@ export abstract class StateMachine {
     return seqGt(header.sequence, this.receiver.next);
   }
 
-  /** The connection in TIME-WAIT gives up its four-tuple to a new one. */
+  /** The connection in TIME-WAIT gives up its four-tuple to a new one, or its place. */
   yieldTuple(): void {
     this.end(undefined, false);
   }

@@ -222,15 +222,28 @@ test("TcpDemux reuses TIME-WAIT for our own connect when there are timestamps", 
   );
 });
 
-test("TcpDemux keeps no more connections in TIME-WAIT than its limit", () => {
-  const t = new TcpBench(PLAIN, { timeWait: 0 }).establish();
-  t.connection.close(t.now);
+test("TcpDemux keeps no more connections in TIME-WAIT than its limit: the longest waiting one goes", () => {
+  const t = new TcpBench(PLAIN, { timeWait: 1 });
+  const first = timeWait(t).connection;
+  strictEqual(t.count("time-wait-overflow"), 0);
+  t.wait(1e6);
+  const second = t.host.demux.connect({
+    localAddress: first.localAddress,
+    remoteAddress: first.remoteAddress,
+    remotePort: first.remotePort,
+    path: first.path,
+  }, t.now);
+  ok(typeof second !== "string");
   t.all();
-  t.inject({ flags: "FA", seq: 1, ack: 2 });
+  const [from, to] = [second.remotePort, second.localPort];
+  t.inject({ flags: "SA", seq: 0, ack: 1, from, to });
+  second.close(t.now);
+  t.all();
+  t.inject({ flags: "FA", seq: 1, ack: 2, from, to });
   deepStrictEqual(t.brief(), ["A 2:2 2"]);
   strictEqual(t.count("time-wait-overflow"), 1);
-  t.advance(0);
-  strictEqual([...t.host.demux.connections()].length, 0);
+  deepStrictEqual([...t.host.demux.connections()], [second]);
+  strictEqual(first.state, "closed");
 });
 
 test("TcpDemux answers strays as RFC 9293 says, never a RST, and not without limit", () => {

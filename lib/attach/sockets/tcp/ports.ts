@@ -41,17 +41,21 @@ export interface LivingConnection {
 }
 
 const RANGE = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1;
+/** Ports between two choices, at most (RFC 6056's `N`). */
+const LONGEST_STEP = 4;
 
 /** Bindings of one guest. */
 export class PortTable {
   readonly #bindings = new Map<number, Set<Binding>>();
   readonly #random: () => number;
   readonly #living: () => Iterable<LivingConnection>;
+  #next: number;
 
   /** @param living the stack's connections */
   constructor(random: () => number, living: () => Iterable<LivingConnection>) {
     this.#random = random;
     this.#living = living;
+    this.#next = (random() >>> 0) % RANGE;
   }
 
   add(binding: Binding): void {
@@ -94,12 +98,16 @@ export class PortTable {
     for (const binding of this.#bindings.get(port) ?? []) if (binding.listening) binding.owner.settle();
   }
 
-  /** A port that nobody has bound and for which `isFree`; 0 when there is none. */
+  /**
+   * A port that nobody has bound and for which `isFree`; 0 when there is none. The walk is RFC 6056 section 3.3.5: a random
+   * step each time, so that it is not foreseen and yet comes back late to a port that was just given up.
+   */
   pick(isFree: (port: number) => boolean): number {
-    const first = (this.#random() >>> 0) % RANGE;
     for (let tries = 0; tries < RANGE; tries++) {
-      const port = EPHEMERAL_FIRST + (first + tries) % RANGE;
-      if (!this.#bindings.has(port) && isFree(port)) return port;
+      const port = EPHEMERAL_FIRST + (this.#next + tries) % RANGE;
+      if (this.#bindings.has(port) || !isFree(port)) continue;
+      this.#next = (port - EPHEMERAL_FIRST + 1 + (this.#random() >>> 0) % LONGEST_STEP) % RANGE;
+      return port;
     }
     return 0;
   }
