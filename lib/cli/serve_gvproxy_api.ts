@@ -4,11 +4,11 @@
  * @module
  */
 
-import { createGvproxyApi } from "../control/gvproxy_api.ts";
+import { createGvproxyApi } from "../control/gvproxy/api.ts";
 import type { EngineClient } from "../engine/messages.ts";
-import type { HttpAddress, HttpServer } from "../host/http_server.ts";
+import type { HttpAddress } from "../host/http_server.ts";
 import { privateDirectory } from "../host/private_directory.ts";
-import { serveWithTakeover } from "../host/takeover_server.ts";
+import { serveWithTakeover, type TakeoverServer } from "../host/takeover_server.ts";
 import { claimUnix } from "../host/unix_listen.ts";
 import { type CommandContext, Failure } from "./command.ts";
 
@@ -23,7 +23,7 @@ export async function serveGvproxyApi(
   engine: EngineClient,
   wire?: string,
 ): Promise<{ close(): void }> {
-  const servers: HttpServer[] = [];
+  const servers: TakeoverServer[] = [];
   const place = privateDirectory("sluice-tunnels-");
   const close = () => {
     for (const server of servers) server.close();
@@ -35,6 +35,7 @@ export async function serveGvproxyApi(
       onUnix: "unix" in address,
       onError: (error) => context.stderr(`sluice: gvproxy API: ${error.stack ?? error.message}\n`),
       privateSocket: () => place.newPath(),
+      counters: () => summed(servers.map((server) => server.counters())),
       ...(wire === undefined ? {} : { wire }),
     });
     try {
@@ -54,4 +55,12 @@ export async function serveGvproxyApi(
     }
   }
   return { close };
+}
+
+function summed(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const one of all) {
+    for (const [name, count] of Object.entries(one)) sums[name] = (sums[name] ?? 0) + count;
+  }
+  return sums;
 }

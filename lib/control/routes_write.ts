@@ -56,7 +56,19 @@ export function addWriteRoutes(app: Hono, engine: EngineClient, hub: EventHub, c
     return c.json(await forwards(), 201);
   });
   app.delete("/v1/forwards", async function removeForward(c) {
-    for (const port of readSpec(await specToRemove(c))) {
+    const spec = await specToRemove(c);
+    if (typeof spec === "string" && spec.startsWith("unix:")) {
+      const forward = {
+        protocol: "tcp",
+        hostPort: 0,
+        hostPath: spec.slice("unix:".length),
+        guestPort: 0,
+      } as const;
+      await engine.ask("unpublish", { forward });
+      hub.publish({ event: "forward", data: { change: "removed", spec } });
+      return c.json(await forwards());
+    }
+    for (const port of readSpec(spec)) {
       await engine.ask("unpublish", { forward: requestOf(port) });
       hub.publish({ event: "forward", data: { change: "removed", spec: formatPublish(port) } });
     }

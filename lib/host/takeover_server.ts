@@ -32,10 +32,23 @@ export type TakeoverHandler = (
 
 /** Bytes of a request line with its header fields, and of a body. */
 export const HEAD_MAX = 16 * 1_024, BODY_MAX = 1_024 * 1_024;
-/** Connections at a time; more are closed at once. */
-export const CONNECTIONS_MAX = 512;
-/** Milliseconds that a request may take to arrive. */
-const PATIENCE = 10_000;
+/** Bounds of one server. Each has a counter. */
+export interface TakeoverLimits {
+  /** Connections at a time; more are closed at once (`api.connection-limit`). */
+  readonly connections: number;
+  /** Milliseconds that a request may take to arrive (`api.request-timeout`). */
+  readonly patience: number;
+}
+
+/** Defaults of {@linkcode TakeoverLimits}. */
+export const TAKEOVER_LIMITS: TakeoverLimits = { connections: 512, patience: 10_000 };
+
+/** A listening server that counts. */
+export interface TakeoverServer extends HttpServer {
+  /** How often a bound was hit, by name. */
+  counters(): Readonly<Record<string, number>>;
+}
+
 const END_OF_HEAD = "\r\n\r\n";
 
 /** A request that HTTP does not allow, or that is too much. */
@@ -46,14 +59,22 @@ class BadRequest extends Error {
 }
 
 /** Listens; rejects with the system's `code` if it cannot. A unix socket has mode 0600, and its name must be free. */
-export async function serveWithTakeover(address: HttpAddress, handler: TakeoverHandler): Promise<HttpServer> {
+export async function serveWithTakeover(
+  address: HttpAddress,
+  handler: TakeoverHandler,
+  limits: TakeoverLimits = TAKEOVER_LIMITS,
+): Promise<TakeoverServer> {
   const sockets = new Set<Socket>();
+  let refused = 0, late = 0;
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) => {
-    if (sockets.size >= CONNECTIONS_MAX) return void socket.destroy();
+    if (sockets.size >= limits.connections) {
+      refused++;
+      return void socket.destroy();
+    }
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());
-    serveOne(socket, handler);
+    serveOne(socket, handler, limits.patience, () => late++);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -65,6 +86,7 @@ export async function serveWithTakeover(address: HttpAddress, handler: TakeoverH
   const at = server.address();
   return {
     port: typeof at === "object" && at !== null ? at.port : 0,
+    counters: () => ({ "api.connection-limit": refused, "api.request-timeout": late }),
     close() {
       server.close();
       for (const socket of sockets) socket.destroy();
@@ -73,9 +95,12 @@ export async function serveWithTakeover(address: HttpAddress, handler: TakeoverH
   };
 }
 
-function serveOne(socket: Socket, handler: TakeoverHandler): void {
+function serveOne(socket: Socket, handler: TakeoverHandler, patience: number, onLate: () => void): void {
   let received: Buffer = Buffer.alloc(0);
-  const late = setTimeout(() => socket.destroy(), PATIENCE);
+  const late = setTimeout(() => {
+    onLate();
+    socket.destroy();
+  }, patience);
   socket.on("close", () => clearTimeout(late));
   const finish = () => {
     clearTimeout(late);

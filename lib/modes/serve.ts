@@ -86,6 +86,8 @@ export function startServe(context: ModeContext): ModeSession {
           lease,
         ) => [`${IpAddress.v4(lease.address)}`, `${lease.mac}`]),
       ),
+      fixed: Object.fromEntries(serve.leases.map(({ mac, address: text }) => [text, mac])),
+      gateway: { address: config.gateway, mac: `${nic.mac}` },
       guests: vms.switch.ports(),
       zones: zones.all(),
       device: config.address.address,

@@ -203,6 +203,9 @@ export interface PortFacts {
 export interface ServeFacts {
   /** Address → hardware address, of leases that hold. */
   readonly leases: Readonly<Record<string, string>>;
+  /** The same of addresses that only one hardware address may have, there or not. */
+  readonly fixed: Readonly<Record<string, string>>;
+  readonly gateway: { readonly address: string; readonly mac: string };
   readonly guests: readonly PortFacts[];
   readonly zones: readonly ZoneFacts[];
   /** Where published ports lead that name no guest. */

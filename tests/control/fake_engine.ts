@@ -187,6 +187,8 @@ const ANSWERS: EngineAnswers = {
   qdisc: null,
   serving: {
     leases: { "192.168.127.2": "5a:94:ef:e4:0c:ee" },
+    fixed: { "192.168.127.2": "5a:94:ef:e4:0c:ee", "192.168.127.9": "5a:94:ef:e4:0c:ff" },
+    gateway: { address: "192.168.127.1", mac: "5a:94:ef:e4:0c:dd" },
     guests: [{
       id: 3,
       name: "vm3",

@@ -155,9 +155,11 @@ test("DELETE /v1/forwards takes the spec from the body or from the query", async
   const ask = clientOf(engine);
   equal((await ask("/v1/forwards", write("DELETE", { spec: "8080:80/tcp" }))).status, 200);
   equal((await ask("/v1/forwards?spec=8081:81/tcp", { method: "DELETE" })).status, 200);
+  equal((await ask("/v1/forwards?spec=unix:/run/x:y.sock", { method: "DELETE" })).status, 200);
   deepEqual(engine.changes.map(({ arguments_ }) => arguments_), [
     { forward: { protocol: "tcp", hostPort: 8080, guestPort: 80 } },
     { forward: { protocol: "tcp", hostPort: 8081, guestPort: 81 } },
+    { forward: { protocol: "tcp", hostPort: 0, hostPath: "/run/x:y.sock", guestPort: 0 } },
   ]);
 });
 

@@ -64,8 +64,8 @@ for (const { name, as } of USERS) {
         strictEqual(readFileSync(served.path("pid"), "utf8").trim(), String(server.pid));
         await printed(start(scope, served.guest(MAC, ["python3", "-c", SERVER]), served.as), /^ready$/m);
 
-        deepStrictEqual(await served.json("/services/dhcp/leases"), { "192.168.127.2": MAC });
-        deepStrictEqual(await served.json("/leases"), { "192.168.127.2": MAC });
+        const leases = { "192.168.127.1": "5a:94:ef:e4:0c:dd", "192.168.127.2": MAC };
+        deepStrictEqual(await served.json("/services/dhcp/leases"), leases);
         deepStrictEqual(Object.keys(await served.json("/cam")), [MAC]);
         const stats = await served.json<Record<string, number>>("/stats");
         strictEqual(stats["BytesSent"]! > 0 && stats["BytesReceived"]! > 0, true);
@@ -77,7 +77,7 @@ for (const { name, as } of USERS) {
         strictEqual((await curl(`http://${local}/`)).stdout, "192.168.127.1");
         deepStrictEqual(await expose({ local, remote: "192.168.127.2:80" }), [
           500,
-          `proxy already running for tcp on ${local}`,
+          `listen tcp ${local}: bind: address already in use\n`,
         ]);
         // A unix socket.
         const unix = served.path("to-guest.sock");
@@ -103,7 +103,7 @@ for (const { name, as } of USERS) {
         const unexpose = (fields: object) => served.ask("/services/forwarder/unexpose", fields);
         deepStrictEqual(await unexpose({ local, protocol: "tcp" }), [200, ""]);
         deepStrictEqual(await unexpose({ local: unix, protocol: "unix" }), [200, ""]);
-        deepStrictEqual(await unexpose({ local, protocol: "tcp" }), [500, "proxy not found"]);
+        deepStrictEqual(await unexpose({ local, protocol: "tcp" }), [500, "proxy not found\n"]);
         strictEqual((await curl(`http://${local}/`)).status, 7);
         strictEqual(existsSync(unix), false);
 
@@ -113,7 +113,7 @@ for (const { name, as } of USERS) {
         const echoed = await exchange(served.path("api.sock"), Buffer.concat([head, bulk]));
         strictEqual(echoed.subarray(0, 2).toString(), "OK");
         strictEqual(echoed.subarray(2).equals(bulk), true);
-        deepStrictEqual(await served.ask("/tunnel?port=7"), [500, "ip is mandatory"]);
+        deepStrictEqual(await served.ask("/tunnel?port=7"), [500, "ip is mandatory\n"]);
 
         // Names, asked by a second guest, which comes by datagrams.
         const zone = {

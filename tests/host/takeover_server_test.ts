@@ -48,6 +48,23 @@ test("a request is answered, and its connection ends", () =>
     ok(!existsSync(path));
   }));
 
+test("connections beyond the limit, and requests that never come, are ended and counted", () =>
+  withDirectory(async (directory) => {
+    const path = join(directory, "api");
+    const limits = { connections: 1, patience: 200 };
+    const server = await serveWithTakeover({ unix: path }, () => new Response(null), limits);
+    const silent = createConnection({ path });
+    const ended = new Promise<void>((resolve) => silent.once("close", () => resolve()));
+    await new Promise<void>((resolve) => silent.once("connect", () => resolve()));
+    silent.on("error", () => {}).write("GET / HTTP/1.1\r\n");
+    strictEqual(await exchange(path, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").catch(() => ""), "");
+    strictEqual(server.counters()["api.connection-limit"], 1);
+    silent.resume();
+    await ended;
+    strictEqual(server.counters()["api.request-timeout"], 1);
+    server.close();
+  }));
+
 test("a connection that is taken over is another one, each direction with its own end", () =>
   withDirectory(async (directory) => {
     const [path, unix] = [join(directory, "api"), join(directory, "other")];

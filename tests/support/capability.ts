@@ -7,10 +7,19 @@
 import { accessSync, constants } from "node:fs";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
+import { findGvproxy } from "./gvproxy.ts";
 import { findKernel } from "./kernel.ts";
 
 /** Something a machine may lack. */
-export type Need = "root" | "tun" | "userns" | "netns" | "kernel" | `tool:${string}` | `user:${string}`;
+export type Need =
+  | "root"
+  | "tun"
+  | "userns"
+  | "netns"
+  | "kernel"
+  | "gvproxy"
+  | `tool:${string}`
+  | `user:${string}`;
 
 const REASON: Readonly<Record<string, string>> = {
   root: "needs to run as root",
@@ -18,6 +27,7 @@ const REASON: Readonly<Record<string, string>> = {
   userns: "needs unprivileged user namespaces",
   netns: "needs the right to create network namespaces",
   kernel: "needs a kernel under /boot, with its modules, for a virtual machine",
+  gvproxy: "needs gvproxy, on PATH or where SLUICE_GVPROXY says",
 };
 
 function has(need: Need): boolean {
@@ -37,6 +47,8 @@ function has(need: Need): boolean {
       return spawnSync("unshare", ["--net", "true"]).status === 0;
     case "kernel":
       return findKernel() !== undefined;
+    case "gvproxy":
+      return findGvproxy() !== undefined;
     default:
       if (need.startsWith("user:")) return spawnSync("id", ["-u", need.slice("user:".length)]).status === 0;
       return spawnSync("sh", ["-c", `command -v ${need.slice("tool:".length)}`]).status === 0;

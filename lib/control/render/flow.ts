@@ -20,7 +20,7 @@ export interface FlowJson {
   readonly age: number;
 }
 
-/** One published port. `spec` is what `--publish`, POST and DELETE take; "" for a unix socket, which none of them knows. */
+/** One published port. `spec` is what `--publish`, POST and DELETE take; `unix:PATH`, of a unix socket, DELETE only. */
 export interface ForwardJson {
   readonly protocol: ForwardFacts["protocol"];
   readonly host: string;
@@ -48,5 +48,10 @@ export function forwardJson({ protocol, host, guest, guestAddress }: ForwardFact
     : guestAddress.includes(":")
     ? `[${guestAddress}]:`
     : `${guestAddress}:`;
-  return { protocol, host, guest, spec: protocol === "unix" ? "" : `${host}:${at}${guest}/${protocol}` };
+  return {
+    protocol,
+    host,
+    guest,
+    spec: protocol === "unix" ? `unix:${host}` : `${host}:${at}${guest}/${protocol}`,
+  };
 }

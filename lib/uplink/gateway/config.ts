@@ -44,6 +44,8 @@ export interface GatewayLimits {
   readonly dnsQueries: number;
   /** Accepted connections per published port that wait for the guest to answer; more stay in the kernel's queue. */
   readonly publishPending: number;
+  /** Published ports and unix sockets, at the start and later; one more is refused (`gateway.publish.limit`). */
+  readonly published: number;
 }
 
 /** Defaults of {@linkcode GatewayLimits}. */
@@ -55,6 +57,7 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   icmpFlows: 256,
   dnsQueries: 1_024,
   publishPending: 256,
+  published: 2_048,
 };
 
 /**

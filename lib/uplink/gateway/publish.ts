@@ -44,6 +44,11 @@ export class PublishTable {
    * @throws {Error} `Cannot publish 127.0.0.1:8080: address already in use`, or what `claimUnix` says
    */
   add(publish: Publish): void {
+    const { limits, registry } = this.#surroundings;
+    if (this.#entries.length >= limits.published) {
+      registry.counters.bump("gateway.publish.limit");
+      throw new Error(`Cannot publish ${hostText(publish)}: ${limits.published} ports are published already`);
+    }
     if (publish.hostPath !== undefined) {
       const publisher = TcpPublisher.openUnix(this.#surroundings, this.#relays, publish.hostPath, publish);
       this.#entries.push({ publish, publishers: [publisher] });

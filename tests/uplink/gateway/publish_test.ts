@@ -57,6 +57,19 @@ test("publish() on every address takes IPv4 and IPv6", () =>
     for (const client of clients) client.close();
   }));
 
+test("publish() stops at its limit, and unpublish() makes room", () =>
+  within((world) => {
+    const ports = [closedPort(), closedPort(), closedPort()] as const;
+    const forward = (hostPort: number) =>
+      ({ protocol: "tcp", hostAddress: LOCALHOST, hostPort, guestPort: 80 }) as const;
+    world.gateway.publish(forward(ports[0]));
+    world.gateway.publish(forward(ports[1]));
+    throws(() => world.gateway.publish(forward(ports[2])), /2 ports are published already/);
+    strictEqual(world.gateway.counters()["gateway.publish.limit"], 1);
+    world.gateway.unpublish(forward(ports[0]));
+    world.gateway.publish(forward(ports[2]));
+  }, { limits: { published: 2 } }));
+
 test("publish() of a unix socket: for this user only, never in the place of a file, and gone with unpublish()", () =>
   within((world) => {
     const directory = mkdtempSync(join(tmpdir(), "sluice-publish-"));

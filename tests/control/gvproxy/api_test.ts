@@ -1,8 +1,8 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { createGvproxyApi, type Takeover } from "../../lib/control/gvproxy_api.ts";
-import { EngineRefusal } from "../../lib/engine/messages.ts";
-import { FakeEngine } from "./fake_engine.ts";
+import { createGvproxyApi, type Takeover } from "../../../lib/control/gvproxy/api.ts";
+import { EngineRefusal } from "../../../lib/engine/messages.ts";
+import { FakeEngine } from "../fake_engine.ts";
 
 const FORWARDS = [
   { protocol: "udp", host: "127.0.0.1:53", guest: 53, guestAddress: "192.168.127.9" },
@@ -10,6 +10,13 @@ const FORWARDS = [
   { protocol: "tcp", host: "127.0.0.1:2222", guest: 22, guestAddress: "fd00::9" },
   { protocol: "unix", host: "/run/docker.sock", guest: 2375, guestAddress: "192.168.127.9" },
 ] as const;
+
+const EXPOSE = "/services/forwarder/expose";
+const LEASES = {
+  "192.168.127.1": "5a:94:ef:e4:0c:dd",
+  "192.168.127.2": "5a:94:ef:e4:0c:ee",
+  "192.168.127.9": "5a:94:ef:e4:0c:ff",
+};
 
 function api(engine = new FakeEngine({ forwards: FORWARDS }), onUnix = true) {
   const app = createGvproxyApi({ engine, onUnix, privateSocket: () => "/private/1" });
@@ -35,11 +42,11 @@ test("what is read has gvproxy's shape", async () => {
     ],
     "/services/dns/all": [{
       Name: "containers.internal.",
-      Records: [{ Name: "host", IP: "192.168.127.254" }],
+      Records: [{ Name: "host", IP: "192.168.127.254", Regexp: null }],
       DefaultIP: "",
     }],
-    "/services/dhcp/leases": { "192.168.127.2": "5a:94:ef:e4:0c:ee" },
-    "/leases": { "192.168.127.2": "5a:94:ef:e4:0c:ee" },
+    "/services/dhcp/leases": LEASES,
+    "/leases": LEASES,
     "/cam": { "5a:94:ef:e4:0c:ee": 3 },
   };
   for (const [path, want] of Object.entries(cases)) {
@@ -66,7 +73,7 @@ test("expose publishes", async () => {
       guestPort: 8080,
       guestAddress: "192.168.127.2",
     }],
-    [{ local: "[::1]:80", remote: "tcp://[fd00::5]:81" }, {
+    [{ local: "[::1]:80", remote: "[fd00::5]:81" }, {
       protocol: "tcp",
       hostAddress: "::1",
       hostPort: 80,
@@ -145,62 +152,116 @@ test("dns/add adds, keys in any case", async () => {
 });
 
 test("what cannot be done has gvproxy's codes and words", async () => {
+  const unix = (local: string, remote: string) => ({ local, remote, protocol: "unix" });
   const cases: readonly [string, unknown, number, string][] = [
-    ["/services/forwarder/expose", undefined, 400, "post only"],
+    [EXPOSE, undefined, 400, "post only"],
     ["/services/forwarder/unexpose", undefined, 400, "post only"],
     ["/services/dns/add", undefined, 400, "post only"],
-    ["/services/forwarder/expose", "{", 400, "the body is not a JSON object"],
-    ["/services/forwarder/expose", "[]", 400, "the body is not a JSON object"],
+    [EXPOSE, "{", 400, "the body is not a JSON object"],
+    [EXPOSE, "[]", 400, "the body is not a JSON object"],
+    [EXPOSE, { local: 5, remote: ":1" }, 400, "local is not a string"],
+    [EXPOSE, {}, 400, "missing port in address"],
+    [EXPOSE, { local: ":1", remote: "nonsense" }, 400, "address nonsense: missing port in address"],
     [
-      "/services/forwarder/expose",
-      { local: ":6443", remote: ":1" },
-      500,
-      "proxy already running for tcp on :6443",
+      EXPOSE,
+      { local: ":1", remote: "tcp://1.2.3.4:5" },
+      400,
+      "address tcp://1.2.3.4:5: too many colons in address",
     ],
-    ["/services/forwarder/expose", { local: ":1", remote: "nonsense" }, 500, "invalid remote addr"],
+    [EXPOSE, { local: ":1", remote: "1.2.3.4:x" }, 500, 'strconv.Atoi: parsing "x": invalid syntax'],
+    [EXPOSE, { local: ":1", remote: "name:1" }, 500, 'invalid remote addr: "name" is not an IP address'],
+    [EXPOSE, { local: ":1", remote: ":1", protocol: "sctp" }, 500, "unknown protocol sctp"],
+    [EXPOSE, { local: "x", remote: ":1" }, 500, "listen tcp: address x: missing port in address"],
+    [EXPOSE, { local: "::1:5", remote: ":1" }, 500, "listen tcp: address ::1:5: too many colons in address"],
+    [EXPOSE, { local: "x:5", remote: ":1" }, 500, "listen tcp: lookup x: no such host"],
     [
-      "/services/forwarder/expose",
-      { local: ":1", remote: ":1", protocol: "sctp" },
+      EXPOSE,
+      { local: ":70000", remote: ":1", protocol: "udp" },
       500,
-      "unknown protocol sctp",
-    ],
-    [
-      "/services/forwarder/expose",
-      { local: "/tmp/x", remote: "ssh-tunnel://root@1.2.3.4:5/x", protocol: "unix" },
-      500,
-      "remote protocol for unix forwarder is not implemented: ssh-tunnel",
-    ],
-    [
-      "/services/forwarder/expose",
-      { local: "x", remote: "tcp://1.2.3.4:5", protocol: "unix" },
-      500,
-      '"x" is not the full path of a socket',
+      "listen udp: address 70000: invalid port",
     ],
     [
-      "/services/forwarder/expose",
+      EXPOSE,
+      unix("/tmp/x", "ssh-tunnel://root@1.2.3.4:5/x"),
+      500,
+      "sockets are not forwarded over ssh by this API; use -forward-sock",
+    ],
+    [
+      EXPOSE,
+      unix("/tmp/x", "udp://1.2.3.4:5"),
+      500,
+      "remote protocol for unix forwarder is not implemented: udp",
+    ],
+    [EXPOSE, unix("/tmp/x", ""), 500, "remote protocol for unix forwarder is not implemented: "],
+    [EXPOSE, unix("/tmp/x", "tcp://1.2.3.4"), 500, 'strconv.Atoi: parsing "": invalid syntax'],
+    [
+      EXPOSE,
+      unix("/tmp/x", "1.2.3.4:5"),
+      500,
+      "failed to parse remote uri :1.2.3.4:5 : " +
+      'parse "1.2.3.4:5": first path segment in URL cannot contain colon',
+    ],
+    [
+      EXPOSE,
+      unix("/run/docker.sock", "tcp://1.2.3.4:5"),
+      500,
+      "listen unix /run/docker.sock: bind: address already in use",
+    ],
+    [
+      EXPOSE,
       { local: "x", remote: "tcp://1.2.3.4:5", protocol: "npipe" },
       500,
-      "protocol npipe is not supported: only Windows has pipes",
+      "named pipes are not supported by this platform",
     ],
     ["/tunnel", {}, 500, "ip is mandatory"],
-    ["/tunnel?ip=192.168.127.2&port=x", {}, 500, 'port "x" is not a port number'],
+    ["/tunnel?ip=192.168.127.2&port=x", {}, 500, 'strconv.Atoi: parsing "x": invalid syntax'],
     ["/connect", {}, 501, "/connect needs a socket with -listen-qemu unix://PATH, whose frames it takes"],
     ["/services/forwarder/unexpose", { local: ":1", protocol: "tcp" }, 500, "proxy not found"],
     ["/services/forwarder/unexpose", { local: "127.0.0.1:53", protocol: "tcp" }, 500, "proxy not found"],
+    ["/services/forwarder/unexpose", { local: "x", protocol: "xyz" }, 500, "proxy not found"],
     ["/nowhere", undefined, 404, "404 page not found"],
   ];
   for (const [path, body, status, text] of cases) {
-    deepStrictEqual(await api()(path, body), { status, text }, `${path} ${JSON.stringify(body)}`);
+    deepStrictEqual(
+      await api()(path, body),
+      { status, text: `${text}\n` },
+      `${path} ${JSON.stringify(body)}`,
+    );
   }
-  const refused = new FakeEngine({
-    forwards: [],
-    publish: new EngineRefusal("failed", "Cannot publish *:1: taken"),
-  });
-  deepStrictEqual(await api(refused)("/services/forwarder/expose", { local: ":1", remote: ":1" }), {
-    status: 500,
-    text: "Cannot publish *:1: taken",
-  });
   strictEqual((await api()("/tunnel?ip=192.168.127.2&port=22", {})).status, 501);
+});
+
+test("what the engine refuses is said in gvproxy's words", async () => {
+  const says = async (op: "publish" | "add-zone", message: string, path: string, body: unknown) => {
+    const engine = new FakeEngine({ forwards: [], [op]: new EngineRefusal("failed", message) });
+    const { status, text } = await api(engine)(path, body);
+    return [status, text.trimEnd()];
+  };
+  const listening: readonly [string, string][] = [
+    ["Cannot publish *:1: address already in use", "listen udp :1: bind: address already in use"],
+    [
+      "Cannot publish *:1: the host has no such address",
+      "listen udp :1: bind: cannot assign requested address",
+    ],
+    ["Cannot publish *:1: permission denied (use …)", "listen udp :1: bind: permission denied"],
+    ["Cannot publish *:1: no more room", "Cannot publish *:1: no more room"],
+  ];
+  for (const [message, want] of listening) {
+    const body = { local: ":1", remote: ":1", protocol: "udp" };
+    deepStrictEqual(await says("publish", message, EXPOSE, body), [500, want]);
+  }
+  const zones: readonly [string, number, string][] = [
+    ['Cannot use zone bad.: "nonsense" is not an IP address', 400, "invalid IP address: nonsense"],
+    [
+      'Cannot use zone re.: "([" is not a regular expression: ends too early',
+      400,
+      'error parsing regexp: ends too early: "(["',
+    ],
+    ["Cannot add zone x.: there are 256", 500, "Cannot add zone x.: there are 256"],
+  ];
+  for (const [message, status, want] of zones) {
+    deepStrictEqual(await says("add-zone", message, "/services/dns/add", {}), [status, want]);
+  }
 });
 
 test("on TCP a browser that was lured here gets nothing", async () => {
