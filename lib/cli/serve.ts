@@ -8,8 +8,8 @@
 import { type Command, type CommandContext, UsageFailure } from "./command.ts";
 import type { FlagName } from "../config/flag_table.ts";
 import { isGiven } from "../config/resolve.ts";
-import { serveFlags } from "./serve_flags.ts";
-import { serveOptions } from "./serve_options.ts";
+import { serveFlags } from "../config/serve_flags.ts";
+import { serveFlagValues, serveOptions } from "./serve_options.ts";
 import type { HttpAddress } from "../host/http_server.ts";
 import { serveGvproxyApi } from "./serve_gvproxy_api.ts";
 import { hostResolvConf, modeConfig, publishText } from "./launch.ts";
@@ -52,6 +52,7 @@ async function serveMachines(context: CommandContext): Promise<number> {
     throw new UsageFailure(`wrong usage: serve takes no arguments, and got "${context.args[0]}"`);
   }
   const options = serveOptions(context);
+  const flags = serveFlagValues(context);
   const { settings, resolved } = context;
   for (const { flag } of resolved.values) {
     if (isGiven(resolved, flag.name) && OF_A_PROGRAM.has(flag.name)) {
@@ -60,7 +61,7 @@ async function serveMachines(context: CommandContext): Promise<number> {
   }
   const { network, network6, publish } = options;
   const resolv = hostResolvConf();
-  const logFile = context.flags.get("log-file");
+  const logFile = flags.get("log-file");
   const mode = {
     ...modeConfig(resolved, resolv, undefined, undefined),
     network: "serve" as const,
@@ -95,7 +96,7 @@ async function serveMachines(context: CommandContext): Promise<number> {
     ? context
     : { ...context, settings: { ...settings, debugLog: logFile } };
   return await withPidFile(
-    context.flags.get("pid-file"),
+    flags.get("pid-file"),
     () =>
       superviseSession(
         withLog,

@@ -22,9 +22,9 @@ import {
   type StaticLease,
   type Zone,
 } from "../config/serve.ts";
+import { UNSUPPORTED } from "../config/serve_flags.ts";
 import type { HttpAddress } from "../host/http_server.ts";
-import { type CommandContext, Failure, UsageFailure } from "./command.ts";
-import { UNSUPPORTED } from "./serve_flags.ts";
+import { type CommandContext, Failure, type FlagValues, UsageFailure } from "./command.ts";
 
 /** Everything there is to know. */
 export interface ServeOptions {
@@ -48,8 +48,19 @@ export interface ServeOptions {
 /** Flags that only gvproxy has. */
 const GVPROXY = ["listen-qemu", "listen-vfkit", "listen-bess", "ssh-port"] as const;
 
+/** The command's own flags over those of files; values of one that may be repeated add up. */
+export function serveFlagValues({ flags, resolved }: CommandContext): FlagValues {
+  const all = (name: string) => [
+    ...resolved.serve.filter(({ flag }) => flag === name).map(({ text }) => text),
+    ...flags.all(name),
+  ];
+  return { all, get: (name) => all(name).at(-1), has: (name) => flags.has(name) };
+}
+
 /** Reads the flags. Throws a {@linkcode UsageFailure} for the first that is wrong. */
-export function serveOptions({ flags, settings, resolved }: CommandContext): ServeOptions {
+export function serveOptions(context: CommandContext): ServeOptions {
+  const { settings, resolved } = context;
+  const flags = serveFlagValues(context);
   for (const [name, why] of Object.entries(UNSUPPORTED)) {
     if (flags.has(name)) throw new Failure(`Cannot serve with -${name}: ${why}`);
   }
@@ -98,7 +109,7 @@ export function serveOptions({ flags, settings, resolved }: CommandContext): Ser
   };
 }
 
-function gvproxyUrls(flags: CommandContext["flags"]): string[] {
+function gvproxyUrls(flags: FlagValues): string[] {
   const qemu = flags.all("listen-qemu").map((url) => {
     if (url.startsWith("unix://")) return `unixstream://${url.slice("unix://".length)}`;
     if (url.startsWith("tcp://")) return `qemu+${url}`;

@@ -20,9 +20,16 @@ export interface SettingFacts {
   readonly origins?: readonly string[];
 }
 
-/** Every flag by its long name, in the order of the table. */
+/** Every flag by its long name, in the order of the table; what files say of flags of `serve`, as lists. */
 export function describeSettings(resolved: Resolved): Readonly<Record<string, SettingFacts>> {
-  return Object.fromEntries(resolved.values.map((value) => [value.flag.name, describeOne(value)]));
+  const facts = Object.fromEntries(resolved.values.map((value) => [value.flag.name, describeOne(value)]));
+  for (const { flag, text, origin } of resolved.serve) {
+    const before = facts[`serve.${flag}`];
+    const value = [...(before?.value as readonly string[] | undefined ?? []), text];
+    const where = formatOrigin(origin);
+    facts[`serve.${flag}`] = { value, origin: where, origins: [...before?.origins ?? [], where] };
+  }
+  return facts;
 }
 
 /** Three aligned columns: flag, value, origin. A repeatable flag has a line for each of its values. */
@@ -33,6 +40,9 @@ export function formatSettings(resolved: Resolved): string {
     for (const [i, text] of texts.entries()) {
       rows.push([flag.name, text === "" ? "-" : printable(text), originAt(origins, i)]);
     }
+  }
+  for (const { flag, text, origin } of resolved.serve) {
+    rows.push([`serve.${flag}`, printable(text), formatOrigin(origin)]);
   }
   return columns(rows);
 }

@@ -9,6 +9,7 @@ import type { JsonNode, Position } from "./json_reader.ts";
 import { nearest } from "./nearest.ts";
 import type { Assignment, Problem } from "./origin.ts";
 import { findIgnoredFlag } from "./runsc_flags.ts";
+import { SERVE_SCOPE, serveFlagOfFile } from "./serve_flags.ts";
 
 /** A value of a configuration file. Integers are kept digit by digit. */
 export type Plain =
@@ -69,6 +70,21 @@ export class Collector implements FileContents {
       const text = textOf(flag, item);
       if (text !== undefined) this.#assign(flag.name, text, entry);
       else this.problem(entry, `"${entry.key}" must be ${wanted(flag)}, not ${whatIs(item)}`);
+    }
+  }
+
+  /** An entry of the table `serve`. */
+  serve(entry: Entry): void {
+    const { key, value } = entry;
+    const flag = serveFlagOfFile(key);
+    if ("why" in flag) return this.problem(entry, flag.why, flag.hint);
+    for (const item of flag.repeatable === true && value.kind === "list" ? value.items : [value]) {
+      const isText = item.kind === "string" || item.kind === "integer";
+      if (isText) this.#assign(SERVE_SCOPE + key, item.text, entry);
+      else {
+        const wanted = flag.repeatable === true ? "a string or a list of strings" : "a string or an integer";
+        this.problem(entry, `"${key}" in [serve] must be ${wanted}, not ${whatIs(item)}`);
+      }
     }
   }
 

@@ -32,7 +32,11 @@ export function readJsonFile(path: string, text: string, runtime?: string): File
   const runtimes = member(root, "runtimes");
   if (runtimes !== undefined) readDocker(into, text, runtimes, runtime);
   else {for (const { name, at, value } of root.members) {
-      into.own({ key: name, value: plain(value), ...positionAt(text, at) });
+      if (name === "serve" && value.kind === "object") {
+        for (const one of value.members) {
+          into.serve({ key: one.name, value: plain(one.value), ...positionAt(text, one.at) });
+        }
+      } else into.own({ key: name, value: plain(value), ...positionAt(text, at) });
     }}
   return into;
 }

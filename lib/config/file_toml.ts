@@ -42,7 +42,11 @@ export function readTomlFile(path: string, text: string): FileContents {
   const place = (...parts: readonly string[]) => places.get(pathOf(...parts)) ?? { line: 0, column: 0 };
   const isShims = FLAG_TABLES.some((name) => isTable(root[name]));
   for (const [key, value] of Object.entries(root)) {
-    if (!isShims) {
+    if (!isShims && key === "serve" && isTable(value)) {
+      for (const [inner, one] of Object.entries(value)) {
+        into.serve({ key: inner, value: plain(one), ...place(key, inner) });
+      }
+    } else if (!isShims) {
       into.own({ key, value: plain(value), ...placeOf(place, key) });
     } else if (!SHIM_OPTIONS.includes(key) && !(FLAG_TABLES as readonly string[]).includes(key)) {
       const near = nearest(key, [...SHIM_OPTIONS, ...FLAG_TABLES]);

@@ -17,6 +17,7 @@ import { contains, type InterfaceAddress, networkAddress } from "./cidr.ts";
 import { type Assignment, ConfigError, DEFAULT, type Origin, type Problem } from "./origin.ts";
 import { meaningless } from "./meaningless.ts";
 import type { Settings } from "./settings.ts";
+import { SERVE_SCOPE, whyNotServed } from "./serve_flags.ts";
 import { type Annotation, applyAnnotations } from "./tenant.ts";
 import { type Exact, validate } from "./validate.ts";
 import { type ResolvedValue, ValueTable } from "./value_table.ts";
@@ -33,6 +34,8 @@ export interface Resolved {
   readonly ceilings: Ceilings;
   /** Who set each of {@linkcode CEILING_FLAGS}, before any annotation. */
   readonly operatorOrigins: Readonly<Record<(typeof CEILING_FLAGS)[number], Origin>>;
+  /** What files say about flags of `serve`, by their names, lowest first. */
+  readonly serve: readonly Assignment[];
   /** runsc's flags in annotations that mean nothing here. */
   readonly ignored: readonly string[];
   /** Lines for stderr. */
@@ -65,7 +68,15 @@ export function resolve(assignments: readonly Assignment[] = []): Resolved {
 export function tryResolve(assignments: readonly Assignment[]): Outcome {
   const table = new ValueTable();
   const problems: Problem[] = [];
+  const serve: Assignment[] = [];
   for (const assignment of assignments) {
+    if (assignment.flag.startsWith(SERVE_SCOPE)) {
+      const name = assignment.flag.slice(SERVE_SCOPE.length);
+      serve.push({ ...assignment, flag: name });
+      const message = whyNotServed(name, assignment.text);
+      if (message !== undefined) problems.push({ message, origin: assignment.origin });
+      continue;
+    }
     const problem = table.apply(assignment);
     if (problem !== undefined) problems.push(problem);
   }
@@ -98,6 +109,7 @@ export function tryResolve(assignments: readonly Assignment[]): Outcome {
     assignments: [...assignments],
     ceilings,
     operatorOrigins,
+    serve,
     ignored: tenant.ignored,
     warnings: warningsOf(table, settings),
   });

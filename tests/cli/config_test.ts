@@ -1,8 +1,10 @@
 import { test } from "node:test";
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { commandLine } from "../support/command_line.ts";
 
 const FILES = {
+  "serve.toml": `[serve]\nlisten = ["unixstream:///a"]\nsubnet = "10.1.0.0/16"\n`,
+  "unserved.toml": `[serve]\nlisten = 5.5\nsubnet = "ten"\nlisen = "x"\nready-fd = 3\nlisten-stdio = "x"\n`,
   "good.toml": `mtu = 1400\n`,
   "ignored.toml": `platform = "kvm"\n`,
   "bad.toml": `qdisc = "tbf"\nqdsic = 1\nmtu = "x"\npublish = "80"\ngso = 5\n`,
@@ -51,6 +53,27 @@ for (const flag of ["-j", "--json", "-j=true"]) {
     deepStrictEqual(facts.gso, { value: true, origin: "default" });
   });
 }
+
+test("config knows the table of serve", async () => {
+  const shown = await commandLine(["--config=serve.toml", "config", "show"], FILES);
+  match(shown.stdout, /\nserve\.listen +unixstream:\/\/\/a +serve\.toml:2\nserve\.subnet +10\.1\.0\.0\/16 /);
+  const json = await commandLine(["--config=serve.toml", "config", "show", "-j"], FILES);
+  deepStrictEqual(JSON.parse(json.stdout)["serve.listen"], {
+    value: ["unixstream:///a"],
+    origin: "serve.toml:2",
+    origins: ["serve.toml:2"],
+  });
+  strictEqual((await commandLine(["config", "check", "serve.toml"], FILES)).stdout, "serve.toml: ok\n");
+  const { status, stderr } = await commandLine(["config", "check", "unserved.toml"], FILES);
+  strictEqual(status, 1);
+  deepStrictEqual(stderr.trimEnd().split("\n"), [
+    'unserved.toml:2:1: "listen" in [serve] must be a string or a list of strings, not a number with a fraction',
+    'unserved.toml:4:1: unknown key "lisen" in [serve] (did you mean "listen"?)',
+    'unserved.toml:5:1: "ready-fd" cannot be set in a file (only --ready-fd)',
+    'unserved.toml:6:1: "listen-stdio" is not supported: frames over standard input are not read; use -listen-qemu',
+    'unserved.toml:3:1: serve.subnet: "ten": failed to parse subnet "ten"',
+  ]);
+});
 
 test("config check prints all problems at once", async () => {
   const { status, stderr, stdout } = await commandLine([

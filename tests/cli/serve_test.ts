@@ -4,7 +4,7 @@ import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { readArguments } from "../../lib/cli/arguments.ts";
 import type { CommandContext } from "../../lib/cli/command.ts";
-import { serveFlags } from "../../lib/cli/serve_flags.ts";
+import { serveFlags } from "../../lib/config/serve_flags.ts";
 import { type ServeOptions, serveOptions } from "../../lib/cli/serve_options.ts";
 import { formatPublish } from "../../lib/config/publish.ts";
 import { resolve } from "../../lib/config/resolve.ts";
@@ -63,6 +63,25 @@ test("gvproxy's flags bring gvproxy's defaults", () => {
   ]);
   deepStrictEqual(publish.map(formatPublish), ["127.0.0.1:2222:10.1.0.2:22/tcp"]);
   deepStrictEqual(options("-listen-vfkit=unixgram:///v", "-ssh-port=-1").publish, []);
+});
+
+test("a file's table of serve is below the command line, and lists add up", () => {
+  const origin = { kind: "file", path: "s.toml", line: 1, column: 1 } as const;
+  const file = [
+    ["serve.listen", "unixstream:///a"],
+    ["serve.subnet", "10.1.0.0/16"],
+    ["serve.lease-time", "600"],
+  ].map(([flag, text]) => ({ flag: flag!, text: text!, origin }));
+  const read = readArguments(["--listen=unixgram:///b", "--lease-time=700"], {
+    own: serveFlags,
+    table: "global",
+  });
+  const resolved = resolve([...file, ...read.assignments]);
+  const { listen, network, leaseTime } = serveOptions(
+    { flags: read.own, settings: resolved.settings, resolved } as CommandContext,
+  );
+  deepStrictEqual(listen.map(({ kind }) => kind), ["unixstream", "unixgram"]);
+  deepStrictEqual([`${network.gateway}`, leaseTime], ["10.1.0.1", 700]);
 });
 
 const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [

@@ -54,6 +54,24 @@ const GOOD: [why: string, path: string, text: string, set: string[], runtime?: s
       "annotation=a=b @6",
     ],
   ],
+  [
+    "reads the table of serve in TOML",
+    "s.toml",
+    `mtu = 1400\n[serve]\nlisten = ["unixstream:///a", "unixgram:///b"]\nlease-time = 600\nssh-port = "-1"\n`,
+    [
+      "mtu=1400 @1",
+      "serve.listen=unixstream:///a @3",
+      "serve.listen=unixgram:///b @3",
+      "serve.lease-time=600 @4",
+      "serve.ssh-port=-1 @5",
+    ],
+  ],
+  [
+    "reads the table of serve in JSON",
+    "s.json",
+    `{"serve": {\n"subnet": "10.1.0.0/16",\n"lease": "02:00:00:00:00:01=10.1.0.9"}}`,
+    ["serve.subnet=10.1.0.0/16 @2", "serve.lease=02:00:00:00:00:01=10.1.0.9 @3"],
+  ],
   ["reads an empty TOML file", "s.toml", "", []],
   ["reads an empty JSON object", "s.json", "{}", []],
   [

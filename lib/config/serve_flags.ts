@@ -1,13 +1,33 @@
 /**
- * The flags of `sluice serve`: ours, and gvproxy's.
+ * The flags of `sluice serve`: ours, and gvproxy's. A configuration file has them in its table `serve`.
  *
  * @module
  */
 
-import { DEFAULT_SUBNET, DEFAULT_SUBNET6, LEASE_TIME } from "../config/serve.ts";
-import type { CommandFlag } from "./command.ts";
+import { nearest } from "./nearest.ts";
+import {
+  DEFAULT_SUBNET,
+  DEFAULT_SUBNET6,
+  LEASE_TIME,
+  parseRecord,
+  parseSshPort,
+  servedNetwork,
+  servedNetwork6,
+} from "./serve.ts";
 
-const text = (name: string, placeholder: string, help: string, repeatable = false): CommandFlag => ({
+/** A flag of `serve` only. */
+export interface ServeFlag {
+  readonly name: string;
+  readonly kind: "boolean" | "text";
+  readonly placeholder?: string;
+  readonly repeatable?: boolean;
+  readonly help: string;
+}
+
+/** Before the name of a flag in an assignment: other commands pass it over. */
+export const SERVE_SCOPE = "serve.";
+
+const text = (name: string, placeholder: string, help: string, repeatable = false): ServeFlag => ({
   name,
   kind: "text",
   placeholder,
@@ -28,7 +48,7 @@ export const UNSUPPORTED: Readonly<Record<string, string>> = {
 };
 
 /** In the order of the help text. */
-export const serveFlags: readonly CommandFlag[] = [
+export const serveFlags: readonly ServeFlag[] = [
   text("listen", "URL", "wait for guests at unixgram://, unixstream://, unixpacket:// or qemu+tcp://", true),
   text(
     "subnet",
@@ -57,3 +77,33 @@ export const serveFlags: readonly CommandFlag[] = [
     ...(name === "ec2-metadata-access" ? { kind: "boolean" as const } : {}),
   })),
 ];
+
+/** Flags that are about one start. */
+const COMMAND_LINE_ONLY: readonly string[] = ["ready-fd"];
+
+/** A flag that a file may set, or why it may not. */
+export function serveFlagOfFile(name: string): ServeFlag | { readonly why: string; readonly hint?: string } {
+  const flag = serveFlags.find((one) => one.name === name);
+  const unsupported = UNSUPPORTED[name];
+  if (unsupported !== undefined) return { why: `"${name}" is not supported: ${unsupported}` };
+  if (flag !== undefined && !COMMAND_LINE_ONLY.includes(name)) return flag;
+  if (flag !== undefined) return { why: `"${name}" cannot be set in a file`, hint: `only --${name}` };
+  const names = serveFlags.map((one) => one.name).filter((one) => UNSUPPORTED[one] === undefined);
+  const near = nearest(name, names);
+  const why = `unknown key "${name}" in [serve]`;
+  return near === undefined ? { why } : { why, hint: `did you mean "${near}"?` };
+}
+
+/** What is wrong with a value, as far as it can be told alone; undefined: nothing. */
+export function whyNotServed(name: string, value: string): string | undefined {
+  const parsed = PARSERS[name]?.(value);
+  return typeof parsed === "string" ? `serve.${name}: ${JSON.stringify(value)}: ${parsed}` : undefined;
+}
+
+const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
+  "subnet": servedNetwork,
+  "subnet6": servedNetwork6,
+  "dns-record": parseRecord,
+  "ssh-port": parseSshPort,
+  "lease-time": (value) => Number(value) >= 60 ? undefined : "want a number of seconds from 60",
+};
