@@ -218,4 +218,4 @@ export const MNT_DETACH = 2;
 export const SPLICE = { MOVE: 1, NONBLOCK: 2, MORE: 4 } as const;
 
 /** Socket ioctls. */
-export const SIOC = { INQ: 0x541b, OUTQ: 0x5411 } as const;
+export const SIOC = { INQ: 0x541b, OUTQ: 0x5411, ATMARK: 0x8905 } as const;

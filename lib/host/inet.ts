@@ -6,7 +6,7 @@
  * @module
  */
 
-import { AF, IP, IPPROTO, IPV6, SO, SOCK, SOL, TCP } from "./constants.ts";
+import { AF, IP, IPPROTO, IPV6, SIOC, SO, SOCK, SOL, TCP } from "./constants.ts";
 import { Errno } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
 import {
@@ -24,6 +24,7 @@ import {
   getpeername,
   getsockname,
   getsockopt,
+  ioctl,
   listen,
   setsockopt,
   socket,
@@ -59,6 +60,11 @@ export function getOption(fd: number, level: number, name: number): number {
 export function socketError(fd: number): number {
   const error = getOption(fd, SOL.SOCKET, SO.ERROR);
   return error < 0 ? -error : error;
+}
+
+/** Whether the next byte of a stream is its urgent one. */
+export function atUrgentMark(fd: number): boolean {
+  return ioctl(fd, SIOC.ATMARK, here + VALUE) >= 0 && view.getInt32(VALUE, true) !== 0;
 }
 
 /** `connect(2)`: 0, or −EINPROGRESS, or another −errno. */

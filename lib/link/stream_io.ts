@@ -11,8 +11,9 @@
 
 import { Errno } from "../host/errno.ts";
 import { alloc } from "../host/memory.ts";
+import { MSG } from "../host/constants.ts";
 import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
-import { read, write, writev } from "../host/sys.ts";
+import { read, send, write, writev } from "../host/sys.ts";
 import type { ChunkQueue } from "../stack/buffer/chunk_queue.ts";
 import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, LARGE } from "../stack/buffer/pool.ts";
@@ -55,6 +56,19 @@ export class StreamIo {
     return read(fd, buffer.address + buffer.start, READ_MAX);
   }
 
+  /**
+   * One write of what has arrived on `connection`; its urgent octet goes on as one. Returns how much of it the kernel took, or
+   * −errno; consumes nothing.
+   */
+  deliver(fd: number, connection: TcpConnection): number {
+    const mark = connection.urgentMark;
+    if (mark < 0) return this.send(fd, connection.receiveQueue);
+    if (mark > 0) return this.#copy(fd, connection.receiveQueue, mark);
+    const n = this.#copy(fd, connection.receiveQueue, 1, MSG.OOB);
+    // A kernel whose unix sockets know of no urgent data: it goes in line.
+    return n === -Errno.EOPNOTSUPP ? this.#copy(fd, connection.receiveQueue, 1) : n;
+  }
+
   /** One write of what `queue` begins with. Returns how much of it the kernel took, or −errno; consumes nothing. */
   send(fd: number, queue: ChunkQueue): number {
     const most = Math.min(queue.count, CHUNKS);
@@ -84,11 +98,13 @@ export class StreamIo {
     return this.#spare ??= this.#pool.take(LARGE - HEADROOM);
   }
 
-  /** For buffers of somebody else's pool, whose address nobody knows. */
-  #copy(fd: number, queue: ChunkQueue): number {
+  /** For buffers of somebody else's pool, whose address nobody knows, and for a few bytes. */
+  #copy(fd: number, queue: ChunkQueue, most = READ_MAX, flags = 0): number {
     const buffer = this.#buffer();
-    const length = queue.copyTo(buffer.bytes.subarray(buffer.start));
-    return write(fd, buffer.address + buffer.start, length);
+    const { start } = buffer;
+    const length = queue.copyTo(buffer.bytes.subarray(start, start + most));
+    if (flags === 0) return write(fd, buffer.address + start, length);
+    return send(fd, buffer.address + start, length, flags | MSG.DONTWAIT | MSG.NOSIGNAL);
   }
 }
 

@@ -5,7 +5,9 @@
  * @module
  */
 
+import { SO, SOL } from "../host/constants.ts";
 import { Errno } from "../host/errno.ts";
+import { atUrgentMark, setOption } from "../host/inet.ts";
 import type { TcpConnection } from "../stack/tcp/connection.ts";
 import type { Instant } from "../stack/time.ts";
 import { cannotSplice, type KernelPipe, PIPED_AT_ONCE, type PipePool } from "./kernel_pipe.ts";
@@ -22,6 +24,7 @@ export class StreamReader {
   #pipes: PipePool | undefined;
   #pipe: KernelPipe | undefined;
   #full = 0;
+  #urgent = false;
 
   /** @param pipes absent: bytes are always copied, as a wire needs them */
   constructor(io: StreamIo, pipes?: PipePool) {
@@ -32,6 +35,7 @@ export class StreamReader {
   /** One read of about `want` bytes, queued on `connection`. Returns its length, 0 at end of file, or −errno. */
   receive(fd: number, connection: TcpConnection, want: number, now: Instant): number {
     this.drained = false;
+    if (this.#urgent) return this.#receiveUrgent(fd, connection, want, now);
     if (this.#full >= FLOOD) {
       const n = this.#splice(fd, connection, want, now);
       if (n !== -Errno.EAGAIN) return n;
@@ -50,16 +54,34 @@ export class StreamReader {
     return n;
   }
 
-  /** Copies from now on: of a stream with urgent data, every byte must be where a read finds it. */
-  copy(): void {
-    this.#pipes = undefined;
-    this.close();
+  /**
+   * Urgent data has been seen on `fd`: from now on marks are looked for, and passed on. Every byte is copied, for it must be
+   * where a read finds it.
+   */
+  expectUrgent(fd: number): void {
+    if (this.#urgent) return;
+    this.#urgent = true;
+    this.#copy();
+    setOption(fd, SOL.SOCKET, SO.OOBINLINE, 1);
   }
 
   /** No more reads. */
   close(): void {
     this.#pipe?.leave();
     this.#pipe = undefined;
+  }
+
+  #copy(): void {
+    this.#pipes = undefined;
+    this.close();
+  }
+
+  /** A read ends before the mark, so one that begins there is for the urgent octet alone. */
+  #receiveUrgent(fd: number, connection: TcpConnection, want: number, now: Instant): number {
+    const marked = atUrgentMark(fd);
+    const n = this.#io.receive(fd, connection, marked ? 1 : want, now);
+    if (marked && n > 0) connection.markUrgent(now);
+    return n;
   }
 
   /** −EAGAIN: an ordinary read shall find out. */
@@ -72,7 +94,7 @@ export class StreamReader {
     // Whole super-packets, as far as it is for us to say.
     const most = Math.min(connection.sendSpace, PIPED_AT_ONCE);
     const n = this.#pipe.receive(fd, Math.max(1, Math.floor(most / want)) * want);
-    if (cannotSplice(n)) this.copy();
+    if (cannotSplice(n)) this.#copy();
     if (n === 0 || cannotSplice(n)) return -Errno.EAGAIN;
     if (n < 0) return n;
     connection.write(this.#pipe.take(n), now);

@@ -176,6 +176,7 @@ export interface Segment {
   readonly timestamp: number | undefined;
   readonly timestampEcho: number | undefined;
   readonly gsoSize: number;
+  readonly urgentPointer: number;
 }
 
 /** A segment that the peer sends; whatever is absent is 0 or off. */
@@ -192,6 +193,8 @@ export interface PeerSegment {
   readonly timestamp?: number;
   readonly timestampEcho?: number;
   readonly ce?: boolean;
+  /** With the flag `U`; 1 if absent. */
+  readonly urgentPointer?: number;
   readonly from?: number;
   readonly to?: number;
 }
@@ -298,7 +301,7 @@ export class TcpBench {
     h.sequence = (PEER_ISS + (segment.seq ?? 0)) | 0;
     h.acknowledgment = (h.flags & TcpFlag.ack) !== 0 ? (this.iss + (segment.ack ?? 0)) | 0 : 0;
     h.window = segment.window ?? 65_535;
-    h.urgentPointer = segment.flags.includes("U") ? 1 : 0;
+    h.urgentPointer = segment.flags.includes("U") ? segment.urgentPointer ?? 1 : 0;
     h.mss = segment.mss ?? 0;
     h.windowScale = segment.windowScale ?? -1;
     h.sackPermitted = segment.sackPermitted ?? false;
@@ -353,6 +356,7 @@ export class TcpBench {
       timestamp: h.hasTimestamp ? h.timestampValue : undefined,
       timestampEcho: h.hasTimestamp ? h.timestampEcho : undefined,
       gsoSize,
+      urgentPointer: h.urgentPointer,
     };
   }
 

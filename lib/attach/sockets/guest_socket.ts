@@ -203,6 +203,13 @@ export abstract class GuestSocket {
   }
   /** Commands `0x89xx`, those of sockets and interfaces. */
   ioctl(call: Call): void {
-    call.fail(Errno.ENOTTY);
+    // Whom SIGIO and SIGURG go to is the open file's affair, which the guest's end of the pair is.
+    if (isOwnership(call.int(1))) call.pass();
+    else call.fail(Errno.ENOTTY);
   }
+}
+
+/** `FIOSETOWN`, `SIOCSPGRP`, `FIOGETOWN`, `SIOCGPGRP`. */
+export function isOwnership(command: number): boolean {
+  return command >= 0x8901 && command <= 0x8904;
 }

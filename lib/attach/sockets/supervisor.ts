@@ -63,7 +63,7 @@ const EPOLL_SEARCHES_PER_SWEEP = 256;
 const SOCK_MAX = 11;
 const TYPE_MASK = 0xf;
 const FLAGS = SOCK.CLOEXEC | SOCK.NONBLOCK;
-const WATCHED = EpollEvents.in | EpollEvents.out | EpollEvents.rdhup | EpollEvents.et;
+const WATCHED = EpollEvents.in | EpollEvents.out | EpollEvents.pri | EpollEvents.rdhup | EpollEvents.et;
 
 const C = SOCKET_CALLS;
 

@@ -32,7 +32,7 @@ import { TcpEvent, type TcpIcmpError, type TcpObserver } from "./events.ts";
 import { isHopeless } from "./hopeless.ts";
 import { ICMP_ERROR } from "./icmp_errors.ts";
 import { PeerSyn } from "./peer_syn.ts";
-import { seqLe, seqLt } from "./sequence.ts";
+import { seqAdd, seqLe, seqLt } from "./sequence.ts";
 import { StateMachine } from "./state_machine.ts";
 
 /** A connection. */
@@ -125,6 +125,22 @@ export class TcpConnection extends StateMachine {
     const length = this.sendBuffer.writeBytes(bytes, this.sender.congestion.cwnd);
     if (length > 0) this.wake();
     return length;
+  }
+
+  /**
+   * The octet that was written last is urgent (RFC 9293 section 3.8.5): what was urgent before is not any more. Without effect
+   * if none was written.
+   */
+  markUrgent(_now: Instant): void {
+    const { sender } = this;
+    if (!this.canWrite || sender.queue.length === 0) return;
+    sender.urgent.mark(seqAdd(sender.una, sender.queue.length));
+    this.wake();
+  }
+
+  /** How many bytes of {@linkcode receiveQueue} are before one that the peer has marked urgent; −1: none has arrived. */
+  get urgentMark(): number {
+    return this.receiver.urgentMark;
   }
 
   /** Takes `n` bytes off the receive queue; the window opens. */

@@ -26,6 +26,7 @@ import { copyPayload, piecesWithin, Reassembly, worthHolding } from "./reassembl
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import { SackBlocks } from "./sack_blocks.ts";
 import { seqAdd, seqDiff, seqGe, seqGt, seqLe, seqLt, seqMin } from "./sequence.ts";
+import { UrgentReceive } from "./urgent.ts";
 
 /** Linux' `TCP_DELACK_MIN`; RFC 1122: "MUST be less than 0.5 seconds". */
 export const DELAYED_ACK = 40 * MILLISECOND;
@@ -50,6 +51,7 @@ const isElsewhere = ({ buffer }: Fragment) => buffer.source !== undefined;
 export class Receiver {
   readonly queue: ChunkQueue = new ChunkQueue();
   readonly buffer: ReceiveBuffer;
+  readonly urgent: UrgentReceive = new UrgentReceive();
   /** RCV.NXT. */
   next = 0;
   /** RCV.NXT + RCV.WND as the peer knows it. */
@@ -110,6 +112,14 @@ export class Receiver {
   /** RCV.WND. */
   get window(): number {
     return Math.max(seqDiff(this.edge, this.next), 0);
+  }
+
+  /** How many bytes of the queue are before the urgent octet; −1: it is not there, or there is none. */
+  get urgentMark(): number {
+    if (!this.urgent.active) return -1;
+    const { length } = this.queue;
+    const mark = this.urgent.distance(seqAdd(this.next, -length - (this.finished ? 1 : 0)));
+    return mark < length ? mark : -1;
   }
 
   /** Bytes held out of order. */
@@ -327,6 +337,7 @@ export class Receiver {
    * segment or half of the buffer (RFC 9293 section 3.8.6.2.2)
    */
   consume(n: number, srtt: number, now: Instant): boolean {
+    if (this.urgent.active && this.urgentMark >= 0 && this.urgentMark < n) this.urgent.active = false;
     this.queue.consume(n);
     if (this.queue.length === 0) this.#tail = undefined;
     this.buffer.onRead(n, this.mss, srtt, now);

@@ -85,7 +85,8 @@ export class SegmentOutput {
       sender.attachPayload(packet);
       if (planLength > sender.mss) requestSegmentation(packet, this.#local, sender.mss);
     }
-    return this.#emit(packet, flags, sender.planStart, this.#acknowledge());
+    const pointer = sender.urgent.active ? sender.urgent.pointer(sender.planStart, sender.nxt) : 0;
+    return this.#emit(packet, flags, sender.planStart, this.#acknowledge(), pointer);
   }
 
   /** An acknowledgement, with SACK blocks if there are any. */
@@ -132,14 +133,14 @@ export class SegmentOutput {
     return window;
   }
 
-  #emit(packet: PacketBuffer, flags: number, sequence: number, window: number): PacketBuffer {
+  #emit(packet: PacketBuffer, flags: number, sequence: number, window: number, urgent = 0): PacketBuffer {
     outgoing.sourcePort = this.#localPort;
     outgoing.destinationPort = this.#remotePort;
     outgoing.sequence = sequence;
     outgoing.acknowledgment = (flags & TcpFlag.ack) !== 0 ? this.#receiver.next : 0;
-    outgoing.flags = flags;
+    outgoing.flags = urgent > 0 ? flags | TcpFlag.urg : flags;
     outgoing.window = window;
-    outgoing.urgentPointer = 0;
+    outgoing.urgentPointer = urgent;
     return emitOutgoing(packet, this.#local, this.#remote);
   }
 }

@@ -34,6 +34,7 @@ import { LossRecovery } from "./recovery.ts";
 import { RTO_LIMITS, RttEstimator } from "./rtt.ts";
 import { seqAdd, seqDiff, seqGe, seqGt, seqLt } from "./sequence.ts";
 import { TailProbe } from "./tail_probe.ts";
+import { UrgentSend } from "./urgent.ts";
 import { WindowUsage } from "./window_usage.ts";
 
 /** Records a connection may have in flight: what a peer with a tiny segment size can make us remember. */
@@ -60,6 +61,7 @@ export class Sender {
   readonly recovery: LossRecovery = new LossRecovery();
   readonly rtt: RttEstimator = new RttEstimator();
   readonly pacer: Pacer = new Pacer();
+  readonly urgent: UrgentSend = new UrgentSend();
   readonly #tailProbe = new TailProbe();
   readonly #usage = new WindowUsage();
   readonly congestion: CongestionControl;
@@ -277,6 +279,7 @@ export class Sender {
     this.queue.consume(bytes);
     this.bytesAcked += bytes;
     this.una = ack;
+    if (this.urgent.active) this.urgent.onAck(ack);
     if (seqLt(this.#smallEnd, ack)) this.#smallEnd = ack;
     this.timeouts = 0;
     this.stalledSince = now;
@@ -447,7 +450,8 @@ export class Sender {
 
   /** Nagle's algorithm, Minshall's variant: a partial segment waits only while another partial one is in flight. */
   #holdsPartial(length: number, outstanding: number): boolean {
-    if (length % this.mss === 0 || this.#override) return false;
+    // Linux: "Don't use the nagle rule for urgent data".
+    if (length % this.mss === 0 || this.#override || this.urgent.active) return false;
     if (this.cork) return true;
     return !this.noDelay && outstanding > 0 && seqGt(this.#smallEnd, this.una);
   }

@@ -227,7 +227,10 @@ export abstract class StateMachine {
       timestamps.update(header.timestampValue, now);
     }
     if (!this.#onAcknowledgment(header, length, now)) return;
-    // Sixth, URG: the pointer is ignored, urgent data is data (RFC 6093 section 6 asks applications not to use it).
+    // Sixth, URG.
+    if ((header.flags & TcpFlag.urg) !== 0 && !receiver.finished) {
+      receiver.urgent.onPointer(sequence, header.urgentPointer, receiver.next);
+    }
     // Seventh and eighth: payload and FIN.
     this.#onPayload(header, packet, payload, ip, now);
   }
@@ -459,7 +462,9 @@ export abstract class StateMachine {
       const path = this.context.route(this.self);
       const mss = output.mss(path, now);
       if (mss !== sender.mss) sender.setMss(mss);
-      if (sender.next(output.capacity(path, mss), timestampClock(now), now)) {
+      // Who cuts super-segments does not move the pointer with them.
+      const capacity = sender.urgent.active ? mss : output.capacity(path, mss);
+      if (sender.next(capacity, timestampClock(now), now)) {
         if (sender.planRetransmission) this.context.counters.bump("tcp.retransmits");
         return output.planned(sender, now);
       }

@@ -128,7 +128,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   onReady(events: number): void {
     if ((events & (EpollEvents.in | LASTING)) !== 0) this.#readable = true;
     if ((events & LASTING) !== 0) this.#ending = true;
-    if ((events & EpollEvents.pri) !== 0) this.#reader.copy();
+    if ((events & EpollEvents.pri) !== 0) this.#reader.expectUrgent(this.fd);
     if ((events & EpollEvents.out) !== 0) this.#writable = true;
     this.#pump(this.#relays.now());
   }
@@ -264,7 +264,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
       if (budget <= 0) return true;
       // Nagle never holds back the first segment, so a connection with one request never pays for this call.
       if (++this.#writes === 2) setNoDelay(this.fd);
-      const n = this.#relays.io.send(this.fd, queue);
+      const n = this.#relays.io.deliver(this.fd, connection);
       if (n > 0) {
         budget -= n;
         this.#bytesOut += n;

@@ -9,6 +9,7 @@
 
 import { MSG, SPLICE } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
+import { atUrgentMark } from "../../../host/inet.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { recv, send, splice, write } from "../../../host/sys.ts";
 import type { Pipe, Pipes } from "./pipes.ts";
@@ -35,6 +36,8 @@ export type Moved = "all" | "more" | "end" | "source-failed" | "target-failed";
 export class Channel {
   readable = true;
   writable = true;
+  /** There is urgent data at the source, which is in line: marks are looked for, and passed on. */
+  urgent = false;
   /** Bytes passed on. */
   bytes = 0;
   /** Positive. */
@@ -81,7 +84,8 @@ export class Channel {
       if (this.#ended) return "end";
       if (!this.readable || !this.writable) return "all";
       if (budget <= 0) return "more";
-      const n = this.#large ? this.#splice(from) : this.#copy(from, to);
+      const marked = this.urgent && atUrgentMark(from);
+      const n = marked ? this.#copyUrgent(from, to) : this.#large ? this.#splice(from) : this.#copy(from, to);
       if (n > 0) {
         budget -= n;
         continue;
@@ -125,6 +129,20 @@ export class Channel {
       this.#large = n >= SMALL;
     } else this.#release();
     return n;
+  }
+
+  /** The urgent byte, which is taken once it has been passed on. */
+  #copyUrgent(from: number, to: number): number {
+    const n = recv(from, copy.address, 1, MSG.DONTWAIT | MSG.PEEK);
+    if (n <= 0) return n;
+    let sent = send(to, copy.address, 1, MSG.OOB | MSG.DONTWAIT | MSG.NOSIGNAL);
+    // A kernel whose unix sockets know of no urgent data: it goes in line.
+    if (sent === -Errno.EOPNOTSUPP) sent = send(to, copy.address, 1, MSG.DONTWAIT | MSG.NOSIGNAL);
+    if (sent === -Errno.EAGAIN) this.writable = false;
+    else if (sent < 0) this.#targetFailed = true;
+    if (sent <= 0) return sent;
+    this.bytes++;
+    return recv(from, copy.address, 1, MSG.DONTWAIT);
   }
 
   /** A little from the source to the target. What the target does not take goes into a pipe. */

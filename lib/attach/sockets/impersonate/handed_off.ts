@@ -36,7 +36,7 @@ import type { SocketFacts } from "../../../stack/facts.ts";
 import type { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call } from "../call.ts";
 import type { Opener } from "../families.ts";
-import type { GuestSocket, SocketsContext } from "../guest_socket.ts";
+import { type GuestSocket, isOwnership, type SocketsContext } from "../guest_socket.ts";
 import type { OptionValues } from "../options/option.ts";
 import { SO_LINGER_TIME } from "../options/socket_level.ts";
 import { bindName, connectName, portOf } from "../tcp/names.ts";
@@ -191,7 +191,7 @@ export class HandedOff {
         else call.pass();
         return false;
       case C.ioctl:
-        if (call.int(1) === SIOCATMARK) call.pass();
+        if (call.int(1) === SIOCATMARK || isOwnership(call.int(1))) call.pass();
         else call.fail(Errno.ENOTTY);
         return false;
       default:

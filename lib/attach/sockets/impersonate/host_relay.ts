@@ -30,6 +30,9 @@ const ORPHAN_PATIENCE = 120_000;
 /** Bytes thrown away by one call. */
 const DISCARD = 1 << 20;
 
+/** What there may be something to read after. */
+const INCOMING = EpollEvents.in | EpollEvents.pri | EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err;
+
 const linger = new NativeMemory(8);
 linger.words[0] = 1;
 
@@ -92,9 +95,10 @@ export class HostRelay implements Work {
 
   /** What the reactor reports of the pair. */
   nearReady(events: number): void {
-    if ((events & (EpollEvents.in | EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err)) !== 0) {
+    if ((events & INCOMING) !== 0) {
       this.#out.readable = true;
     }
+    if ((events & EpollEvents.pri) !== 0) this.#out.urgent = true;
     if ((events & EpollEvents.out) !== 0) this.#in.writable = true;
     if ((events & EpollEvents.hup) !== 0) this.#hungUp = true;
     this.pump();
@@ -102,8 +106,12 @@ export class HostRelay implements Work {
 
   /** What the reactor reports of the host's socket. */
   hostReady(events: number): void {
-    if ((events & (EpollEvents.in | EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err)) !== 0) {
+    if ((events & INCOMING) !== 0) {
       this.#in.readable = true;
+    }
+    if ((events & EpollEvents.pri) !== 0 && !this.#in.urgent) {
+      this.#in.urgent = true;
+      setOption(this.#owner.host, SOL.SOCKET, SO.OOBINLINE, 1);
     }
     if ((events & (EpollEvents.out | EpollEvents.err | EpollEvents.hup)) !== 0) this.#out.writable = true;
     if ((events & EpollEvents.err) !== 0) this.#hasError = true;

@@ -29,7 +29,7 @@ import type { HostNetwork } from "./network.ts";
 const PATIENCE = 20;
 /** Strangers that may be in the way. */
 const TRIES = 8;
-const WATCHED = EpollEvents.in | EpollEvents.out | EpollEvents.rdhup | EpollEvents.et;
+const WATCHED = EpollEvents.in | EpollEvents.out | EpollEvents.pri | EpollEvents.rdhup | EpollEvents.et;
 
 const own = new SocketAddress(), peer = new SocketAddress();
 const pollfd = new NativeMemory(8);

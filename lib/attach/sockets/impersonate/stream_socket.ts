@@ -40,7 +40,7 @@ import { Pipes } from "./pipes.ts";
 import { socketFacts } from "./socket_facts.ts";
 
 const SOMAXCONN = 4_096;
-const WATCHED = EpollEvents.in | EpollEvents.out | EpollEvents.rdhup | EpollEvents.et;
+const WATCHED = EpollEvents.in | EpollEvents.out | EpollEvents.pri | EpollEvents.rdhup | EpollEvents.et;
 /** Bytes of `struct tcp_info` as far as programs know it. */
 const TCP_INFO_SIZE = 256;
 

@@ -179,7 +179,7 @@ export const SOCKET_OPTIONS: OptionTable = {
   7: bufferSize("wmem_max", MIN_SEND_BUFFER, "wmem"), // SO_SNDBUF
   8: bufferSize("rmem_max", MIN_RECEIVE_BUFFER, "rmem"), // SO_RCVBUF
   9: flag("real"), // SO_KEEPALIVE
-  10: flag("stored"), // SO_OOBINLINE
+  10: flag("real"), // SO_OOBINLINE
   11: flag("stored"), // SO_NO_CHECK
   12: { ...int("stored", 0), accept: (value) => value < 0 || value > 6 ? refusal(Errno.EPERM) : value }, // SO_PRIORITY
   13: linger, // SO_LINGER

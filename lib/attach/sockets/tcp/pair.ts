@@ -63,7 +63,7 @@ const pollfd = new NativeMemory(8);
 /** What our end is ready for at this moment, whatever the reactor has told: bits of `EpollEvents`. */
 export function pendingEvents(near: number): number {
   pollfd.words[0] = near;
-  pollfd.words[1] = EpollEvents.in | EpollEvents.out | EpollEvents.rdhup;
+  pollfd.words[1] = EpollEvents.in | EpollEvents.out | EpollEvents.pri | EpollEvents.rdhup;
   return poll(pollfd.address, 1, 0) > 0 ? pollfd.words[1]! >>> 16 : 0;
 }
 

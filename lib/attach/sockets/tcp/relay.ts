@@ -41,7 +41,7 @@ import type { Streams } from "./streams.ts";
 /** Bytes that one socket moves in one direction before it lets others go first. */
 const TURN_BYTES = 256 * 1_024;
 /** After these a short read does not mean that the pair is empty. */
-const LASTING = EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err;
+const LASTING = EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err | EpollEvents.pri;
 /** How long the bytes of a guest that is gone may wait for a peer that takes none. */
 const ORPHAN_PATIENCE = 120 * SECOND;
 
@@ -103,6 +103,7 @@ export class StreamRelay implements Work {
   onReady(events: number): void {
     if ((events & (EpollEvents.in | LASTING)) !== 0) this.#readable = true;
     if ((events & LASTING) !== 0) this.#ending = true;
+    if ((events & EpollEvents.pri) !== 0) this.#reader.expectUrgent(this.#owner.near);
     if ((events & EpollEvents.out) !== 0) this.#writable = true;
     if ((events & EpollEvents.hup) !== 0) this.#hungUp = true;
     this.pump(this.#streams.now());
@@ -178,7 +179,7 @@ export class StreamRelay implements Work {
         connection.consume(queue.length, now);
         break;
       }
-      const n = this.#streams.io.send(this.#owner.near, queue);
+      const n = this.#streams.io.deliver(this.#owner.near, connection);
       if (n > 0) {
         budget -= n;
         connection.consume(n, now);

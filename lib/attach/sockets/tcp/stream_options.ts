@@ -73,8 +73,8 @@ export function applyToConnection(
 /** Options that the pair itself must know, because reads and writes are native. */
 export function isNative(level: number, name: number): boolean {
   return level === SOCKET &&
-    (name === SO.RCVTIMEO || name === SO.SNDTIMEO || name === 18 || name === 42 || name === 66 ||
-      name === 67);
+    (name === SO.RCVTIMEO || name === SO.SNDTIMEO || name === SO.OOBINLINE || name === 18 || name === 42 ||
+      name === 66 || name === 67);
 }
 
 const timeval = new NativeMemory(16);
@@ -94,7 +94,7 @@ export function applyToPair(far: number, values: OptionValues, name: number): vo
 
 /** All that a fresh pair of this socket needs. */
 export function applyAllToPair(far: number, values: OptionValues): void {
-  for (const name of [SO.RCVTIMEO, SO.SNDTIMEO, 18, 42]) applyToPair(far, values, name);
+  for (const name of [SO.RCVTIMEO, SO.SNDTIMEO, SO.OOBINLINE, 18, 42]) applyToPair(far, values, name);
 }
 
 /** `SO_SNDBUF` for the guest's end of a connected pair. */

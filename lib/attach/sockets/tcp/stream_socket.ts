@@ -20,7 +20,7 @@
  * @module
  */
 
-import { AF, MSG, SHUT, SIG, SO, SOCK, SOL } from "../../../host/constants.ts";
+import { AF, MSG, SHUT, SIG, SIOC, SO, SOCK, SOL } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import { SocketAddress } from "../../../host/structs.ts";
 import { close, kill, send, shutdown } from "../../../host/sys.ts";
@@ -359,7 +359,9 @@ export class StreamSocket extends StreamCore {
     if (call.readBytes(call.arg(1), length) === undefined) return;
     const far = call.borrow();
     if (far < 0) return void call.fail(Errno.EPIPE);
-    const n = send(far, call.scratch.address, length, MSG.DONTWAIT | MSG.NOSIGNAL);
+    // What does not fit goes by another call, and the mark with it.
+    const urgent = length === call.arg(2) ? flags & MSG.OOB : 0;
+    const n = send(far, call.scratch.address, length, urgent | MSG.DONTWAIT | MSG.NOSIGNAL);
     close(far);
     if (n >= 0) return void call.reply(n);
     if (n === -Errno.EAGAIN && call.blocking && (flags & MSG.DONTWAIT) === 0) return this.sendLater(call);
@@ -402,9 +404,8 @@ export class StreamSocket extends StreamCore {
   }
 
   override ioctl(call: Call): void {
-    const SIOCATMARK = 0x8905;
-    if (call.int(1) === SIOCATMARK) {
-      if (call.writeInt(call.arg(2), 0)) call.reply(0);
-    } else super.ioctl(call);
+    // Unix sockets keep a mark as TCP does.
+    if (call.int(1) === SIOC.ATMARK) call.pass();
+    else super.ioctl(call);
   }
 }

@@ -2,8 +2,9 @@ import { test } from "node:test";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Channel } from "../../../../lib/attach/sockets/impersonate/channel.ts";
 import { type Pipe, Pipes } from "../../../../lib/attach/sockets/impersonate/pipes.ts";
-import { F, MSG, SHUT, SOCK } from "../../../../lib/host/constants.ts";
+import { F, MSG, SHUT, SO, SOCK, SOL } from "../../../../lib/host/constants.ts";
 import { Errno } from "../../../../lib/host/errno.ts";
+import { atUrgentMark, setOption } from "../../../../lib/host/inet.ts";
 import { NativeMemory } from "../../../../lib/host/memory.ts";
 import { socketPair } from "../../../../lib/host/socket_pair.ts";
 import { close, fcntl, recv, send, shutdown } from "../../../../lib/host/sys.ts";
@@ -52,6 +53,29 @@ const PIPES: Readonly<Record<string, (pipes: Pipes) => void>> = {
 for (const [how, furnish] of Object.entries(PIPES)) {
   const pipes = new Pipes();
   furnish(pipes);
+
+  test(`Channel.move() passes urgent bytes on as such ${how}`, () =>
+    between((write, from, to, read) => {
+      setOption(from, SOL.SOCKET, SO.OOBINLINE, 1);
+      const channel = new Channel(pipes);
+      channel.urgent = true;
+      for (const length of [0, 10, 10_000]) {
+        if (length > 0) strictEqual(put(write, 0, length), length);
+        memory.bytes[0] = 33;
+        strictEqual(send(write, memory.address, 1, MSG.OOB), 1);
+        strictEqual(put(write, 50, 3), 3);
+        for (let i = 0; i < 10; i++) {
+          channel.readable = channel.writable = true;
+          channel.move(from, to);
+        }
+        // A read ends at the mark.
+        if (length > 0) strictEqual(recv(read, memory.address, memory.bytes.length, MSG.DONTWAIT), length);
+        strictEqual(atUrgentMark(read), true);
+        strictEqual(recv(read, memory.address, 1, MSG.OOB), 1);
+        strictEqual(memory.bytes[0], 33);
+        deepStrictEqual(take(read), [...payload.subarray(50, 53)]);
+      }
+    }));
 
   test(`Channel.move() passes bytes and their end on ${how}`, () =>
     between((write, from, to, read) => {

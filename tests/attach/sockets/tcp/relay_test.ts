@@ -3,11 +3,19 @@
 import { test } from "node:test";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { SocketsContext } from "../../../../lib/attach/sockets/guest_socket.ts";
-import { drain, narrow, pendingEvents, plant, widen } from "../../../../lib/attach/sockets/tcp/pair.ts";
+import {
+  drain,
+  narrow,
+  pendingEvents,
+  plant,
+  prepareNear,
+  widen,
+} from "../../../../lib/attach/sockets/tcp/pair.ts";
 import { type RelayEnd, StreamRelay } from "../../../../lib/attach/sockets/tcp/relay.ts";
 import { Streams } from "../../../../lib/attach/sockets/tcp/streams.ts";
 import { EpollEvents, MSG, SHUT, SOCK } from "../../../../lib/host/constants.ts";
 import { Errno } from "../../../../lib/host/errno.ts";
+import { atUrgentMark } from "../../../../lib/host/inet.ts";
 import { addressOf, NativeMemory } from "../../../../lib/host/memory.ts";
 import { socketPair } from "../../../../lib/host/socket_pair.ts";
 import { close, recv, send, shutdown } from "../../../../lib/host/sys.ts";
@@ -40,6 +48,7 @@ class Bench {
 
   constructor() {
     [this.near, this.far] = socketPair(SOCK.STREAM | SOCK.NONBLOCK);
+    prepareNear(this.near);
     const accepted: TcpConnection[] = [];
     const observer = {
       onTcpAccept: (listener: TcpListener) => {
@@ -62,6 +71,10 @@ class Bench {
     this.connection.observer = { onTcpEvent: (_connection, _events, now) => this.relay.pump(now) };
   }
 
+  get now(): Instant {
+    return this.#now;
+  }
+
   /** Lets everything happen that can. */
   turn(): void {
     for (let i = 0; i < 200; i++) {
@@ -74,16 +87,16 @@ class Bench {
     }
   }
 
-  write(text: string): number {
+  write(text: string, flags = 0): number {
     const bytes = new TextEncoder().encode(text);
     this.#memory.bytes.set(bytes);
-    const n = send(this.far, this.#memory.address, bytes.length, MSG.DONTWAIT | MSG.NOSIGNAL);
+    const n = send(this.far, this.#memory.address, bytes.length, flags | MSG.DONTWAIT | MSG.NOSIGNAL);
     this.turn();
     return n;
   }
 
-  read(): string | number {
-    const n = recv(this.far, this.#memory.address, 1 << 20, MSG.DONTWAIT);
+  read(flags = 0): string | number {
+    const n = recv(this.far, this.#memory.address, 1 << 20, flags | MSG.DONTWAIT);
     return n < 0 ? n : new TextDecoder().decode(this.#memory.bytes.subarray(0, n));
   }
 
@@ -98,6 +111,11 @@ class Bench {
 
   peerWrites(text: string): void {
     this.peer.writeBytes(new TextEncoder().encode(text), this.#now);
+    this.turn();
+  }
+
+  peerMarks(): void {
+    this.peer.markUrgent(this.#now);
     this.turn();
   }
 
@@ -179,6 +197,46 @@ test("StreamRelay throws away what arrives after shutdown(SHUT_RD)", () => {
   strictEqual(bench.read(), "");
   strictEqual(bench.write("still sends"), 11);
   strictEqual(bench.peerReads(), "still sends");
+  bench.guestCloses();
+  bench.end();
+});
+
+test("StreamRelay passes the guest's urgent byte on as such", () => {
+  const bench = new Bench();
+  bench.write("plain");
+  strictEqual(bench.peer.urgentMark, -1);
+  bench.write("and!", MSG.OOB);
+  bench.write("after");
+  strictEqual(bench.peer.urgentMark, "plainand".length);
+  strictEqual(bench.peerReads(), "plainand!after");
+  // Whoever was urgent once may be again, and loses nothing meanwhile.
+  for (let i = 0; i < 20; i++) {
+    const text = "x".repeat(i * 5_000);
+    bench.write(text);
+    bench.write("?", MSG.OOB);
+    strictEqual(bench.peer.urgentMark, text.length);
+    strictEqual(bench.peerReads(), `${text}?`);
+  }
+  bench.guestCloses();
+  bench.end();
+});
+
+test("StreamRelay gives the guest the peer's urgent byte as such", () => {
+  const bench = new Bench();
+  bench.peerWrites("before!");
+  // Too late: it is with the guest already.
+  bench.peerMarks();
+  strictEqual(pendingEvents(bench.far) & EpollEvents.pri, 0);
+  strictEqual(bench.read(), "before!");
+  bench.peer.writeBytes(new TextEncoder().encode("more!"), bench.now);
+  bench.peerMarks();
+  bench.peerWrites("after");
+  strictEqual(pendingEvents(bench.far) & EpollEvents.pri, EpollEvents.pri);
+  strictEqual(bench.read(), "more");
+  strictEqual(atUrgentMark(bench.far), true);
+  strictEqual(bench.read(MSG.OOB), "!");
+  strictEqual(bench.read(MSG.OOB), -Errno.EINVAL);
+  strictEqual(bench.read(), "after");
   bench.guestCloses();
   bench.end();
 });
