@@ -40,7 +40,13 @@ export function startServe(context: ModeContext): ModeSession {
   if (host4 !== undefined && !nic.owns(host4)) nic.addAddress(host4, config.address.prefixLength);
   const now = () => reactor.now() as Instant;
   const guestOf = (mac: MacAddress) => vms.switch.ownerOf(mac);
-  const dhcp = new DhcpService(stack, nic, { ...dhcpOptions(context, serve), guestOf }, now());
+  const scratch = IpAddress.v4(0);
+  const isUsed = (one: number, mac: MacAddress) => {
+    scratch.d = one;
+    const user = vms.switch.portOf(scratch);
+    return user >= 0 && user !== guestOf(mac);
+  };
+  const dhcp = new DhcpService(stack, nic, { ...dhcpOptions(context, serve), guestOf, isUsed }, now());
   const vms = attachVms({
     reactor,
     pool,
@@ -49,10 +55,12 @@ export function startServe(context: ModeContext): ModeSession {
     log,
     owners: {
       isOurs: (one) => nic.owns(one),
-      isAnothers: (one, high, low) => dhcp.server.isAnothers(one, high, low, now()),
+      isAnothers: (one, high, low) => one.family === 4 && dhcp.server.isAnothers(one, high, low, now()),
+      isTheirs: (one, high, low) => one.family === 4 && dhcp.server.isTheirs(one, high, low, now()),
     },
     hold: (one, held) => ready.hold(one, held),
   });
+  stack.tenants.of = (one) => vms.switch.portOf(one);
   vms.switch.join({
     mac: nic.mac,
     ingress: (frame, at) => nic.ingress(frame, at),

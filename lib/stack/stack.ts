@@ -37,6 +37,7 @@ import { IcmpInput } from "./icmp/input.ts";
 import { Arp } from "./ip/arp.ts";
 import { IcmpErrors } from "./ip/icmp_errors.ts";
 import type { IcmpErrorKind } from "./ip/icmp_kind.ts";
+import type { Tenants } from "./ip/fair_rate.ts";
 import { GroupReports } from "./ip/group_reports.ts";
 import { type Delivery, IpInput } from "./ip/input.ts";
 import { Ndp } from "./ip/ndp.ts";
@@ -111,6 +112,8 @@ export class Stack {
   readonly counters: Counters = new Counters();
   readonly routes: RouteTable = new RouteTable();
   readonly limits: StackLimits;
+  /** Whose addresses are; guests have shares of limits then. */
+  readonly tenants: Tenants = {};
   /** Always there, index 1. */
   readonly loopback: Nic;
   readonly tcp: TcpDemux;
@@ -141,13 +144,13 @@ export class Stack {
     this.pathMtus = new PathMtuCache(limits.pathMtus);
     this.paths = new PathResolver(this);
     this.#output = new IpOutput(this.pool, this.counters, this.paths);
-    const { pool, counters, paths } = this;
+    const { pool, counters, paths, tenants } = this;
     const output = this.#output;
     const random = () => this.random();
     const owns = (address: IpAddress) => this.owns(address);
     const setTimer = (item: Timed, at: Instant) => this.#timers.set(item, at);
     const bump = (counter: string) => counters.bump(counter);
-    this.#errors = new IcmpErrors({ pool, counters, paths, output, owns }, {
+    this.#errors = new IcmpErrors({ pool, counters, paths, output, tenants, owns }, {
       perSecond: limits.icmpErrorsPerSecond,
       burst: limits.icmpErrorBurst,
     });
@@ -166,12 +169,13 @@ export class Stack {
     this.tcp = new TcpDemux(this.#tcpSurroundings, options.tcp, limits.tcp);
     this.udp = new Udp({ pool, counters, paths, output, limits, random, owns, icmpError });
     const spoofingNic = (destination: IpAddress) => this.#spoofingNic(destination);
-    this.echo = new Echo({ pool, counters, paths, output, limits, random, icmpError, spoofingNic });
+    this.echo = new Echo({ pool, counters, paths, output, tenants, limits, random, icmpError, spoofingNic });
     this.raw = new RawTable(paths, output, limits.rawEndpoints);
     const arp = new Arp(pool, counters);
     const ndp = this.#ndp = new Ndp({ pool, counters, paths, output });
     const reassembler = new Reassembler({
       pool,
+      tenants,
       setTimer,
       bump,
       reassemblyTimedOut: (packet, nic, now) => this.#quote("reassembly-time-exceeded", packet, nic, now),

@@ -64,6 +64,7 @@ function switches(random: () => number): void {
     owners: {
       isOurs: (address) => address.family === 4 && address.d === (NET | 1),
       isAnothers: (address, _high, low) => address.d === (NET | 5) && low !== 1,
+      isTheirs: (address, _high, low) => address.d === (NET | 5) && low === 1,
     },
     log: () => {},
     hold: () => {},

@@ -42,6 +42,8 @@ export interface AddressOwners {
   isOurs(address: IpAddress): boolean;
   /** Whether the address is leased, or pinned, to another hardware address than this one. */
   isAnothers(address: IpAddress, high: number, low: number): boolean;
+  /** Whether the address is leased to this hardware address: whoever helped himself to it before must go. */
+  isTheirs(address: IpAddress, high: number, low: number): boolean;
 }
 
 /** A port, as far as the guard is concerned. */
@@ -60,6 +62,7 @@ interface Binding {
 }
 
 const ARP_SENDER_MAC = 8, ARP_SENDER_IP = 14, ARP_LENGTH = 28;
+const MORE_FRAGMENTS = 0x2000;
 const UDP = 17, DHCP_SERVER = 67, DHCP_CHADDR = 8 + 28;
 const ICMPV6 = 58, ROUTER_ADVERTISEMENT = 134, NEIGHBOUR_ADVERTISEMENT = 136, REDIRECT = 137;
 const IPV6_HEADER = 40, NA_TARGET = 8;
@@ -113,7 +116,7 @@ export class AddressGuard {
       case EtherType.ipv4:
         if (length < 20) return undefined;
         this.#scratch4.d = view.getInt32(at + 12);
-        if (view.getUint8(at + 9) === UDP && length >= 28) {
+        if (view.getUint8(at + 9) === UDP) {
           const offence = checkDhcp(frame, at, high, low);
           if (offence !== undefined) return offence;
         }
@@ -213,7 +216,8 @@ export class AddressGuard {
         if (!binding.address.equals(address)) continue;
         if (binding.port !== port) {
           const moved = binding.high === high && binding.low === low;
-          if (!moved && now - binding.usedAt <= QUIET) return "spoofed-ip";
+          const mayStay = !moved && now - binding.usedAt <= QUIET;
+          if (mayStay && !this.#owners.isTheirs(address, high, low)) return "spoofed-ip";
           this.#unbind(binding.port, binding.address);
           return this.#claim(address, port, high, low, now);
         }
@@ -262,14 +266,21 @@ function isSnap({ view, end }: PacketBuffer, at: number): boolean {
   return organisation === 0 || organisation === 0xf8;
 }
 
-/** What is wrong with a UDP datagram whose IPv4 header is at `at`, as DHCP. Fragments but the first pass. */
+/**
+ * What is wrong with a UDP datagram whose IPv4 header is at `at`, as DHCP. Fragments but the first pass: they are of use
+ * only with it. No client cuts its messages, so the first of one for the server is refused, whatever is in it.
+ */
 function checkDhcp(frame: PacketBuffer, at: number, high: number, low: number): Offence | undefined {
   const { view } = frame;
-  if ((view.getUint16(at + 6) & 0x1fff) !== 0) return undefined;
+  const fragment = view.getUint16(at + 6);
+  if ((fragment & 0x1fff) !== 0) return undefined;
+  const isCut = (fragment & MORE_FRAGMENTS) !== 0;
   const udp = at + ((view.getUint8(at) & 15) << 2);
-  if (udp + 8 > frame.end) return undefined;
+  if (udp + 8 > frame.end) return isCut ? "malformed" : undefined;
   if (view.getUint16(udp) === DHCP_SERVER) return "rogue-dhcp";
-  if (view.getUint16(udp + 2) !== DHCP_SERVER || udp + DHCP_CHADDR + 6 > frame.end) return undefined;
+  if (view.getUint16(udp + 2) !== DHCP_SERVER) return undefined;
+  if (isCut) return "spoofed-dhcp";
+  if (udp + DHCP_CHADDR + 6 > frame.end) return undefined;
   const chaddr = udp + DHCP_CHADDR;
   return view.getUint16(chaddr) === high && view.getInt32(chaddr + 2) === low ? undefined : "spoofed-dhcp";
 }

@@ -48,6 +48,8 @@ export interface PoolOptions {
   readonly fixed?: readonly { readonly mac: MacAddress; readonly address: number }[];
   /** The guest that has a hardware address now; −1: none. Absent: nobody knows, and addresses are not shared by guest. */
   readonly guestOf?: (mac: MacAddress) => number;
+  /** Whether an address is used by somebody else than whoever has this hardware address, lease or not. Absent: never. */
+  readonly isUsed?: (address: number, mac: MacAddress) => boolean;
 }
 
 /** The pool. */
@@ -60,9 +62,11 @@ export class LeasePool {
   readonly #byAddress = new Map<number, Lease>();
   readonly #byClient = new Map<string, Lease>();
   readonly #guestOf: ((mac: MacAddress) => number) | undefined;
+  readonly #isUsed: (address: number, mac: MacAddress) => boolean;
   #next = 0;
 
-  constructor({ first, last, reserved, fixed = [], guestOf }: PoolOptions) {
+  constructor({ first, last, reserved, fixed = [], guestOf, isUsed = () => false }: PoolOptions) {
+    this.#isUsed = isUsed;
     this.#guestOf = guestOf;
     this.#first = first;
     this.#size = Math.max(0, Math.min(POOL_MAX, last - first + 1));
@@ -121,6 +125,8 @@ export class LeasePool {
     if (fixed !== undefined) return fixed === address;
     if (this.#fixedAddresses.has(address) || !this.#inPool(address)) return false;
     if (!this.#isFreeFor(client, address, now)) return false;
+    const own = this.#byClient.get(client);
+    if (this.#isUsed(address, mac) && (own?.address !== address || own.state === "free")) return false;
     return this.#byClient.get(client)?.address === address || this.mayHaveMore(mac, now);
   }
 
@@ -167,20 +173,27 @@ export class LeasePool {
     const fixed = this.fixedOf(mac);
     if (fixed !== undefined) return fixed;
     const known = this.#byClient.get(client);
-    if (known !== undefined && this.#isFreeFor(client, known.address, now)) return known.address;
+    const isHis = known !== undefined && this.#isFreeFor(client, known.address, now);
+    if (isHis && (isHeld(known, now) || !this.#isUsed(known.address, mac))) return known.address;
     if (!this.mayHaveMore(mac, now)) return undefined;
     if (wanted !== undefined && this.admits(client, mac, wanted, now)) return wanted | 0;
-    // Addresses that nobody ever had, in order; then those that nobody has any more.
-    for (; this.#next < this.#size; this.#next++) {
-      const address = (this.#first + this.#next) | 0;
-      if (this.#reserved.has(address) || this.#fixedAddresses.has(address)) continue;
-      if (!this.#byAddress.has(address)) return address;
+    // Addresses that nobody ever had, in order; then those that nobody has any more; then those that somebody has taken
+    // without asking: a guest that helps itself must not starve the others.
+    let taken: number | undefined;
+    for (let i = this.#next; i < this.#size; i++) {
+      const address = (this.#first + i) | 0;
+      const isKnown = this.#byAddress.has(address);
+      if (isKnown || this.#reserved.has(address) || this.#fixedAddresses.has(address)) {
+        if (i === this.#next) this.#next++;
+      } else if (!this.#isUsed(address, mac)) return address;
+      else taken ??= address;
     }
     for (const lease of this.#byAddress.values()) {
-      if (!this.#fixedAddresses.has(lease.address) && this.#isFreeFor(client, lease.address, now)) {
-        return lease.address;
-      }
+      if (this.#fixedAddresses.has(lease.address) || !this.#isFreeFor(client, lease.address, now)) continue;
+      if (!this.#isUsed(lease.address, mac)) return lease.address;
+      taken ??= lease.address;
     }
+    if (taken !== undefined) return taken;
     for (const lease of this.#byAddress.values()) {
       if (this.#guestOf !== undefined && this.#guestOf(lease.mac) < 0) return lease.address;
     }

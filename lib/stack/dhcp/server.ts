@@ -87,6 +87,12 @@ export class DhcpServer {
     return false;
   }
 
+  /** Whether `address` is leased to this hardware address. */
+  isTheirs(address: IpAddress, high: number, low: number, now: Instant): boolean {
+    const mac = this.pool.holder(address.d, now)?.mac;
+    return mac !== undefined && mac.low === low && mac.high === high;
+  }
+
   #discover(message: Dhcpv4Message, now: Instant): DhcpReply | undefined {
     const { options } = message;
     const client = clientOf(message);

@@ -11,7 +11,7 @@ import type { IcmpErrorKind, IcmpReport } from "../ip/icmp_kind.ts";
 import type { Delivery } from "../ip/input.ts";
 import { DEFAULT_HOP_LIMIT, type IpOutput } from "../ip/output.ts";
 import type { NoPath, PathResolver } from "../ip/path.ts";
-import { TokenBucket } from "../ip/token_bucket.ts";
+import { FairRate, type Tenants } from "../ip/fair_rate.ts";
 import type { Nic } from "../nic.ts";
 import type { Instant } from "../time.ts";
 import { IpAddress } from "../wire/address.ts";
@@ -79,6 +79,8 @@ export interface EchoSurroundings {
   readonly counters: Counters;
   readonly paths: PathResolver;
   readonly output: IpOutput;
+  /** Absent: there is one guest. */
+  readonly tenants?: Tenants;
   readonly limits: { readonly echoEndpoints: number; readonly echoRepliesPerSecond: number };
   random(): number;
   icmpError(kind: IcmpErrorKind, ip: IpHeader, packet: PacketBuffer, nic: Nic, now: Instant): boolean;
@@ -143,13 +145,13 @@ export class Echo {
   readonly #surroundings: EchoSurroundings;
   readonly #endpoints = new Map<number, EchoEndpoint>();
   readonly #request: ForwardedRequest;
-  readonly #replies: TokenBucket;
+  readonly #replies: FairRate;
 
   constructor(surroundings: EchoSurroundings) {
     this.#surroundings = surroundings;
     this.#request = new ForwardedRequest(surroundings);
     const rate = surroundings.limits.echoRepliesPerSecond;
-    this.#replies = new TokenBucket(rate, rate);
+    this.#replies = new FairRate(rate, rate, surroundings.tenants);
   }
 
   /** Opens an endpoint. Undefined: every identifier that the limit allows is taken, or the one asked for. */
@@ -204,7 +206,7 @@ export class Echo {
       if (this.forwarder?.(request, now) !== true) counters.bump("icmp.echo-not-forwarded");
       return;
     }
-    if (!this.#replies.take(now)) {
+    if (!this.#replies.take(ip.source, now)) {
       counters.bump("icmp.echo-replies-rate-limited");
       return;
     }

@@ -13,7 +13,7 @@ import type { BufferPool } from "../buffer/pool.ts";
 import type { Counters } from "../counters.ts";
 import type { Nic } from "../nic.ts";
 import type { Instant } from "../time.ts";
-import type { IpAddress, IpFamily } from "../wire/address.ts";
+import { IpAddress, type IpFamily } from "../wire/address.ts";
 import { MacAddress } from "../wire/ethernet.ts";
 import {
   emitGroupReport,
@@ -28,6 +28,8 @@ import { TokenBucket } from "./token_bucket.ts";
 
 /** Queries answered (`groups.queries-rate-limited`): routers ask every two minutes. */
 const QUERIES_PER_SECOND = 1, QUERY_BURST = 4;
+
+const ALL_SYSTEMS = IpAddress.v4(0xe0000001 | 0), ALL_NODES = IpAddress.parse("ff02::1")!;
 
 /** What it needs. */
 export interface GroupReportsContext {
@@ -97,8 +99,10 @@ export class GroupReports {
     return [...groups.values()];
   }
 
-  #report(nic: Nic, groups: readonly IpAddress[], record: GroupRecord): void {
-    if (!nic.reportGroups || groups.length === 0) return;
+  #report(nic: Nic, heard: readonly IpAddress[], record: GroupRecord): void {
+    if (!nic.reportGroups) return;
+    const groups = heard.filter(isReported);
+    if (groups.length === 0) return;
     const { pool, counters, clock } = this.#context;
     const { family } = groups[0]!;
     const source = family === 6
@@ -114,4 +118,13 @@ export class GroupReports {
       nic.transmit(packet, to, family, clock.now);
     }
   }
+}
+
+/**
+ * Whether anybody is told of a group: never of all systems (RFC 2236 section 6, RFC 3376 section 5), of all nodes, or of a
+ * scope that no wire has (RFC 3810 section 6).
+ */
+function isReported(group: IpAddress): boolean {
+  if (group.family === 4) return !group.equals(ALL_SYSTEMS);
+  return (group.a >>> 16 & 15) > 1 && !group.equals(ALL_NODES);
 }

@@ -3,7 +3,7 @@
  * RFC 4443 section 2.4).
  *
  * An error is never sent about an ICMP error, about a packet to a group or to everybody, about a fragment other than
- * the first, or to an address that does not name one host; and never more often than a token bucket allows.
+ * the first, or to an address that does not name one host; and never more often than a rate allows, of which guests have shares.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { IPV6_HEADER, IPV6_MINIMUM_MTU } from "../wire/ipv6.ts";
 import { type IcmpErrorKind, toIcmpv4, toIcmpv6 } from "./icmp_kind.ts";
 import { DEFAULT_HOP_LIMIT, type IpOutput } from "./output.ts";
 import type { PathResolver } from "./path.ts";
-import { TokenBucket } from "./token_bucket.ts";
+import { FairRate, type Tenants } from "./fair_rate.ts";
 
 /** RFC 1812 section 4.3.2.3: "as much of the original datagram as possible without … exceeding 576 bytes". */
 const MAX_ERROR_V4 = 576;
@@ -37,18 +37,20 @@ export interface IcmpErrorContext {
   readonly counters: Counters;
   readonly paths: PathResolver;
   readonly output: IpOutput;
+  /** Absent: there is one guest. */
+  readonly tenants?: Tenants;
   owns(address: IpAddress): boolean;
 }
 
 /** Sends ICMP errors about received packets. */
 export class IcmpErrors {
   readonly #context: IcmpErrorContext;
-  readonly #bucket: TokenBucket;
+  readonly #rate: FairRate;
 
   /** @param perSecond errors per second, and `burst` at once (Linux: 1000 and 50) */
   constructor(context: IcmpErrorContext, limits: { readonly perSecond: number; readonly burst: number }) {
     this.#context = context;
-    this.#bucket = new TokenBucket(limits.perSecond, limits.burst);
+    this.#rate = new FairRate(limits.perSecond, limits.burst, context.tenants);
   }
 
   /**
@@ -73,7 +75,7 @@ export class IcmpErrors {
       counters.bump("icmp.errors-withheld");
       return false;
     }
-    if (!this.#bucket.take(now)) {
+    if (!this.#rate.take(ip.source, now)) {
       counters.bump("icmp.errors-rate-limited");
       return false;
     }

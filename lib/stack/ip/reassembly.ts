@@ -12,7 +12,7 @@
  * without a buffer, to swallow the rest. A fragment whose bytes are already there, byte for byte, is a duplicate made by
  * the network and does no harm (RFC 8200 section 4.5 allows to keep the datagram then).
  *
- * Bounds: `limits.datagrams` at once (the oldest makes room), {@linkcode MAX_GAPS} holes in each, 30 s (IPv4) or 60 s
+ * Bounds: `limits.datagrams` at once (the oldest makes room; of several guests, the oldest of whoever has his share), {@linkcode MAX_GAPS} holes in each, 30 s (IPv4) or 60 s
  * (IPv6) of patience. So the memory is at most `datagrams` × 64 KiB, whatever arrives.
  *
  * @module
@@ -22,12 +22,14 @@ import type { PacketBuffer } from "../buffer/packet.ts";
 import { HEADROOM } from "../buffer/packet.ts";
 import { type BufferPool, LARGE } from "../buffer/pool.ts";
 import { RangeSet } from "../buffer/range_set.ts";
+import { FairShare } from "../fair_share.ts";
 import type { Nic } from "../nic.ts";
 import { type Instant, later, NEVER, SECOND } from "../time.ts";
 import { IpAddress } from "../wire/address.ts";
 import { onesComplementSum } from "../wire/checksum.ts";
 import { Ecn, type IpHeader } from "../wire/ip.ts";
 import { IPV6_HEADER } from "../wire/ipv6.ts";
+import type { Tenants } from "./fair_rate.ts";
 
 /** RFC 1122 section 3.3.2 wants 60 to 120 s; Linux' `ipfrag_time` is 30 s, and shorter is safer. */
 export const REASSEMBLY_TIMEOUT_V4 = 30 * SECOND;
@@ -43,6 +45,8 @@ const MAX_LENGTH = 0xffff;
 /** What reassembly needs from its surroundings. */
 export interface ReassemblyContext {
   readonly pool: BufferPool;
+  /** Absent: there is one guest. */
+  readonly tenants?: Tenants;
   setTimer(datagram: Datagram, at: Instant): void;
   /** The first fragment came, the rest did not: at its IP header, not owned (RFC 792, RFC 4443 section 3.3 code 1). */
   reassemblyTimedOut(packet: PacketBuffer, nic: Nic, now: Instant): void;
@@ -54,6 +58,7 @@ export class Datagram {
   readonly source = IpAddress.v4(0);
   readonly destination = IpAddress.v4(0);
   identification = 0;
+  tenant = 0;
   protocol = 0;
   nic: Nic | undefined = undefined;
   readonly ranges = new RangeSet(MAX_GAPS);
@@ -85,10 +90,12 @@ export class Datagram {
 export class Reassembler {
   readonly #context: ReassemblyContext;
   readonly #slots: Datagram[] = [];
+  readonly #share: FairShare;
   #used = 0;
 
   constructor(context: ReassemblyContext, limits: { readonly datagrams: number }) {
     this.#context = context;
+    this.#share = new FairShare(limits.datagrams);
     for (let i = 0; i < limits.datagrams; i++) this.#slots.push(new Datagram(this));
   }
 
@@ -180,15 +187,11 @@ export class Reassembler {
   }
 
   #begin(ip: IpHeader, nic: Nic, now: Instant): Datagram {
-    let datagram = this.#slots[0]!;
-    for (let i = 0; i < this.#slots.length; i++) {
-      const slot = this.#slots[i]!;
-      if (!slot.busy) {
-        datagram = slot;
-        break;
-      }
-      if (slot.timerAt < datagram.timerAt) datagram = slot;
-    }
+    const { tenants } = this.#context;
+    const tenant = tenants?.of?.(ip.source) ?? 0;
+    const hasHisShare = tenants?.of !== undefined && this.#share.held(tenant) > 0 &&
+      !this.#share.admits(tenant);
+    const datagram = hasHisShare ? this.#oldestOf(tenant) : this.#freeOrOldest();
     if (datagram.busy) {
       this.#context.bump("ip.reassembly-evicted");
       this.#end(datagram);
@@ -196,6 +199,8 @@ export class Reassembler {
     copyAddress(datagram.source, ip.source);
     copyAddress(datagram.destination, ip.destination);
     datagram.identification = ip.identification;
+    datagram.tenant = tenant;
+    this.#share.add(tenant);
     datagram.protocol = ip.protocol;
     datagram.nic = nic;
     datagram.busy = true;
@@ -209,6 +214,27 @@ export class Reassembler {
     const patience = ip.family === 4 ? REASSEMBLY_TIMEOUT_V4 : REASSEMBLY_TIMEOUT_V6;
     this.#context.setTimer(datagram, later(now, patience));
     return datagram;
+  }
+
+  #freeOrOldest(): Datagram {
+    let oldest = this.#slots[0]!;
+    for (let i = 0; i < this.#slots.length; i++) {
+      const slot = this.#slots[i]!;
+      if (!slot.busy) return slot;
+      if (slot.timerAt < oldest.timerAt) oldest = slot;
+    }
+    return oldest;
+  }
+
+  /** Of a tenant who has one. */
+  #oldestOf(tenant: number): Datagram {
+    let oldest: Datagram | undefined;
+    for (let i = 0; i < this.#slots.length; i++) {
+      const slot = this.#slots[i]!;
+      if (!slot.busy || slot.tenant !== tenant) continue;
+      if (oldest === undefined || slot.timerAt < oldest.timerAt) oldest = slot;
+    }
+    return oldest!;
   }
 
   /** Copies the first fragment's header in front of the payload; IPv6 without extension headers. */
@@ -268,6 +294,7 @@ export class Reassembler {
     datagram.buffer = undefined;
     datagram.busy = false;
     datagram.nic = undefined;
+    this.#share.remove(datagram.tenant);
     this.#used--;
   }
 }

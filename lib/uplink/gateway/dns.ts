@@ -35,7 +35,7 @@ import type { Resolver } from "./config.ts";
 import { DatagramSender } from "./datagram_io.ts";
 import { isQuery, isResponse, messageId, Rcode, responseCode, toServerFailure } from "./dns_message.ts";
 import { openDatagram } from "./host_socket.ts";
-import { FairShare, oldestOf } from "./fair_share.ts";
+import { FairShare, oldestOf } from "../../stack/fair_share.ts";
 import { type LruItem, LruList } from "./lru_list.ts";
 import { DNS_PORT } from "./policy.ts";
 import type { Resolvers } from "./resolvers.ts";

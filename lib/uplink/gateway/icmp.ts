@@ -36,7 +36,7 @@ import {
   quotedSequence,
 } from "./echo_socket.ts";
 import { ErrorRelay, type ErrorSubject, type Original } from "./error_relay.ts";
-import { FairShare, oldestOf } from "./fair_share.ts";
+import { FairShare, oldestOf } from "../../stack/fair_share.ts";
 import { age, type Flow } from "./flows.ts";
 import { carriedHopLimit } from "./host_socket.ts";
 import { type LruItem, LruList } from "./lru_list.ts";

@@ -9,7 +9,7 @@ import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { TcpOptions } from "../../stack/tcp/options.ts";
 import { type Instant, later, MILLISECOND, NEVER, SECOND } from "../../stack/time.ts";
 import type { GatewayLimits } from "./config.ts";
-import { FairShare } from "./fair_share.ts";
+import { FairShare } from "../../stack/fair_share.ts";
 import type { FlowRegistry } from "./flows.ts";
 import { LruList } from "./lru_list.ts";
 import type { PipePool } from "../../link/kernel_pipe.ts";

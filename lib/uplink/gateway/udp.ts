@@ -36,7 +36,7 @@ import type { UdpHeader } from "../../stack/wire/udp.ts";
 import type { GatewayConfig, GatewayLimits } from "./config.ts";
 import { cannotSegment, DatagramReceiver, DatagramSender, runLength, SLOTS } from "./datagram_io.ts";
 import { ErrorRelay } from "./error_relay.ts";
-import { FairShare, oldestOf } from "./fair_share.ts";
+import { FairShare, oldestOf } from "../../stack/fair_share.ts";
 import type { FlowRegistry } from "./flows.ts";
 import { openDatagram } from "./host_socket.ts";
 import { LruList } from "./lru_list.ts";

@@ -55,6 +55,8 @@ class Bench {
           const owner = this.leased.get(String(address));
           return owner !== undefined && owner !== String(new MacAddress(high, low));
         },
+        isTheirs: (address, high, low) =>
+          this.leased.get(String(address)) === String(new MacAddress(high, low)),
       },
       log: () => {},
       hold: (address, held) => void this.held.push(`${address} ${held}`),
@@ -93,6 +95,8 @@ function udp(to: string, from: string, source: string, ports = "0d05 0d05", payl
 function arp(from: string, sender: string, ip: string): string {
   return `ffffffffffff ${from} 0806 0001 0800 0604 0001 ${sender} ${ip} 000000000000 c0a87f01`;
 }
+/** The same as the first of several fragments. */
+const cut = (packet: string) => packet.replace("4500 001c 0000 0000", "4500 001c 0000 2000");
 const compact = (text: string) => text.replaceAll(/\s/g, "");
 const BROADCAST = "ffffffffffff";
 
@@ -126,6 +130,18 @@ test("frames of a guest that are refused, each by its counter", () => {
     ["spoofed-arp", arp(macOf(1), macOf(9), "c0a87f05")],
     ["spoofed-ip", arp(macOf(1), macOf(1), "c0a87f01")],
     ["rogue-dhcp", udp(BROADCAST, macOf(1), "c0a87f05", "0043 0044")],
+    ["spoofed-dhcp", cut(udp(BROADCAST, macOf(1), "00000000", "0044 0043"))],
+    [
+      "spoofed-dhcp",
+      cut(udp(
+        BROADCAST,
+        macOf(1),
+        "00000000",
+        "0044 0043",
+        "01010600" + "00".repeat(24) + macOf(1) + "00".repeat(10),
+      )),
+    ],
+    ["malformed", cut(udp(BROADCAST, macOf(1), "00000000", "").replace("0008 0000", ""))],
     [
       "spoofed-dhcp",
       udp(
@@ -151,6 +167,21 @@ test("frames of a guest that are refused, each by its counter", () => {
     deepStrictEqual([b.wire.sent.length, bench.toGateway.length], [0, 0], reason);
     strictEqual(a.port.counters.refused, 1);
   }
+});
+
+test("who has the lease gets the address from whoever helped himself to it", () => {
+  const bench = new Bench();
+  const [thief, owner] = [bench.plug(), bench.plug()];
+  const use = (n: number) => udp(GATEWAY, macOf(n), "c0a87f05");
+  bench.send(thief.port, use(1));
+  bench.send(owner.port, use(2));
+  strictEqual(bench.counted("spoofed-ip"), 1, "no lease yet");
+  bench.leased.set("192.168.127.5", "02:00:00:00:00:02");
+  bench.send(owner.port, use(2));
+  strictEqual(bench.counted("spoofed-ip"), 1);
+  bench.send(thief.port, use(1));
+  strictEqual(bench.counted("spoofed-ip"), 2);
+  strictEqual(bench.owner.portOf(IpAddress.parse("192.168.127.5")!), owner.port.id);
 });
 
 test("an honest DHCP request passes", () => {

@@ -272,3 +272,16 @@ test("what guests have that are gone is given away when nothing else is left", (
   present = 0;
   ok(kept !== undefined && bench.join(0) !== undefined);
 });
+
+test("an address that somebody uses without a lease is given away last", () => {
+  const used = new Map([[NET + 2, 7], [NET + 3, 1]]);
+  const isUsed = (address: number, mac: MacAddress) => used.has(address) && used.get(address) !== mac.low;
+  const bench = new Bench({ last: NET + 5, isUsed });
+  strictEqual(bench.join(1), "192.168.127.3", "his own is not in the way");
+  strictEqual(bench.join(2), "192.168.127.4");
+  const asked = bench.ask("request", 3, { requestedAddress: ip("192.168.127.2") });
+  strictEqual(asked?.message.options?.type, "nak");
+  strictEqual(bench.join(3), "192.168.127.5");
+  strictEqual(bench.join(4), "192.168.127.2", "when nothing else is left");
+  strictEqual(bench.join(4), "192.168.127.2", "and then it is his");
+});

@@ -125,3 +125,12 @@ function sums(frame: Uint8Array, from: number, to: number): boolean {
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   return sum === 0xffff;
 }
+
+test("GroupReports never tells of all systems, of all nodes, or of what stays in the host", () => {
+  const host = new Host();
+  for (const group of ["224.0.0.1", "ff02::1", "ff01::5", "ff00::5"]) host.stack.groups.join(ip(group));
+  deepEqual(host.sent(), []);
+  host.stack.groups.join(ip("224.0.0.251"));
+  host.stack.groups.join(ip("ff02::fb"));
+  equal(host.sent().length, 2);
+});

@@ -10,6 +10,7 @@ import {
   REASSEMBLY_TIMEOUT_V4,
   REASSEMBLY_TIMEOUT_V6,
 } from "../../../lib/stack/ip/reassembly.ts";
+import type { Tenants } from "../../../lib/stack/ip/fair_rate.ts";
 import type { Nic } from "../../../lib/stack/nic.ts";
 import type { Instant } from "../../../lib/stack/time.ts";
 import { IpHeader, IpProtocol } from "../../../lib/stack/wire/ip.ts";
@@ -27,9 +28,10 @@ class Bench {
   readonly timedOut: number[] = [];
   readonly timers = new TimerQueue<Datagram>();
   readonly reassembler: Reassembler;
-  constructor(datagrams = 4) {
+  constructor(datagrams = 4, tenants: Tenants = {}) {
     this.reassembler = new Reassembler({
       pool: new BufferPool(),
+      tenants,
       setTimer: (datagram, at) => this.timers.set(datagram, at),
       reassemblyTimedOut: (packet) => this.timedOut.push(packet.length),
       bump: (name) => this.counts.set(name, (this.counts.get(name) ?? 0) + 1),
@@ -181,4 +183,16 @@ test("Reassembler.add() refuses an IPv4 datagram that its header makes longer th
   bench.add(4, 7, giant, 0, 65_000, true);
   equal(bench.add(4, 7, giant, 65_000, 65_528, false), undefined);
   equal(bench.counts.get("ip.reassembly-too-long"), 1);
+});
+
+test("a guest that never finishes its datagrams evicts its own, not another's", () => {
+  let guest = 1;
+  const bench = new Bench(8, { of: () => guest });
+  const payload = randomBytes(seeded(5), 64);
+  equal(bench.add(4, 1, payload, 0, 32, true), undefined);
+  guest = 2;
+  for (let id = 100; id < 150; id++) equal(bench.add(4, id, payload, 0, 32, true), undefined);
+  equal(bench.counts.get("ip.reassembly-evicted"), 46);
+  guest = 1;
+  deepEqual(bench.add(4, 1, payload, 32, 64, false)?.bytes.subarray(-64), payload);
 });

@@ -38,6 +38,12 @@ export class FairShare {
     if (left > 0) this.#held.set(tenant, left);
     else this.#held.delete(tenant);
   }
+
+  /** Nobody holds anything any more. */
+  clear(): void {
+    this.#total = 0;
+    this.#held.clear();
+  }
 }
 
 /** How far a search for the oldest of one tenant goes: who floods owns the oldest ones. */

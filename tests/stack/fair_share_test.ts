@@ -1,6 +1,6 @@
 import { ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { FairShare, oldestOf } from "../../../lib/uplink/gateway/fair_share.ts";
+import { FairShare, oldestOf } from "../../lib/stack/fair_share.ts";
 
 function take(share: FairShare, tenant: number, wanted = Infinity): number {
   let taken = 0;
