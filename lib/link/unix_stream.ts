@@ -1,18 +1,11 @@
 /**
  * A link over a connected stream socket: each frame behind its length (passt, QEMU's `-netdev stream`, socket_vmnet, gvproxy).
  *
- * ```text
- *   length(32, big-endian) | frame: [virtio-net header] Ethernet …        14 ≤ length ≤ 65535
- * ```
- *
  * It knows nothing of who dialled whom: both ends of such a wire use it.
  *
  * Theory of operation
  *
- * Receiving. One `readv` fills what is missing of the frame that has begun, in its own buffer, and brings what follows into
- * a spill buffer, out of which the next frames are copied. After a long frame the spill is short, for another long one
- * follows most likely: so 64 KiB frames are read in place, and short ones by the dozen. A read that brings less than was
- * asked for has emptied the socket.
+ * Receiving is `frame_reader.ts`.
  *
  * Transmitting. Frames are kept, by reference, until `flush` or until there are enough for one `writev`. A write that was
  * cut short goes on where it stopped before anything else is taken.
@@ -26,23 +19,16 @@
 import { Errno, errnoText } from "../host/errno.ts";
 import { NativeMemory } from "../host/memory.ts";
 import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
-import { readv, writev } from "../host/sys.ts";
-import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
+import { writev } from "../host/sys.ts";
+import type { PacketBuffer } from "../stack/buffer/packet.ts";
 import type { BufferPool } from "../stack/buffer/pool.ts";
 import { copyOf } from "../stack/link/copy.ts";
 import type { Link, LinkCapabilities } from "../stack/link/link.ts";
+import { FRAME_MAX, LENGTH } from "./frame_length.ts";
+import { FrameReader, type FrameReaderCounters, type Merging } from "./frame_reader.ts";
 import { gatherFrame } from "./gather.ts";
-import { readVnetHeader, writeVnetHeader } from "./vnet_header.ts";
+import { writeVnetHeader } from "./vnet_header.ts";
 
-/** Bytes of a frame's length. */
-const LENGTH = 4;
-/** Bounds of a frame: an Ethernet header; what passt takes. A virtio-net header counts. */
-export const FRAME_MIN = 14;
-export const FRAME_MAX = 65_535;
-/** Room for frames behind the one that is being read: after a short frame, after a long one. */
-const SPILL = 65_536, SPILL_SHORT = 512;
-/** A frame this long is a long one. */
-const LONG = 8_192;
 /** Most frames and iovecs of one write, and the bytes that make one worth while. */
 const BATCH_FRAMES = 64, IOVECS = 256, BATCH_BYTES = 131_072;
 
@@ -56,23 +42,18 @@ export interface UnixStreamOptions {
   readonly capabilities: LinkCapabilities;
   /** Bytes of the virtio-net header in front of each frame: 0, 10 or 12. */
   readonly vnetHeader: number;
+  /** Which frames may be merged as they come; absent: none. */
+  readonly merging?: Merging;
   /** The wire is over; called once, out of `receive`, `transmit` or `flush`. `why` completes "the other side …". */
   readonly onEnd: (why: string) => void;
 }
 
 /** What happened on the link. */
-export interface UnixStreamCounters {
-  rxFrames: number;
-  rxBytes: number;
+export interface UnixStreamCounters extends FrameReaderCounters {
   txFrames: number;
   txBytes: number;
   /** System calls. */
-  reads: number;
   writes: number;
-  /** Lengths out of bounds; each ended the wire. */
-  rxBadLength: number;
-  /** Frames with a virtio-net header that says nonsense. */
-  rxMalformed: number;
   /** Writes for which there was no room, or not enough. */
   txBusy: number;
   /** Frames longer than the other side takes; dropped. */
@@ -87,37 +68,14 @@ export interface UnixStreamCounters {
 export class UnixStreamLink implements Link {
   readonly mtu: number;
   readonly capabilities: LinkCapabilities;
-  readonly counters: UnixStreamCounters = {
-    rxFrames: 0,
-    rxBytes: 0,
-    txFrames: 0,
-    txBytes: 0,
-    reads: 0,
-    writes: 0,
-    rxBadLength: 0,
-    rxMalformed: 0,
-    txBusy: 0,
-    txTooLong: 0,
-    txCopied: 0,
-    txLost: 0,
-  };
+  readonly counters: UnixStreamCounters;
   readonly #fd: number;
   readonly #pool: BufferPool;
   readonly #vnetHeader: number;
   readonly #onEnd: (why: string) => void;
   #ended = false;
 
-  /** The frame that has begun, and how much of it is missing. */
-  #frame: PacketBuffer | undefined;
-  #missing = 0;
-  readonly #spill = new NativeMemory(SPILL);
-  #spillStart = 0;
-  #spillEnd = 0;
-  /** The last frame was a long one. */
-  #long = false;
-  /** The last read emptied the socket. */
-  #dry = false;
-  readonly #into = new NativeMemory(2 * IOVEC_SIZE);
+  readonly #reader: FrameReader;
 
   /** Frames that were taken, in order, and where the iovecs of each end. */
   readonly #queue: (PacketBuffer | undefined)[] = new Array<PacketBuffer | undefined>(BATCH_FRAMES).fill(
@@ -139,19 +97,20 @@ export class UnixStreamLink implements Link {
     this.capabilities = options.capabilities;
     this.#vnetHeader = options.vnetHeader;
     this.#onEnd = options.onEnd;
+    this.#reader = new FrameReader({ ...options, onEnd: (why) => this.#end(why) });
+    this.counters = Object.assign(this.#reader.counters, {
+      txFrames: 0,
+      txBytes: 0,
+      writes: 0,
+      txBusy: 0,
+      txTooLong: 0,
+      txCopied: 0,
+      txLost: 0,
+    });
   }
 
   receive(): PacketBuffer | undefined {
-    for (;;) {
-      const frame = this.#take();
-      if (frame !== undefined) return frame;
-      if (this.#ended) return undefined;
-      if (this.#dry) {
-        this.#dry = false;
-        return undefined;
-      }
-      if (!this.#fill()) return undefined;
-    }
+    return this.#reader.receive();
   }
 
   transmit(frame: PacketBuffer): boolean {
@@ -234,100 +193,13 @@ export class UnixStreamLink implements Link {
   /** Lets all buffers go. The descriptor is the caller's. */
   close(): void {
     this.#ended = true;
-    this.#frame?.release();
-    this.#frame = undefined;
-    this.#spillStart = this.#spillEnd = 0;
+    this.#reader.close();
     for (; this.#first < this.#count; this.#first++) {
       this.#queue[this.#first]?.release();
       this.#queue[this.#first] = undefined;
       this.counters.txLost++;
     }
     this.#first = this.#count = 0;
-  }
-
-  /** The next frame that is whole, from what has been read. */
-  #take(): PacketBuffer | undefined {
-    for (;;) {
-      if (this.#ended) return undefined;
-      let frame = this.#frame;
-      if (frame === undefined) {
-        frame = this.#begin();
-        if (frame === undefined) return undefined;
-      }
-      const n = Math.min(this.#missing, this.#spillEnd - this.#spillStart);
-      if (n > 0) {
-        frame.bytes.set(this.#spill.bytes.subarray(this.#spillStart, this.#spillStart + n), frame.end);
-        frame.end += n;
-        this.#spillStart += n;
-        this.#missing -= n;
-      }
-      if (this.#missing > 0) return undefined;
-      this.#frame = undefined;
-      if (this.#finish(frame)) return frame;
-    }
-  }
-
-  /** A buffer for the frame whose length comes next; undefined if that is not here yet. */
-  #begin(): PacketBuffer | undefined {
-    if (this.#spillEnd - this.#spillStart < LENGTH) return undefined;
-    const length = this.#spill.view.getUint32(this.#spillStart);
-    if (length < FRAME_MIN + this.#vnetHeader || length > FRAME_MAX) {
-      this.counters.rxBadLength++;
-      this.#end(`announced a frame of ${length} bytes`);
-      return undefined;
-    }
-    this.#spillStart += LENGTH;
-    this.#long = length >= LONG;
-    this.#missing = length;
-    const frame = this.#pool.take(length);
-    frame.start = frame.end = HEADROOM - this.#vnetHeader;
-    return this.#frame = frame;
-  }
-
-  #finish(frame: PacketBuffer): boolean {
-    const at = frame.start;
-    frame.start += this.#vnetHeader;
-    if (this.#vnetHeader > 0 && !readVnetHeader(frame, at)) {
-      this.counters.rxMalformed++;
-      frame.release();
-      return false;
-    }
-    this.counters.rxFrames++;
-    this.counters.rxBytes += frame.end - frame.start;
-    return true;
-  }
-
-  /** One read. False: there was nothing, or never will be. */
-  #fill(): boolean {
-    const { bytes, address } = this.#spill;
-    if (this.#spillStart > 0) {
-      // At most three bytes are left over: the first of a length.
-      bytes.copyWithin(0, this.#spillStart, this.#spillEnd);
-      this.#spillEnd -= this.#spillStart;
-      this.#spillStart = 0;
-    }
-    const frame = this.#frame;
-    const missing = this.#missing;
-    const room = (this.#long ? SPILL_SHORT : SPILL) - this.#spillEnd;
-    if (frame !== undefined) writeIovec(this.#into, 0, 0, frame.address + frame.end, missing);
-    writeIovec(this.#into, 0, 1, address + this.#spillEnd, room);
-    this.counters.reads++;
-    const n = frame === undefined
-      ? readv(this.#fd, this.#into.address + IOVEC_SIZE, 1)
-      : readv(this.#fd, this.#into.address, 2);
-    if (n <= 0) {
-      if (n === 0) this.#end("closed the connection");
-      else if (n !== -Errno.EAGAIN && n !== -Errno.EINTR) this.#end(`is gone: ${errnoText(-n)}`);
-      return false;
-    }
-    const direct = Math.min(n, missing);
-    if (frame !== undefined) {
-      frame.end += direct;
-      this.#missing -= direct;
-    }
-    this.#spillEnd += n - direct;
-    this.#dry = n < missing + room;
-    return true;
   }
 
   /** Writes what stands in front of the frame into its headroom; returns where that begins. */

@@ -52,6 +52,7 @@ export function startServe(context: ModeContext): ModeSession {
     pool,
     mtu: config.mtu,
     endpoints: serve.listen,
+    merging: { mac: nic.mac, trusted: true, enabled: () => !nic.observed },
     log,
     owners: {
       isOurs: (one) => nic.owns(one),

@@ -336,6 +336,11 @@ export class Nic implements TcpPath {
     return address.family === 6 && address.isLinkLocal();
   }
 
+  /** Whether somebody looks at frames, and should see each as it came. */
+  get observed(): boolean {
+    return this.#environment.frameObservers.length > 0;
+  }
+
   /** Counts, and shows to observers, a frame from the wire that is for somebody behind us. */
   passed(frame: PacketBuffer, now: Instant): void {
     this.rx.packets++;

@@ -8,6 +8,7 @@ import { errnoText } from "../../host/errno.ts";
 import { tcpListen } from "../../host/inet.ts";
 import type { Reactor } from "../../host/reactor.ts";
 import { claimUnix, listenUnix, removeIfSocket } from "../../host/unix_listen.ts";
+import type { Merging } from "../../link/frame_reader.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import { earlier, type Instant, NEVER } from "../../stack/time.ts";
@@ -27,6 +28,8 @@ export interface VmContext extends SwitchOptions {
   readonly reactor: Reactor;
   readonly pool: BufferPool;
   readonly endpoints: readonly VmEndpoint[];
+  /** Which frames of guests may come merged: those for the gateway, unless somebody captures. */
+  readonly merging?: Merging;
 }
 
 /** The virtual machines, behind their switch. */
@@ -100,11 +103,11 @@ export function attachVms(context: VmContext): VmAttachment {
 
 function listen(
   endpoint: VmEndpoint,
-  { reactor, pool, mtu }: VmContext,
+  { reactor, pool, mtu, merging }: VmContext,
   owner: Switch,
   io: { readonly receiver: FrameReceiver; readonly sender: FrameSender },
 ): Listener {
-  const stream = (fd: number, port: Port) => new StreamWire(fd, reactor, pool, mtu, port);
+  const stream = (fd: number, port: Port) => new StreamWire(fd, reactor, pool, mtu, port, merging);
   if (endpoint.kind === "tcp") {
     const { address, port } = endpoint;
     const fd = tcpListen(IpAddress.parse(address)!, port);

@@ -7,6 +7,7 @@
 
 import { EpollEvents, type Reactor, type ReadyHandler, type Work } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
+import type { Merging } from "../../link/frame_reader.ts";
 import { UnixStreamLink } from "../../link/unix_stream.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import { NO_OFFLOAD } from "../../stack/link/link.ts";
@@ -27,7 +28,15 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
   #closed = false;
   #more = false;
 
-  constructor(fd: number, reactor: Reactor, pool: BufferPool, mtu: number, owner: WireOwner) {
+  /** @param merging which of the guest's frames may come merged */
+  constructor(
+    fd: number,
+    reactor: Reactor,
+    pool: BufferPool,
+    mtu: number,
+    owner: WireOwner,
+    merging?: Merging,
+  ) {
     this.#fd = fd;
     this.#reactor = reactor;
     this.#owner = owner;
@@ -37,6 +46,7 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
       pool,
       capabilities: NO_OFFLOAD,
       vnetHeader: 0,
+      ...(merging !== undefined && { merging }),
       onEnd: (why) => this.#end(why),
     });
     reactor.add(fd, EpollEvents.in, this);
@@ -57,7 +67,7 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
       if (this.#closed) return;
       const frame = this.#link.receive();
       if (frame === undefined) return;
-      bytes += Math.max(frame.length, FRAME_COST);
+      bytes += Math.max(frame.totalLength, FRAME_COST);
       this.#owner.received(frame);
     }
     this.#more = true;

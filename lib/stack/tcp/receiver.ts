@@ -249,9 +249,13 @@ export class Receiver {
       return;
     }
     // A byte that came early must not keep a buffer of its own now that it has neighbours.
+    this.#copyPiece(buffer, from, length);
+    buffer.release();
+  }
+
+  #copyPiece(buffer: PacketBuffer, from: number, length: number): void {
     const at = this.#extend(length);
     this.#tail!.bytes.set(buffer.load().bytes.subarray(from, from + length), at);
-    buffer.release();
   }
 
   #append(packet: PacketBuffer, skip: number, length: number): void {
@@ -289,7 +293,7 @@ export class Receiver {
 
   /**
    * A super-packet that crossed no wire is references to the sender's chunks, one that was merged on arrival references to
-   * frames: the large ones are taken over.
+   * frames, or to what one read brought: buffers that are filled by half are taken over.
    */
   #appendPieces(packet: PacketBuffer, skip: number, length: number): boolean {
     const fragments = packet.fragments;
@@ -302,16 +306,22 @@ export class Receiver {
       length -= n;
       skip = 0;
     } else skip -= own;
-    for (let i = 0; length > 0; i++) {
-      const { buffer, start, end } = fragments[i]!;
-      if (skip >= end - start) {
-        skip -= end - start;
-        continue;
+    for (let i = 0; length > 0;) {
+      const { buffer } = fragments[i]!;
+      const together = lengthIn(buffer, fragments, i);
+      const whole = worthHolding(buffer, Math.min(together, skip + length));
+      for (; length > 0 && i < fragments.length && fragments[i]!.buffer === buffer; i++) {
+        const { start, end } = fragments[i]!;
+        if (skip >= end - start) {
+          skip -= end - start;
+          continue;
+        }
+        const n = Math.min(end - start - skip, length);
+        if (whole) this.queue.push(buffer.retain(), start + skip, start + skip + n);
+        else this.#copyPiece(buffer, start + skip, n);
+        length -= n;
+        skip = 0;
       }
-      const n = Math.min(end - start - skip, length);
-      this.deliver(buffer.retain(), start + skip, n);
-      length -= n;
-      skip = 0;
     }
     return true;
   }
@@ -408,4 +418,13 @@ export class Receiver {
     this.ackDue = false;
     this.duplicatesDue = 0;
   }
+}
+
+/** Bytes of the fragments from number `first` on that are in `buffer`. */
+function lengthIn(buffer: PacketBuffer, fragments: readonly Fragment[], first: number): number {
+  let length = 0;
+  for (let i = first; i < fragments.length && fragments[i]!.buffer === buffer; i++) {
+    length += fragments[i]!.end - fragments[i]!.start;
+  }
+  return length;
 }

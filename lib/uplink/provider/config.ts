@@ -4,7 +4,7 @@
  * @module
  */
 
-import { FRAME_MAX } from "../../link/unix_stream.ts";
+import { FRAME_MAX } from "../../link/frame_length.ts";
 import type { LinkCapabilities } from "../../stack/link/link.ts";
 
 /** A provider's socket, and how frames travel there. */
