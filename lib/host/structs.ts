@@ -166,12 +166,10 @@ export function writeIovec(
   address: number,
   length: number,
 ): void {
-  const { view } = memory;
   const entry = at + index * IOVEC_SIZE;
-  view.setUint32(entry, address, true);
-  view.setUint32(entry + 4, address / 4294967296, true);
-  view.setUint32(entry + 8, length, true);
-  view.setUint32(entry + 12, 0, true);
+  memory.setPointer(entry, address);
+  memory.view.setInt32(entry + 8, length, true);
+  memory.view.setInt32(entry + 12, 0, true);
 }
 
 /** Bytes of `struct msghdr`. */

@@ -26,7 +26,7 @@ const READ_MAX = 65_536;
 /** Longest IP packet, one byte short of the loopback's MTU. */
 const IP_MAX = 65_535;
 /** Chunks of one `writev`. */
-const CHUNKS = 64;
+const CHUNKS = 256;
 
 /** Moves bytes between descriptors and connections; one for all streams of a thread's pool. */
 export class StreamIo {

@@ -5,78 +5,16 @@ import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
 import { Counter } from "../../../lib/stack/counters.ts";
 import { Coalescer, MAX_HELD } from "../../../lib/stack/link/coalesce.ts";
 import { NO_OFFLOAD } from "../../../lib/stack/link/link.ts";
-import { segmentAll } from "../../../lib/stack/link/segment.ts";
 import type { Instant } from "../../../lib/stack/time.ts";
-import { completeChecksum, startChecksum } from "../../../lib/stack/wire/checksum.ts";
-import { emitEthernet, EtherType, MacAddress } from "../../../lib/stack/wire/ethernet.ts";
-import { IpProtocol } from "../../../lib/stack/wire/ip.ts";
-import { emitIpv4 } from "../../../lib/stack/wire/ipv4.ts";
-import { emitIpv6 } from "../../../lib/stack/wire/ipv6.ts";
-import { emitTcp, TCP_CHECKSUM, TcpFlag, TcpHeader } from "../../../lib/stack/wire/tcp.ts";
+import { MacAddress } from "../../../lib/stack/wire/ethernet.ts";
+import { TcpFlag } from "../../../lib/stack/wire/tcp.ts";
+import { cutAgain, PEER, type TcpFrame, tcpFrame, US } from "../../support/tcp_frame.ts";
 import { between, pick, randomBytes, seeded } from "../../support/random.ts";
 import { Client, EchoServer } from "../../support/tcp_echo.ts";
 import { ip, Pair } from "../../support/two_stacks.ts";
 
-const US = new MacAddress(0x0200, 1), PEER = new MacAddress(0x0200, 2);
 const NOW = 0 as Instant;
 const { ack, psh, fin, ece, cwr } = TcpFlag;
-
-interface Segment {
-  family?: 4 | 6;
-  sequence?: number;
-  acknowledgment?: number;
-  payload?: Uint8Array;
-  flags?: number;
-  window?: number;
-  port?: number;
-  timestamp?: number;
-  trafficClass?: number;
-  hopLimit?: number;
-  identification?: number;
-  dontFragment?: boolean;
-  moreFragments?: boolean;
-  to?: MacAddress;
-  from?: MacAddress;
-}
-
-function frame(segment: Segment, pool = new BufferPool()): PacketBuffer {
-  const { family = 4, payload = new Uint8Array(1_000) } = segment;
-  const packet = pool.take(payload.length);
-  packet.bytes.set(payload, packet.start);
-  packet.end = packet.start + payload.length;
-  const header = new TcpHeader();
-  header.sourcePort = segment.port ?? 1_000;
-  header.destinationPort = 80;
-  header.sequence = (segment.sequence ?? 0) | 0;
-  header.acknowledgment = segment.acknowledgment ?? 5;
-  header.flags = segment.flags ?? ack;
-  header.window = segment.window ?? 100;
-  header.hasTimestamp = true;
-  header.timestampValue = segment.timestamp ?? 9;
-  emitTcp(packet, header);
-  const source = ip(family === 4 ? "10.0.0.1" : "fd00::1");
-  const destination = ip(family === 4 ? "10.0.0.2" : "fd00::2");
-  startChecksum(packet, source, destination, IpProtocol.tcp, TCP_CHECKSUM);
-  completeChecksum(packet);
-  const fields = {
-    source,
-    destination,
-    protocol: IpProtocol.tcp,
-    hopLimit: segment.hopLimit ?? 64,
-    trafficClass: segment.trafficClass ?? 0,
-    identification: segment.identification ?? 0,
-    dontFragment: segment.dontFragment ?? true,
-    moreFragments: segment.moreFragments ?? false,
-  };
-  (family === 4 ? emitIpv4 : emitIpv6)(packet, fields);
-  emitEthernet(
-    packet,
-    segment.to ?? US,
-    segment.from ?? PEER,
-    family === 4 ? EtherType.ipv4 : EtherType.ipv6,
-  );
-  return packet;
-}
 
 class World {
   readonly out: PacketBuffer[] = [];
@@ -95,19 +33,6 @@ class World {
   }
 }
 
-/** As if a sender had made it: its segments, with checksums of their own. */
-function cut(packet: PacketBuffer): PacketBuffer[] {
-  if (packet.gso === Gso.none) return [packet];
-  const family = packet.gso === Gso.tcp4 ? 4 : 6;
-  const headers = family === 4 ? 34 : 54;
-  const { start } = packet;
-  packet.start += headers;
-  const [source, destination] = family === 4 ? ["10.0.0.1", "10.0.0.2"] : ["fd00::1", "fd00::2"];
-  startChecksum(packet, ip(source!), ip(destination!), IpProtocol.tcp, TCP_CHECKSUM);
-  packet.start = start;
-  return segmentAll(packet, new BufferPool());
-}
-
 for (const family of [4, 6] as const) {
   test(`what Coalescer merges over IPv${family} and Segmenter cuts is what came, byte for byte`, () => {
     const random = seeded(21);
@@ -115,7 +40,7 @@ for (const family of [4, 6] as const) {
     let sequence = 0x7fff_ff00; // The numbers wrap on the way.
     const frames = pieces.map((payload, i) => {
       const flags = i === pieces.length - 1 ? ack | psh : ack;
-      const made = frame({ family, sequence, payload, flags, identification: 0xfffe + i });
+      const made = tcpFrame({ family, sequence, payload, flags, identification: 0xfffe + i });
       sequence += payload.length;
       return made;
     });
@@ -126,12 +51,12 @@ for (const family of [4, 6] as const) {
     const [whole] = world.out;
     equal(whole!.checksum, Checksum.valid);
     equal(whole!.gsoSize, 1_448);
-    deepEqual(cut(whole!).map((one) => one.toBytes()), expected);
+    deepEqual(cutAgain(whole!).map((one) => one.toBytes()), expected);
   });
 }
 
 const THEN = { sequence: 1_000 };
-const APART: [why: string, second: Segment][] = [
+const APART: [why: string, second: TcpFrame][] = [
   ["a gap", { sequence: 1_001 }],
   ["an overlap", { sequence: 999 }],
   ["another acknowledgment", { ...THEN, acknowledgment: 6 }],
@@ -158,7 +83,7 @@ const APART: [why: string, second: Segment][] = [
 
 for (const [why, second] of APART) {
   test(`Coalescer keeps frames apart, and in order: ${why}`, () => {
-    const frames = [frame({}), frame(second)];
+    const frames = [tcpFrame({}), tcpFrame(second)];
     const expected = frames.map((one) => one.toBytes());
     const out = new World().take(...frames).flush();
     deepEqual(out.map((one) => one.toBytes()), expected);
@@ -168,7 +93,7 @@ for (const [why, second] of APART) {
 
 test("Coalescer lets a frame with a wrong checksum pass alone, first or not", () => {
   for (const bad of [0, 1, 2]) {
-    const frames = [0, 1, 2].map((i) => frame({ sequence: 1_000 * i }));
+    const frames = [0, 1, 2].map((i) => tcpFrame({ sequence: 1_000 * i }));
     const broken = frames[bad]!;
     broken.bytes[broken.end - 1]! ^= 1;
     const out = new World().take(...frames).flush();
@@ -180,7 +105,7 @@ test("Coalescer lets a frame with a wrong checksum pass alone, first or not", ()
 });
 
 test("Coalescer believes a link that vouches for checksums", () => {
-  const frames = [frame({}), frame(THEN)];
+  const frames = [tcpFrame({}), tcpFrame(THEN)];
   for (const one of frames) {
     one.bytes[one.end - 1]! ^= 1;
     one.checksum = Checksum.valid;
@@ -191,18 +116,18 @@ test("Coalescer believes a link that vouches for checksums", () => {
 test("Coalescer keeps connections apart that take turns, and holds no more than it may", () => {
   const world = new World();
   for (let i = 0; i < 4; i++) {
-    for (let port = 1; port <= MAX_HELD; port++) world.take(frame({ port, sequence: 1_000 * i }));
+    for (let port = 1; port <= MAX_HELD; port++) world.take(tcpFrame({ port, sequence: 1_000 * i }));
   }
   equal(world.out.length, 0);
   equal(world.merged.value, 3 * MAX_HELD);
-  world.take(frame({ port: MAX_HELD + 1 }));
+  world.take(tcpFrame({ port: MAX_HELD + 1 }));
   equal(world.out.length, 1);
   equal(world.flush().length, MAX_HELD + 1);
 });
 
 test("Coalescer stops at the longest IP packet", () => {
   const world = new World();
-  for (let i = 0; i < 66; i++) world.take(frame({ sequence: 1_000 * i }));
+  for (let i = 0; i < 66; i++) world.take(tcpFrame({ sequence: 1_000 * i }));
   const [first, second] = world.flush();
   equal(first!.totalLength, 14 + 52 + 65_000);
   equal(second!.totalLength, 14 + 52 + 1_000);
@@ -210,7 +135,7 @@ test("Coalescer stops at the longest IP packet", () => {
 
 test("Coalescer.reset() lets go of every buffer", () => {
   const pool = new BufferPool();
-  const world = new World().take(frame({}, pool), frame(THEN, pool), frame({ port: 2 }, pool));
+  const world = new World().take(tcpFrame({}, pool), tcpFrame(THEN, pool), tcpFrame({ port: 2 }, pool));
   equal(pool.idle().medium, 0);
   world.coalescer.reset();
   equal(world.coalescer.pending, false);
@@ -226,7 +151,7 @@ test("Coalescer never loses, invents or reorders a byte of a connection, whateve
     for (let i = 0; i < 60; i++) {
       const port = between(random, 0, 2);
       const payload = randomBytes(random, pick(random, [0, 1, 99, 100, 100, 100, 100, 101]));
-      const one = frame({
+      const one = tcpFrame({
         port: port + 1,
         sequence: sequences[port]! + (random() % 16 === 0 ? between(random, -200, 200) : 0),
         payload,
@@ -242,7 +167,7 @@ test("Coalescer never loses, invents or reorders a byte of a connection, whateve
       if (random() % 32 === 0) world.coalescer.flush(NOW);
     }
     const seen = new Connections();
-    for (const packet of world.flush()) for (const one of cut(packet)) seen.add(one);
+    for (const packet of world.flush()) for (const one of cutAgain(packet)) seen.add(one);
     deepEqual(seen.frames, expected.frames, `seed 22, round ${round}`);
   }
 });
