@@ -25,7 +25,7 @@ import { Errno, errnoText } from "../host/errno.ts";
 import { NativeMemory } from "../host/memory.ts";
 import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
 import { readv } from "../host/sys.ts";
-import { Checksum, HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
+import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, LARGE } from "../stack/buffer/pool.ts";
 import { PlainTcp } from "../stack/link/plain_tcp.ts";
 import { SuperPacket } from "../stack/link/super_packet.ts";
