@@ -10,7 +10,7 @@
  * @module
  */
 
-import { attachVms } from "../attach/vm/attach.ts";
+import { attachVms, VM_OFFLOAD } from "../attach/vm/attach.ts";
 import { FairRing } from "../stack/fair_ring.ts";
 import { NO_OFFLOAD } from "../stack/link/link.ts";
 import { earlier, type Instant, later, SECOND } from "../stack/time.ts";
@@ -31,8 +31,11 @@ export function startServe(context: ModeContext): ModeSession {
   const serve = config.serve;
   if (serve === undefined) throw new RangeError("Cannot serve: no sockets are named");
   const ready = new FairRing();
-  const nic = addGatewayNic(context, stack, NO_OFFLOAD, undefined, {
-    qdisc: configuredQdisc(context, NO_OFFLOAD),
+  // A shaper counts the very bytes that the wires carry: then it is the interface that cuts.
+  const offload = config.qdisc.kind === "tbf" ? NO_OFFLOAD : VM_OFFLOAD;
+  const nic = addGatewayNic(context, stack, offload, undefined, {
+    qdisc: configuredQdisc(context, offload),
+    coalesce: true,
     ready,
     routerAdvertisement: advertisementOf(context),
   });

@@ -217,7 +217,7 @@ test("a stream link writes many frames at once, and goes on where a write was cu
 test("a stream link copies a frame that cannot be gathered, and drops one that is too long", () => {
   withStream(({ link, far }) => {
     const bytes = randomBytes(seeded(1), 1_054);
-    const frame = frameOf(bytes, 500);
+    const frame = frameOf(bytes, 1_000);
     equal(link.transmit(frame), true);
     const foreign = frameOf(bytes.subarray(0, 60));
     const payload = new PacketBuffer(bytes.slice(60, 200));

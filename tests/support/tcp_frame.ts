@@ -78,9 +78,15 @@ export function tcpFrame(segment: TcpFrame, pool = new BufferPool()): PacketBuff
   return packet;
 }
 
-/** As if a sender had made it: its segments, with checksums of their own. */
-export function cutAgain(packet: PacketBuffer): PacketBuffer[] {
-  if (packet.gso === Gso.none) return [packet];
+/** The same as TCP hands it to its interface: to be cut to segments of `size` bytes, with a partial checksum. */
+export function superPacket(segment: TcpFrame, size: number, pool?: BufferPool): PacketBuffer {
+  const packet = tcpFrame(segment, pool);
+  packet.gso = segment.family === 6 ? Gso.tcp6 : Gso.tcp4;
+  packet.gsoSize = size;
+  return partial(packet);
+}
+
+function partial(packet: PacketBuffer): PacketBuffer {
   const family = packet.gso === Gso.tcp4 ? 4 : 6;
   const headers = family === 4 ? 34 : 54;
   const { start } = packet;
@@ -88,5 +94,10 @@ export function cutAgain(packet: PacketBuffer): PacketBuffer[] {
   const [source, destination] = family === 4 ? ["10.0.0.1", "10.0.0.2"] : ["fd00::1", "fd00::2"];
   startChecksum(packet, ip(source!), ip(destination!), IpProtocol.tcp, TCP_CHECKSUM);
   packet.start = start;
-  return segmentAll(packet, new BufferPool());
+  return packet;
+}
+
+/** As if a sender had made it: its segments, with checksums of their own. */
+export function cutAgain(packet: PacketBuffer): PacketBuffer[] {
+  return packet.gso === Gso.none ? [packet] : segmentAll(partial(packet), new BufferPool());
 }

@@ -9,8 +9,10 @@ import { tcpListen } from "../../host/inet.ts";
 import type { Reactor } from "../../host/reactor.ts";
 import { claimUnix, listenUnix, removeIfSocket } from "../../host/unix_listen.ts";
 import type { Merging } from "../../link/frame_reader.ts";
+import { STREAM_OFFLOAD } from "../../link/unix_stream.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
+import type { LinkCapabilities } from "../../stack/link/link.ts";
 import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
 import { DatagramListener } from "./datagram_listener.ts";
@@ -32,6 +34,9 @@ export interface VmContext extends SwitchOptions {
   readonly merging?: Merging;
 }
 
+/** What the switch and the wires do for the gateway's interface. */
+export const VM_OFFLOAD: LinkCapabilities = STREAM_OFFLOAD;
+
 /** The virtual machines, behind their switch. */
 export interface VmAttachment {
   readonly switch: Switch;
@@ -47,10 +52,11 @@ export interface VmAttachment {
 /** Rounds of one flush: a port that is relieved lets more of TCP come. */
 const ROUNDS = 4;
 /**
- * Frames that the gateway's interface sends in one flush. Without a bound every connection would send its whole window
- * each time, and the widest window would win; with one, connections wait for their turn, and turns are fair.
+ * Bytes that the gateway's interface sends in one flush, and what a short frame counts as. Without a bound every connection
+ * would send its whole window each time, and the widest window would win; with one, connections wait for their turn, and turns
+ * are fair.
  */
-const FLUSH_FRAMES = 512;
+const FLUSH_BYTES = 768 * 1_024, FRAME_COST = 1_514;
 
 /**
  * Listens everywhere, or nowhere.
@@ -79,18 +85,19 @@ export function attachVms(context: VmContext): VmAttachment {
       for (const listener of listeners) listener.poll(now);
     },
     flush: (nic, now) => {
-      let left = FLUSH_FRAMES;
+      let left = FLUSH_BYTES;
       for (let round = 0; round < ROUNDS && left > 0; round++) {
         const before = left;
-        for (; left > 0; left--) {
+        while (left > 0) {
           const frame = nic.egress(now);
           if (frame === undefined) break;
+          left -= Math.max(frame.totalLength, FRAME_COST);
           owner.fromGateway(frame, now);
         }
         owner.flush();
         if (left === before) break;
       }
-      more = left === 0;
+      more = left <= 0;
     },
     counters: () => owner.counters.all(),
     close: () => {

@@ -10,6 +10,7 @@
 
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import { TokenBucket } from "../../stack/ip/token_bucket.ts";
+import { framesOf, headersOf } from "../../stack/link/wire_size.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import { FrameQueue } from "./frame_queue.ts";
 import type { Switch } from "./switch.ts";
@@ -80,6 +81,11 @@ export class Port implements WireOwner {
     return this.#wire !== undefined;
   }
 
+  /** Whether its wire takes super-packets. */
+  get cuts(): boolean {
+    return this.#wire?.cuts === true;
+  }
+
   /** Whether its guest is there, as far as can be told. */
   get alive(): boolean {
     return this.#wire?.alive?.() ?? this.open;
@@ -91,8 +97,10 @@ export class Port implements WireOwner {
   }
 
   received(frame: PacketBuffer): void {
-    this.counters.rxFrames++;
+    const frames = framesOf(frame);
+    this.counters.rxFrames += frames;
     this.counters.rxBytes += frame.totalLength;
+    if (frames > 1) this.counters.rxBytes += (frames - 1) * headersOf(frame);
     this.#switch.fromGuest(this, frame);
   }
 
@@ -118,12 +126,12 @@ export class Port implements WireOwner {
       return;
     }
     const { queue } = this;
-    if (!this.congested && (queue.length >= CONGESTED_FRAMES || queue.bytes >= CONGESTED_BYTES)) {
+    if (!this.congested && (queue.frames >= CONGESTED_FRAMES || queue.bytes >= CONGESTED_BYTES)) {
       this.congested = true;
       this.#switch.congestion(this);
     }
     if (this.#blocked) return;
-    if (queue.length >= FLUSH_AT) this.flush();
+    if (queue.frames >= FLUSH_AT) this.flush();
     else if (!this.#dirty) {
       this.#dirty = true;
       this.#switch.dirty(this);
@@ -135,11 +143,11 @@ export class Port implements WireOwner {
     const { queue, counters } = this;
     this.#dirty = false;
     if (this.#blocked || this.#wire === undefined || queue.length === 0) return;
-    const frames = queue.length, bytes = queue.bytes;
+    const { frames, bytes } = queue;
     this.#blocked = !this.#wire.send(queue);
-    counters.txFrames += frames - queue.length;
+    counters.txFrames += frames - queue.frames;
     counters.txBytes += bytes - queue.bytes;
-    if (this.congested && queue.length <= RELIEVED_FRAMES && queue.bytes <= RELIEVED_BYTES) {
+    if (this.congested && queue.frames <= RELIEVED_FRAMES && queue.bytes <= RELIEVED_BYTES) {
       this.congested = false;
       this.#switch.congestion(this);
     }

@@ -21,6 +21,7 @@ const FRAME_COST = 1_514;
 
 /** Frames over a stream socket, which it closes. */
 export class StreamWire implements GuestWire, ReadyHandler, Work {
+  readonly cuts = true;
   readonly #reactor: Reactor;
   readonly #owner: WireOwner;
   readonly #link: UnixStreamLink;
@@ -76,10 +77,8 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
 
   send(queue: FrameQueue): boolean {
     while (queue.length > 0) {
-      const frame = queue.at(0);
-      const bytes = frame.totalLength;
-      if (!this.#link.transmit(frame)) return this.#wait();
-      queue.taken(bytes);
+      if (!this.#link.transmit(queue.at(0))) return this.#wait();
+      queue.taken();
     }
     return this.#link.flush() || this.#wait();
   }

@@ -23,12 +23,14 @@
 
 import type { PortFacts } from "../../stack/facts.ts";
 import type { Reactor } from "../../host/reactor.ts";
-import { Checksum, type PacketBuffer } from "../../stack/buffer/packet.ts";
+import { Checksum, Gso, type PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import { type Counter, Counters } from "../../stack/counters.ts";
 import { copyOf } from "../../stack/link/copy.ts";
+import { Segmenter } from "../../stack/link/segment.ts";
 import type { Instant } from "../../stack/time.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
+import { completeChecksum } from "../../stack/wire/checksum.ts";
 import { ETHERNET_HEADER, MacAddress } from "../../stack/wire/ethernet.ts";
 import { isSendable } from "./frame_batch.ts";
 import { AddressGuard, type AddressOwners } from "./guard.ts";
@@ -95,6 +97,7 @@ export class Switch {
   readonly #ports: (Port | undefined)[] = [];
   /** Ports with frames that have not been written in this turn. */
   #dirty: Port[] = [];
+  readonly #segmenter: Segmenter;
   #count = 0;
   #nic: GatewayPort | undefined;
   readonly #log: Log;
@@ -103,6 +106,7 @@ export class Switch {
     this.#options = options;
     this.#reactor = options.reactor;
     this.#pool = options.pool;
+    this.#segmenter = new Segmenter(options.pool);
     this.#log = options.log;
     this.#maxFrame = options.mtu + ETHERNET_HEADER;
     this.#dropped = this.counters.slots("switch", REASONS);
@@ -212,12 +216,11 @@ export class Switch {
     this.#deliver(this.#ports[to]!, frame);
   }
 
-  /** A frame of the gateway. Takes ownership. */
+  /** A frame or super-packet of the gateway. Takes ownership. */
   fromGateway(frame: PacketBuffer, now: Instant): void {
-    if (!isSendable(frame)) {
-      const plain = copyOf(frame, this.#pool);
-      frame.release();
-      frame = plain;
+    if (frame.gso === Gso.none) {
+      completeChecksum(frame);
+      if (!isSendable(frame)) frame = this.#joined(frame);
     }
     const { view, start } = frame;
     const high = view.getUint16(start), low = view.getInt32(start + 2);
@@ -249,7 +252,7 @@ export class Switch {
         macs: macs.get(port.id) ?? [],
         addresses: port.addresses.map(String),
         ...port.counters,
-        queued: port.queue.length,
+        queued: port.queue.frames,
       });
     }
     return facts;
@@ -292,10 +295,27 @@ export class Switch {
   }
 
   #deliver(port: Port, frame: PacketBuffer): void {
+    // What TCP cuts it to fits: its segment size comes from the MTU of all.
+    if (frame.gso !== Gso.none) return port.cuts ? port.send(frame) : this.#cut(port, frame);
     if (frame.totalLength <= port.maxFrame) return port.send(frame);
     if (frame.totalLength <= port.maxFrame + VLAN_TAG && isTagged(frame)) return port.send(frame);
     this.#dropped["too-long"].value++;
     frame.release();
+  }
+
+  /** A super-packet for a guest whose wire takes none. */
+  #cut(port: Port, packet: PacketBuffer): void {
+    this.#segmenter.begin(packet);
+    for (let frame = this.#segmenter.next(); frame !== undefined; frame = this.#segmenter.next()) {
+      completeChecksum(frame);
+      this.#deliver(port, isSendable(frame) ? frame : this.#joined(frame));
+    }
+  }
+
+  #joined(frame: PacketBuffer): PacketBuffer {
+    const copy = copyOf(frame, this.#pool);
+    frame.release();
+    return copy;
   }
 
   /** Every port but one gets a hold on the frame. Takes ownership. */

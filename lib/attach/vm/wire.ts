@@ -22,6 +22,8 @@ export interface WireOwner {
 
 /** A wire to one guest. */
 export interface GuestWire {
+  /** Takes super-packets and partial checksums, and cuts and completes them itself. */
+  readonly cuts?: boolean;
   /** Sends from the front of `queue`, and drops there what is sent. False: the wire is full, {@linkcode WireOwner.writable} will follow. */
   send(queue: FrameQueue): boolean;
   /** Whether the guest is still there, for wires that are not told. */

@@ -16,6 +16,9 @@ export class Slicer {
   #at = 0;
   /** Bytes not yet taken. */
   remaining = 0;
+  /** What {@linkcode step} moved over. */
+  buffer: PacketBuffer | undefined = undefined;
+  from = 0;
 
   /** Begins at `start`, an index into the packet's own bytes. The packet must be held until the last `take`. */
   begin(packet: PacketBuffer, start: number): void {
@@ -27,20 +30,28 @@ export class Slicer {
 
   /** Hangs the next `length` bytes (at most `remaining`) on the end of `into`, by reference. */
   take(length: number, into: PacketBuffer): void {
-    const packet = this.#packet!;
-    this.remaining -= length;
     while (length > 0) {
-      const fragment = this.#piece < 0 ? undefined : packet.fragments[this.#piece]!;
-      const buffer = fragment === undefined ? packet : fragment.buffer;
-      const end = fragment === undefined ? packet.end : fragment.end;
-      const part = Math.min(length, end - this.#at);
-      if (part > 0) into.attach(buffer, this.#at, this.#at + part);
-      this.#at += part;
+      const part = this.step(length);
+      into.attach(this.buffer!, this.from, this.from + part);
       length -= part;
-      if (this.#at === end && this.#piece + 1 < packet.fragments.length) {
-        this.#piece++;
-        this.#at = packet.fragments[this.#piece]!.start;
+    }
+  }
+
+  /** Moves over the next bytes that lie together, at most `most` of those that remain: at `from` of `buffer`. Returns how many. */
+  step(most: number): number {
+    const packet = this.#packet!;
+    for (;;) {
+      const fragment = this.#piece < 0 ? undefined : packet.fragments[this.#piece]!;
+      const end = fragment === undefined ? packet.end : fragment.end;
+      const part = Math.min(most, end - this.#at);
+      if (part > 0) {
+        this.buffer = fragment === undefined ? packet : fragment.buffer;
+        this.from = this.#at;
+        this.#at += part;
+        this.remaining -= part;
+        return part;
       }
+      this.#at = packet.fragments[++this.#piece]!.start;
     }
   }
 }

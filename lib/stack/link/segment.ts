@@ -19,26 +19,19 @@
  * @module
  */
 
-import { Checksum, Gso, PacketBuffer } from "../buffer/packet.ts";
+import { Checksum, type PacketBuffer } from "../buffer/packet.ts";
 import type { BufferPool } from "../buffer/pool.ts";
 import { Slicer } from "../buffer/slicer.ts";
-import { completeChecksum, fold, onesComplementSum } from "../wire/checksum.ts";
-import { ETHERNET_HEADER } from "../wire/ethernet.ts";
-import { IPV6_HEADER } from "../wire/ipv6.ts";
-import { TCP_CHECKSUM, TcpFlag } from "../wire/tcp.ts";
+import { completeChecksum } from "../wire/checksum.ts";
+import { TCP_CHECKSUM } from "../wire/tcp.ts";
+import { SegmentHeaders } from "./segment_headers.ts";
 
 /** Cuts one super-packet at a time. */
 export class Segmenter {
   readonly #pool: BufferPool;
   readonly #slicer = new Slicer();
+  readonly #headers = new SegmentHeaders();
   #packet: PacketBuffer | undefined = undefined;
-  #headers = 0;
-  #index = 0;
-  #sequence = 0;
-  #flags = 0;
-  #identification = 0;
-  /** The pseudo-header's sum without its length. */
-  #pseudo = 0;
 
   constructor(pool: BufferPool) {
     this.#pool = pool;
@@ -54,19 +47,9 @@ export class Segmenter {
    * checksum. Takes ownership. The previous one must be finished.
    */
   begin(packet: PacketBuffer): void {
-    const { view } = packet;
-    const tcp = packet.checksumStart;
-    const headerEnd = tcp + ((view.getUint8(tcp + 12) >>> 4) << 2);
     this.#packet = packet;
-    this.#headers = headerEnd - packet.start;
-    this.#index = 0;
-    this.#sequence = view.getInt32(tcp + 4);
-    this.#flags = view.getUint8(tcp + 13);
-    this.#slicer.begin(packet, headerEnd);
-    this.#identification = view.getUint16(packet.start + ETHERNET_HEADER + 4);
-    const length = packet.totalLength - (tcp - packet.start);
-    // One's complement has no subtraction: add the complement.
-    this.#pseudo = fold(view.getUint16(tcp + TCP_CHECKSUM) + (~fold(length) & 0xffff));
+    this.#headers.begin(packet);
+    this.#slicer.begin(packet, packet.start + this.#headers.length);
   }
 
   /** The next segment with a partial checksum, the caller's to release; undefined when the packet is used up. */
@@ -77,36 +60,15 @@ export class Segmenter {
     const payload = Math.min(packet.gsoSize, slicer.remaining);
     const last = payload === slicer.remaining;
 
-    const segment = this.#pool.take(this.#headers);
-    const { view } = segment;
-    const start = segment.start;
-    copyWords(packet, packet.start, segment, start, this.#headers);
-    segment.end = start + this.#headers;
+    const headers = this.#headers;
+    const segment = this.#pool.take(headers.length);
+    const { start } = segment;
+    headers.write(segment.view, start, payload, last);
+    segment.end = start + headers.length;
     slicer.take(payload, segment);
-
-    const ip = start + ETHERNET_HEADER;
-    const tcp = start + (packet.checksumStart - packet.start);
-    const tcpLength = this.#headers - (tcp - start) + payload;
-    if (packet.gso === Gso.tcp4) {
-      view.setUint16(ip + 2, tcp - ip + tcpLength);
-      view.setUint16(ip + 4, this.#identification + this.#index);
-      view.setUint16(ip + 10, 0);
-      view.setUint16(ip + 10, ~onesComplementSum(view, ip, tcp, 0));
-    } else {
-      view.setUint16(ip + 4, tcp - ip - IPV6_HEADER + tcpLength);
-    }
-    let flags = this.#flags;
-    if (this.#index > 0) flags &= ~TcpFlag.cwr;
-    if (!last) flags &= ~(TcpFlag.psh | TcpFlag.fin);
-    view.setInt32(tcp + 4, this.#sequence);
-    view.setUint8(tcp + 13, flags);
-    view.setUint16(tcp + TCP_CHECKSUM, fold(this.#pseudo + fold(tcpLength)));
     segment.checksum = Checksum.partial;
-    segment.checksumStart = tcp;
+    segment.checksumStart = start + headers.tcp;
     segment.checksumOffset = TCP_CHECKSUM;
-
-    this.#sequence = (this.#sequence + payload) | 0;
-    this.#index++;
     if (last) this.reset();
     return segment;
   }
@@ -116,15 +78,6 @@ export class Segmenter {
     this.#packet?.release();
     this.#packet = undefined;
   }
-}
-
-/** Headers are short and of a length that varies: a loop beats `set(subarray)`, which makes an object. */
-function copyWords(from: PacketBuffer, fromAt: number, to: PacketBuffer, toAt: number, length: number): void {
-  const a = from.view;
-  const b = to.view;
-  let i = 0;
-  for (; i + 4 <= length; i += 4) b.setInt32(toAt + i, a.getInt32(fromAt + i));
-  for (; i < length; i++) b.setUint8(toAt + i, a.getUint8(fromAt + i));
 }
 
 /**

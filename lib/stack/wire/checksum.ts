@@ -69,6 +69,11 @@ function swap(sum: number): number {
   return ((sum & 0xff) << 8) | (sum >>> 8);
 }
 
+/** A sum, and that of the bytes behind what it covers: an even number of them, or an odd one. */
+export function appendSum(sum: number, part: number, odd: boolean): number {
+  return fold(sum + (odd ? swap(part) : part));
+}
+
 /** The sum of everything in the packet from index `start` of its bytes on, fragments included, on top of `initial`. */
 export function packetSum(p: PacketBuffer, start: number, initial: number): number {
   let sum = onesComplementSum(p.view, start, p.end, initial);
@@ -78,7 +83,7 @@ export function packetSum(p: PacketBuffer, start: number, initial: number): numb
   for (let i = 0; i < fragments.length; i++) {
     const fragment = fragments[i]!;
     const part = onesComplementSum(fragment.buffer.load().view, fragment.start, fragment.end, 0);
-    sum = fold(sum + (odd ? swap(part) : part));
+    sum = appendSum(sum, part, odd);
     if (((fragment.end - fragment.start) & 1) !== 0) odd = !odd;
   }
   return sum;
