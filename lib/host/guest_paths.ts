@@ -14,8 +14,16 @@ const OPENAT2 = 437;
 const STATX = ARCH === "x86_64" ? 332 : 291;
 /** Absolute links lead to the guest's root, and no link leads into our /proc/self. */
 const RESOLVE_IN_ROOT = 0x10;
+/** Nothing above the directory is reached. */
+const RESOLVE_BENEATH = 0x08;
 const AT_EMPTY_PATH = 0x1000, STATX_BASIC = 0x7ff;
 const S_IFMT = 0o170000, S_IFSOCK = 0o140000;
+
+/**
+ * A descriptor of the caller's own, and what may follow if it is a directory. This is how programs connect to sockets whose
+ * path is longer than an address (conmon and podman among them).
+ */
+const OWN_DESCRIPTOR = /^\/proc\/(?:self|thread-self)\/fd\/([0-9]{1,10})(?:\/+([^/].*))?$/;
 
 const how = new NativeMemory(24);
 const stat = new NativeMemory(256);
@@ -27,15 +35,25 @@ const empty = cString("");
  * @param path without NUL
  */
 export function openGuestPath(thread: number, path: Uint8Array): number {
+  const own = OWN_DESCRIPTOR.exec(new TextDecoder("latin1").decode(path));
+  if (own !== null) {
+    const [all, descriptor, rest] = own;
+    const from = `/proc/${thread}/fd/${descriptor}`;
+    if (rest === undefined) return open(cString(from).address, O.PATH | O.CLOEXEC, 0);
+    return openBelow(from, path.subarray(all.length - rest.length), RESOLVE_BENEATH);
+  }
   const absolute = path[0] === 0x2f;
-  const base = cString(`/proc/${thread}/${absolute ? "root" : "cwd"}`);
-  const directory = open(base.address, O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
+  return openBelow(`/proc/${thread}/${absolute ? "root" : "cwd"}`, path, absolute ? RESOLVE_IN_ROOT : 0);
+}
+
+function openBelow(from: string, path: Uint8Array, resolve: number): number {
+  const directory = open(cString(from).address, O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
   if (directory < 0) return directory;
   const name = new NativeMemory(path.length + 1);
   name.bytes.set(path);
   how.setPointer(0, O.PATH | O.CLOEXEC);
   how.setPointer(8, 0);
-  how.setPointer(16, absolute ? RESOLVE_IN_ROOT : 0);
+  how.setPointer(16, resolve);
   const result = syscall(OPENAT2, directory, name.address, how.address, 24, 0, 0);
   close(directory);
   // A race with a rename, or a link of /proc, neither of which the kernel resolves below a root: as if nothing were there.
