@@ -13,6 +13,10 @@ export interface AddressFacts {
   readonly prefixLength: number;
   readonly broadcast?: string;
   readonly scope: "global" | "link" | "host";
+  /** Absent: the interface's name. */
+  readonly label?: string;
+  /** Netlink's flags that it was given with: `IFA_F_NODAD`, `IFA_F_NOPREFIXROUTE`. */
+  readonly flags?: number;
 }
 
 /** Counters of one queueing discipline (`tc -s -j qdisc`). */
@@ -45,6 +49,10 @@ export interface NicFacts {
   /** Whether there is somebody at the other end of the wire; absent: there is. */
   readonly carrier?: boolean;
   readonly addresses: readonly AddressFacts[];
+  /** Absent: 1000, as everywhere. */
+  readonly txQueueLength?: number;
+  /** Nothing is behind it. */
+  readonly dummy?: boolean;
   readonly qdisc: QdiscFacts;
   readonly rx: {
     readonly bytes: number;
@@ -61,7 +69,7 @@ export interface NicFacts {
 }
 
 /** How a route came to be: with an address (`kernel`), or who made it. */
-export type RouteProtocol = "kernel" | "boot" | "static" | "ra" | "dhcp";
+export type RouteProtocol = "kernel" | "boot" | "static" | "ra" | "dhcp" | `${number}`;
 
 /** One route (`ip -j route`). */
 export interface RouteFacts {

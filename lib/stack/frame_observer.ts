@@ -25,6 +25,8 @@ export interface FrameObserver {
 
 /** What it is called in a capture that the interface's queue had no room for a frame. */
 export const QUEUE_FULL = "qdisc.full";
+/** Its interface has been taken down. */
+export const INTERFACE_DOWN = "ethernet.interface-down";
 
 /** Counters that are counted once for each frame that is dropped for it, apart from the malformed ones. */
 const DROPS: ReadonlySet<string> = new Set([

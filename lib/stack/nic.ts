@@ -29,10 +29,11 @@ import { Checksum, Gso, type PacketBuffer } from "./buffer/packet.ts";
 import type { BufferPool } from "./buffer/pool.ts";
 import type { Counter, Counters } from "./counters.ts";
 import type { AddressFacts, QdiscFacts } from "./facts.ts";
-import { dropReason, type FrameObserver, QUEUE_FULL } from "./frame_observer.ts";
+import { dropReason, type FrameObserver, INTERFACE_DOWN, QUEUE_FULL } from "./frame_observer.ts";
 import { type Neighbour, NeighbourCache, type NeighbourContext } from "./ip/neighbours.ts";
 import type { RouterAdvertisement } from "./ip/router.ts";
-import { broadcastOf, inPrefix, prefixOf, type RouteTable } from "./ip/routes.ts";
+import { InterfaceAddresses } from "./ip/interface_addresses.ts";
+import { prefixOf, type RouteTable } from "./ip/routes.ts";
 import { type InterfaceAddress, scopeOf } from "./ip/source_address.ts";
 import { Coalescer } from "./link/coalesce.ts";
 import type { LinkCapabilities } from "./link/link.ts";
@@ -93,6 +94,14 @@ export interface NicOptions {
   readonly routerAdvertisement?: RouterAdvertisement;
   /** In which order TCP sends. Default: every connection in turn. */
   readonly ready?: ReadyQueue;
+  /** There is no wire and nobody to ask for addresses: what leaves by it is gone. Linux' `dummy`. */
+  readonly discards?: boolean;
+}
+
+/** What {@linkcode Nic.addAddress} may be told beside the address. */
+export interface AddAddressOptions extends Partial<Omit<InterfaceAddress, "address" | "prefixLength">> {
+  /** Neither a route nor a link-local address comes along; whoever adds it adds those that there are. */
+  readonly alone?: boolean;
 }
 
 /** What an interface needs from its stack. */
@@ -144,10 +153,18 @@ export class Traffic {
 /** A network interface of a stack. Made by {@linkcode Stack.addNic}. */
 export class Nic implements TcpPath {
   readonly index: number;
-  readonly name: string;
+  /** {@linkcode Stack.renameNic} changes it. */
+  name: string;
   readonly kind: "loopback" | "ether";
+  /** Changes in place. */
   readonly mac: MacAddress;
   readonly capabilities: LinkCapabilities;
+  /** See {@linkcode NicOptions.discards}. */
+  readonly discards: boolean;
+  /** Its owner has taken it down: nothing passes in either direction. */
+  closed = false;
+  /** What `ip link` shows, and no queue obeys: the discipline is the operator's. */
+  txQueueLength = 1_000;
   /** Whether there is somebody at the other end of the wire. */
   carrier = true;
   /** A client of DHCP asks for an address: datagrams to addresses that are not ours yet may be for it. */
@@ -177,8 +194,7 @@ export class Nic implements TcpPath {
 
   #mtu: number;
   #qdisc: Qdisc;
-  #addresses: InterfaceAddress[] = [];
-  #broadcasts: IpAddress[] = [];
+  readonly #addresses = new InterfaceAddresses();
   #throttledUntil: Instant = NEVER;
   readonly #environment: NicEnvironment;
   readonly #softwareGso: boolean;
@@ -195,6 +211,7 @@ export class Nic implements TcpPath {
     this.kind = kind;
     this.name = options.name;
     this.mac = options.mac;
+    this.discards = options.discards ?? false;
     this.#mtu = mtu;
     this.capabilities = capabilities;
     this.promiscuous = options.promiscuous ?? false;
@@ -241,7 +258,18 @@ export class Nic implements TcpPath {
 
   /** Addresses of this interface, in the order in which they came. */
   get addresses(): readonly InterfaceAddress[] {
-    return this.#addresses;
+    return this.#addresses.list;
+  }
+
+  /** Takes the interface down or up. Routes and addresses are the caller's to keep: `ip/link_state.ts`. */
+  setClosed(closed: boolean): void {
+    this.closed = closed;
+    this.up = !closed;
+    if (closed) {
+      this.#qdisc.reset();
+      this.neighbours.clear();
+    }
+    this.#environment.routes.generation++;
   }
 
   get qdisc(): Qdisc {
@@ -267,73 +295,67 @@ export class Nic implements TcpPath {
    * Gives the interface an address, and the stack the route to its prefix. The first IPv6 address brings a link-local
    * one along, as everywhere: without it neighbours that ask from theirs could not be answered (RFC 4291 section 2.8).
    *
-   * @param options `alone`: neither comes along; whoever adds it adds those that there are
    * @throws {RangeError} when the prefix length does not fit the family, or the address is there already
    */
-  addAddress(
-    address: IpAddress,
-    prefixLength: number,
-    options?: { scope?: AddressFacts["scope"]; alone?: boolean },
-  ): void {
+  addAddress(address: IpAddress, prefixLength: number, options: AddAddressOptions = {}): void {
     if (this.owns(address)) {
       throw new RangeError(`Cannot add address ${address}: ${this.name} has it already`);
     }
-    const alone = options?.alone === true;
-    if (!alone) {
+    const { alone, ...more } = options;
+    if (alone !== true) {
       this.#environment.routes.add({
         destination: prefixOf(address, prefixLength),
         prefixLength,
         nic: this,
         protocol: "kernel",
         source: address,
+        ...(more.metric === undefined ? {} : { metric: more.metric }),
       });
     }
-    this.#addresses.push({ address, prefixLength, scope: options?.scope ?? scopeOf(address) });
-    this.#rebuild();
-    if (!alone && address.family === 6 && this.kind === "ether" && this.linkLocal === undefined) {
-      this.addAddress(linkLocalOf(this.mac), 64);
-    }
+    this.#addresses.add({ scope: scopeOf(address), ...more, address, prefixLength });
+    this.#environment.routes.generation++; // Paths were found without it.
+    if (alone !== true && address.family === 6) this.addLinkLocal();
+  }
+
+  /** Gives the interface the link-local address of its hardware address, unless it has one or needs none. */
+  addLinkLocal(): void {
+    if (this.kind === "ether" && this.linkLocal === undefined) this.addAddress(linkLocalOf(this.mac), 64);
+  }
+
+  /** Says something else about an address that is there already, but not its prefix; false: it is not there. */
+  changeAddress(entry: InterfaceAddress): boolean {
+    this.#environment.routes.generation++;
+    return this.#addresses.replace(entry);
   }
 
   /** The first IPv6 address that is good on this link only. */
   get linkLocal(): IpAddress | undefined {
-    return this.#addresses.find(({ address }) => address.family === 6 && address.isLinkLocal())?.address;
+    return this.#addresses.linkLocal;
   }
 
   /** Takes an address away, and the route that came with it. False: it was not there. */
   removeAddress(address: IpAddress): boolean {
-    const at = this.#addresses.findIndex((entry) => entry.address.equals(address));
-    if (at < 0) return false;
-    this.#addresses.splice(at, 1);
+    if (!this.#addresses.remove(address)) return false;
     this.#environment.routes.removeWhere((route) =>
       route.nic === this && route.protocol === "kernel" && route.source?.equals(address) === true
     );
-    this.#rebuild();
+    this.#environment.routes.generation++;
     return true;
   }
 
   /** Whether `address` is one of this interface. */
   owns(address: IpAddress): boolean {
-    const list = this.#addresses;
-    for (let i = 0; i < list.length; i++) if (list[i]!.address.equals(address)) return true;
-    return false;
+    return this.#addresses.owns(address);
   }
 
   /** Whether `address` is the directed broadcast address of one of our prefixes. */
   isBroadcast(address: IpAddress): boolean {
-    const list = this.#broadcasts;
-    for (let i = 0; i < list.length; i++) if (list[i]!.d === address.d && address.family === 4) return true;
-    return false;
+    return this.#addresses.isBroadcast(address);
   }
 
   /** Whether `address` lies on this link, by one of our prefixes. */
   onLink(address: IpAddress): boolean {
-    const list = this.#addresses;
-    for (let i = 0; i < list.length; i++) {
-      const { address: own, prefixLength } = list[i]!;
-      if (inPrefix(address, own, prefixLength)) return true;
-    }
-    return address.family === 6 && address.isLinkLocal();
+    return this.#addresses.onLink(address);
   }
 
   /** Whether somebody looks at frames, and should see each as it came. */
@@ -396,6 +418,12 @@ export class Nic implements TcpPath {
   #receive(packet: PacketBuffer, now: Instant): void {
     const { rx } = this;
     this.#environment.clock.now = now;
+    if (this.closed) {
+      this.#environment.counters.bump(INTERFACE_DOWN);
+      rx.dropped++;
+      packet.release();
+      return;
+    }
     const ethernet = this.#ethernet;
     const reason = parseEthernet(packet, ethernet);
     if (reason !== undefined) {
@@ -528,12 +556,13 @@ export class Nic implements TcpPath {
 
   #enqueue(packet: PacketBuffer, now: Instant): boolean {
     if (packet.checksum === Checksum.partial && !this.capabilities.txChecksum) completeChecksum(packet);
-    if (this.#qdisc.enqueue(packet, now)) {
+    if (!this.closed && this.#qdisc.enqueue(packet, now)) {
       this.#throttledUntil = NEVER;
       return true;
     }
     this.tx.dropped++;
-    this.#observe(packet, now, QUEUE_FULL);
+    if (this.closed) this.#environment.counters.bump(INTERFACE_DOWN);
+    this.#observe(packet, now, this.closed ? INTERFACE_DOWN : QUEUE_FULL);
     packet.release();
     return false;
   }
@@ -554,14 +583,6 @@ export class Nic implements TcpPath {
   /** For statistics. */
   qdiscFacts(): QdiscFacts {
     return (this.inbound ?? this.#qdisc).facts();
-  }
-
-  #rebuild(): void {
-    this.#broadcasts = [];
-    for (const { address, prefixLength } of this.#addresses) {
-      const broadcast = broadcastOf(address, prefixLength);
-      if (broadcast !== undefined) this.#broadcasts.push(broadcast);
-    }
   }
 }
 

@@ -47,6 +47,8 @@ function nicFacts(nic: Nic): NicFacts {
     up: nic.up,
     ...(nic.carrier ? {} : { carrier: false }),
     addresses: nic.addresses.map(addressFacts),
+    ...(nic.txQueueLength === 1_000 ? {} : { txQueueLength: nic.txQueueLength }),
+    ...(nic.discards ? { dummy: true } : {}),
     qdisc: nic.qdiscFacts(),
     rx: trafficFacts(nic.rx),
     tx: trafficFacts(nic.tx),
@@ -57,14 +59,19 @@ function trafficFacts({ bytes, packets, errors, dropped }: Traffic): NicFacts["r
   return { bytes, packets, errors, dropped };
 }
 
-function addressFacts({ address, prefixLength, scope }: InterfaceAddress): AddressFacts {
-  const broadcast = scope === "host" ? undefined : broadcastOf(address, prefixLength);
+function addressFacts(entry: InterfaceAddress): AddressFacts {
+  const { address, prefixLength, scope, label, flags } = entry;
+  const broadcast = entry.broadcast === undefined && scope !== "host"
+    ? broadcastOf(address, prefixLength)
+    : entry.broadcast;
   return {
     family: address.family,
     local: address.toString(),
     prefixLength,
     ...(broadcast && { broadcast: broadcast.toString() }),
     scope,
+    ...(label === undefined ? {} : { label }),
+    ...(flags === undefined || flags === 0 ? {} : { flags }),
   };
 }
 

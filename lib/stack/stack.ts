@@ -127,6 +127,8 @@ export class Stack {
   readonly #clock: { now: Instant } = { now: 0 as Instant };
   readonly #random: () => number;
   readonly #nics: Nic[] = [];
+  /** An index is never given out again. */
+  #lastIndex = 1;
   readonly #frameObservers: FrameObserver[] = [];
   readonly #timers = new TimerQueue<Timed>();
   readonly #environment: NicEnvironment;
@@ -252,10 +254,28 @@ export class Stack {
     if (this.#nics.some((nic) => nic.name === options.name)) {
       throw new RangeError(`Cannot add interface ${options.name}: the name is taken`);
     }
-    const nic = new Nic(this.#nics.length + 1, "ether", options, this.#environment);
+    const nic = new Nic(++this.#lastIndex, "ether", options, this.#environment);
     this.#nics.push(nic);
     this.routes.generation++;
     return nic;
+  }
+
+  /** Takes an interface away, with its routes. What is connected by it finds no way any more. */
+  removeNic(nic: Nic): void {
+    const at = this.#nics.indexOf(nic);
+    if (at <= 0) return;
+    this.#nics.splice(at, 1);
+    nic.setClosed(true);
+    nic.reset();
+    this.routes.removeWhere((route) => route.nic === nic);
+  }
+
+  /** Gives an interface another name. Throws a RangeError for a name that is taken. */
+  renameNic(nic: Nic, name: string): void {
+    if (this.nic(name) !== undefined) {
+      throw new RangeError(`Cannot rename ${nic.name} to ${name}: the name is taken`);
+    }
+    nic.name = name;
   }
 
   /** The interface of that name. */
@@ -299,6 +319,7 @@ export class Stack {
       if (frame === undefined) break;
       this.loopback.ingress(turnAround(frame), now);
     }
+    for (let i = 1; i < this.#nics.length; i++) if (this.#nics[i]!.discards) discard(this.#nics[i]!, now);
     this.#tcpSurroundings.deliver(now);
   }
 
@@ -308,7 +329,7 @@ export class Stack {
     let at = this.#timers.next();
     for (let i = 1; i < this.#nics.length; i++) {
       const nic = this.#nics[i]!;
-      if (nic.unsettled) return 0 as Instant;
+      if (nic.unsettled || (nic.discards && nic.hasEgress)) return 0 as Instant;
       at = earlier(at, nic.pollAt());
     }
     return at;
@@ -478,6 +499,15 @@ export class Stack {
   /** The interface whose link holds `destination` and that may speak for others. */
   #spoofingNic(destination: IpAddress): Nic | undefined {
     return this.#nics.find((nic) => nic.spoofing && nic.onLink(destination));
+  }
+}
+
+/** What leaves by an interface without a wire. */
+function discard(nic: Nic, now: Instant): void {
+  for (let i = 0; i < LOOPBACK_PER_POLL; i++) {
+    const frame = nic.egress(now);
+    if (frame === undefined) return;
+    frame.release();
   }
 }
 

@@ -255,6 +255,24 @@ export class NeighbourCache {
     return entry;
   }
 
+  /** Sets an entry as somebody who knows tells it; the wire may change it. */
+  set(address: IpAddress, mac: MacAddress, state: "reachable" | "stale", now: Instant): Neighbour {
+    const entry = this.entry(address);
+    entry.pinned = false;
+    entry.mac.high = mac.high;
+    entry.mac.low = mac.low;
+    this.#context.setTimer(entry, NEVER);
+    if (state === "reachable") this.#reachable(entry, now);
+    else entry.state = "stale";
+    this.#flush(entry, now);
+    return entry;
+  }
+
+  /** Forgets all of them. */
+  clear(): void {
+    for (const entry of [...this.#table]) this.remove(entry.address);
+  }
+
   /** Forgets an entry; packets that wait for it are dropped. */
   remove(address: IpAddress): boolean {
     const entry = this.#table.peek(address);

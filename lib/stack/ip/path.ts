@@ -100,6 +100,7 @@ export class PathResolver {
         via = first;
       }
     }
+    if (via.closed) return "network-unreachable";
     if (source !== undefined && !source.isUnspecified()) {
       if (source.family !== destination.family) return "network-unreachable";
       if (!this.#context.owns(source) && !(nic ?? via).spoofing) return "permission";
@@ -149,6 +150,7 @@ export class PathResolver {
 
 /** The hardware address that a group or broadcast address maps to; undefined for an ordinary address. */
 function groupHardware(destination: IpAddress, nic: Nic): MacAddress | undefined {
+  if (nic.discards) return EVERYBODY; // There is nobody to ask.
   if (destination.isMulticast()) {
     return destination.family === 4 ? MacAddress.multicast4(destination) : MacAddress.multicast6(destination);
   }

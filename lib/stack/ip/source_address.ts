@@ -13,6 +13,14 @@ export interface InterfaceAddress {
   readonly address: IpAddress;
   readonly prefixLength: number;
   readonly scope: AddressFacts["scope"];
+  /** What `ip addr` shows as the broadcast address; absent: the prefix' own; null: none. Nothing else depends on it. */
+  readonly broadcast?: IpAddress | null;
+  /** `eth0:1`; absent: the interface's name. */
+  readonly label?: string;
+  /** `IFA_F_NODAD`, `IFA_F_NOPREFIXROUTE` as they were asked for. */
+  readonly flags?: number;
+  /** Of the route to its prefix. */
+  readonly metric?: number;
 }
 
 const WIDTH: Readonly<Record<AddressFacts["scope"], number>> = { host: 0, link: 1, global: 2 };
