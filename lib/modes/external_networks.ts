@@ -68,7 +68,7 @@ export function startExternalNetworks(context: ModeContext): ModeSession {
 }
 
 function socketsEnd(context: ModeContext, networks: readonly JoinedNetwork[]): NearEnd {
-  const attachment = attachSockets(context);
+  const attachment = attachSockets({ ...context, fixedInterfaces: true });
   const now = context.reactor.now() as Instant;
   for (const network of networks) network.start(now);
   return { ...attachment, counters: () => ({}), flush: () => {} };

@@ -20,7 +20,7 @@ export function startSandbox(context: ModeContext): ModeSession {
   const { config } = context;
   const uplink = new DeviceUplink({ ...context, config: { ...config, directory: runtimeDirectory() } });
   try {
-    const attachment = attachSockets(context);
+    const attachment = attachSockets({ ...context, fixedInterfaces: true });
     return {
       ...noUplink(config.network),
       counters: () => uplink.counters(),

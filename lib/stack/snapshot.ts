@@ -37,6 +37,23 @@ export function networkOf(stack: Stack, now: Instant): Pick<StackFacts, "nics" |
   };
 }
 
+/** {@linkcode networkOf}, made when somebody looks at it. */
+export function lazyNetworkOf(stack: Stack, now: Instant): ReturnType<typeof networkOf> {
+  let made: ReturnType<typeof networkOf> | undefined;
+  const all = () => made ??= networkOf(stack, now);
+  return {
+    get nics() {
+      return all().nics;
+    },
+    get routes() {
+      return all().routes;
+    },
+    get neighbours() {
+      return all().neighbours;
+    },
+  };
+}
+
 function nicFacts(nic: Nic): NicFacts {
   return {
     index: nic.index,

@@ -32,6 +32,8 @@ export interface SocketsAttachContext {
   /** The guest's stack, furnished with what it shall see. */
   readonly stack: Stack;
   readonly child: number;
+  /** The interfaces of `stack` lead into a network of others: the guest may not change them. */
+  readonly fixedInterfaces?: boolean;
   /** The host's network, if its sockets are to stand for the guest's. */
   readonly host?: HostNetwork;
   log(level: "debug" | "info" | "warn" | "error", text: string): void;
@@ -76,6 +78,7 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
     child,
     netRaw: config.netRaw,
     host: context.host,
+    fixedInterfaces: context.fixedInterfaces ?? false,
     unix: {
       hostUds: config.hostUds,
       ownNetwork: config.ownNetwork,

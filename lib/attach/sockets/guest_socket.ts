@@ -108,6 +108,12 @@ export interface SocketsContext {
   readonly supervisor: SupervisorFace;
   /** Whether the guest may have raw sockets: as if it had `CAP_NET_RAW`. */
   readonly netRaw: boolean;
+  /**
+   * Whether a thread may change interfaces, addresses, routes and neighbours: as if it had `CAP_NET_ADMIN` over this network.
+   */
+  mayAdminister(this: void, thread: number): boolean;
+  /** Interfaces with a wire lead into a network of others and stay as they were given. */
+  readonly fixedInterfaces: boolean;
   /** The host's network, where its sockets stand for the guest's. */
   readonly host?: HostNetwork | undefined;
   log(level: "debug" | "info" | "warn" | "error", text: string): void;

@@ -8,6 +8,7 @@
  */
 
 import type { GuestFiles } from "../../host/guest_files.ts";
+import { administersOwnNetwork } from "../../host/network_right.ts";
 import { Stack } from "../../stack/stack.ts";
 import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import type { SocketsContext } from "./guest_socket.ts";
@@ -39,7 +40,7 @@ export class Networks {
     const inode = this.#files.networkInode(thread);
     // A thread that cannot be looked at is refused whatever it asks for; home is no risk.
     if (inode <= 0 || inode === this.#homeInode) return this.#home;
-    const context = this.#nested.get(inode) ?? this.#make();
+    const context = this.#nested.get(inode) ?? this.#make(inode);
     this.#nested.delete(inode);
     this.#nested.set(inode, context);
     if (this.#nested.size > MAX_NETWORKS) this.#forgetOldest();
@@ -58,9 +59,16 @@ export class Networks {
     }
   }
 
-  #make(): SocketsContext {
+  #make(inode: number): SocketsContext {
     const { stack, pool } = this.#home;
-    return { ...this.#home, stack: new Stack({ random: () => stack.random(), pool }), host: undefined };
+    return {
+      ...this.#home,
+      stack: new Stack({ random: () => stack.random(), pool }),
+      host: undefined,
+      fixedInterfaces: false,
+      // A socket may be used by somebody who has moved into another namespace since.
+      mayAdminister: (thread) => this.#files.networkInode(thread) === inode && administersOwnNetwork(thread),
+    };
   }
 
   #forgetOldest(): void {

@@ -27,6 +27,7 @@ import { Errno, errnoName } from "../../host/errno.ts";
 import { GuestFiles } from "../../host/guest_files.ts";
 import { GuestMemory } from "../../host/guest_memory.ts";
 import { NativeMemory } from "../../host/memory.ts";
+import { NetworkOwner } from "../../host/network_right.ts";
 import { EpollEvents, type Reactor } from "../../host/reactor.ts";
 import { SeccompListener } from "../../host/seccomp.ts";
 import { SOCKET_CALLS } from "../../host/socket_calls.ts";
@@ -68,7 +69,7 @@ const WATCHED = EpollEvents.in | EpollEvents.out | EpollEvents.pri | EpollEvents
 const C = SOCKET_CALLS;
 
 /** What the supervisor is made from; it completes it to a {@linkcode SocketsContext}. */
-export type SupervisorOptions = Omit<SocketsContext, "supervisor"> & {
+export type SupervisorOptions = Omit<SocketsContext, "supervisor" | "mayAdminister"> & {
   readonly unix: UnixPolicyOptions;
   /** The guest's first process, which its owner reaps. */
   readonly child: number;
@@ -93,6 +94,7 @@ export class Supervisor implements SupervisorFace, CallHost {
   readonly #child: number;
   readonly #unix: UnixPolicy;
   readonly #networks: Networks;
+  readonly #owner = new NetworkOwner();
   readonly #handedOff: HandedOff | undefined;
   readonly #pollfd = new NativeMemory(8);
   readonly #trapped: Counter;
@@ -101,11 +103,12 @@ export class Supervisor implements SupervisorFace, CallHost {
   #sweepAt: Instant = NEVER;
 
   constructor(options: SupervisorOptions) {
-    const { stack, reactor, pool, counters, log, netRaw, unix, onGone, host } = options;
-    this.context = { stack, reactor, pool, counters, log, netRaw, host, supervisor: this };
+    const { unix, onGone, child, ...context } = options;
+    const { reactor, counters } = context;
+    this.context = { ...context, supervisor: this, mayAdminister: (thread) => this.#owner.allows(thread) };
     this.#reactor = reactor;
     this.#onGone = onGone;
-    this.#child = options.child;
+    this.#child = child;
     this.#handedOff = handedOffOf(this.context);
     this.#networks = new Networks(this.context, this.files);
     this.#unix = new UnixPolicy(unix, this.context, this.#networks);
@@ -127,6 +130,7 @@ export class Supervisor implements SupervisorFace, CallHost {
    */
   listen(fd: number, process: number): void {
     this.#networks.settle(process);
+    this.#owner.settle(process);
     this.#listener = new SeccompListener(fd);
     const words = this.#pollfd.words;
     words[0] = fd;

@@ -83,12 +83,18 @@ export class RouteTable {
   readonly #v4: Route[] = [];
   readonly #v6: Route[] = [];
 
+  /** Routes of both families. */
+  get size(): number {
+    return this.#v4.length + this.#v6.length;
+  }
+
   /**
-   * Adds a route.
+   * Adds a route, behind those that are as good.
    *
+   * @param first in front of them
    * @throws {RangeError} when the prefix length does not fit the family, or the gateway is of the other family
    */
-  add(spec: RouteSpec): Route {
+  add(spec: RouteSpec, first = false): Route {
     const { destination, prefixLength, gateway, source } = spec;
     const bits = destination.family === 4 ? 32 : 128;
     if (!Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > bits) {
@@ -110,7 +116,7 @@ export class RouteTable {
     };
     const list = this.#list(destination.family);
     let at = 0;
-    while (at < list.length && !preferred(route, list[at]!)) at++;
+    while (at < list.length && (first ? preferred(list[at]!, route) : !preferred(route, list[at]!))) at++;
     list.splice(at, 0, route);
     this.generation++;
     return route;

@@ -11,12 +11,13 @@ import { inPrefix } from "../../../stack/ip/routes.ts";
 import { IpAddress } from "../../../stack/wire/address.ts";
 import { IFA, IFA_F, IFAPROT, RT_SCOPE, RTM } from "./numbers.ts";
 import type { ReplyWriter } from "./reply_writer.ts";
-import { Refusal, type Request } from "./request.ts";
+import { type Envelope, Refusal, type Request } from "./request.ts";
 import type { NetworkFacts } from "./rtnetlink.ts";
 
 /** Bytes of `struct ifaddrmsg`. */
-const IFADDRMSG = 8;
-const FOREVER = 0xffffffff;
+export const IFADDRMSG = 8;
+/** A lifetime without end. */
+export const FOREVER = 0xffffffff;
 
 /** All addresses, or those of one interface. */
 export function dumpAddresses(request: Request, facts: NetworkFacts, out: ReplyWriter): Refusal | undefined {
@@ -40,11 +41,15 @@ export function dumpAddresses(request: Request, facts: NetworkFacts, out: ReplyW
   }
   // A family of which the kernel knows nothing is asked of all (`rtnl_dump_all`).
   if (family !== AF.INET6) {
-    for (const nic of nics) for (const entry of v4Of(nic)) writeAddress(request, nic, entry, out);
+    for (const nic of nics) {
+      for (const entry of v4Of(nic)) writeAddress(request, nic, entry, out, request.dumpFlags);
+    }
   }
   if (family !== AF.INET) {
     for (const nic of nics) {
-      for (const entry of nic.addresses) if (entry.family === 6) writeAddress(request, nic, entry, out);
+      for (const entry of nic.addresses) {
+        if (entry.family === 6) writeAddress(request, nic, entry, out, request.dumpFlags);
+      }
     }
   }
   return undefined;
@@ -62,7 +67,7 @@ export function getAddress(request: Request, facts: NetworkFacts, out: ReplyWrit
     if (index !== 0 && nic.index !== index) continue;
     const entry = nic.addresses.find(({ family, local }) => family === 6 && local === wanted);
     if (entry === undefined) continue;
-    writeAddress(request, nic, entry, out);
+    writeAddress(request, nic, entry, out, 0);
     return undefined;
   }
   return new Refusal(Errno.EADDRNOTAVAIL);
@@ -93,11 +98,18 @@ export function isSecondary(nic: NicFacts, { family, local, prefixLength }: Addr
   return false;
 }
 
-function writeAddress(request: Request, nic: NicFacts, entry: AddressFacts, out: ReplyWriter): void {
-  const flags = IFA_F.PERMANENT | (isSecondary(nic, entry) ? IFA_F.SECONDARY : 0);
+/** One address (`inet_fill_ifaddr`, `inet6_fill_ifaddr`); `type` is RTM_NEWADDR or RTM_DELADDR. */
+export function writeAddress(
+  { sequence, port }: Envelope,
+  nic: NicFacts,
+  entry: AddressFacts,
+  out: ReplyWriter,
+  messageFlags: number,
+  type: number = RTM.NEWADDR,
+): void {
+  const flags = IFA_F.PERMANENT | (entry.flags ?? 0) | (isSecondary(nic, entry) ? IFA_F.SECONDARY : 0);
   const v4 = entry.family === 4;
-  const { sequence, asker } = request;
-  const at = out.begin(RTM.NEWADDR, request.isDump ? request.dumpFlags : 0, sequence, asker.port, IFADDRMSG);
+  const at = out.begin(type, messageFlags, sequence, port, IFADDRMSG);
   out.view.setUint8(at, v4 ? AF.INET : AF.INET6);
   out.view.setUint8(at + 1, entry.prefixLength);
   out.view.setUint8(at + 2, flags);
@@ -109,7 +121,7 @@ function writeAddress(request: Request, nic: NicFacts, entry: AddressFacts, out:
   if (v4) {
     out.addressText(IFA.LOCAL, entry.local);
     if (entry.broadcast !== undefined) out.addressText(IFA.BROADCAST, entry.broadcast);
-    out.text(IFA.LABEL, nic.name);
+    out.text(IFA.LABEL, entry.label ?? nic.name);
     out.u32(IFA.FLAGS, flags);
     out.words(IFA.CACHEINFO, lifetimes);
   } else {

@@ -8,13 +8,13 @@ import { AF } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import type { NicFacts } from "../../../stack/facts.ts";
 import { inet6Configuration, perFamily } from "./link_families.ts";
-import { ARPHRD, IFF, IFLA, NLM_F, RTM } from "./numbers.ts";
+import { ARPHRD, IFF, IFLA, IFLA_INFO_KIND, NLM_F, RTM } from "./numbers.ts";
 import type { ReplyWriter } from "./reply_writer.ts";
-import { Refusal, type Request } from "./request.ts";
+import { type Envelope, Refusal, type Request } from "./request.ts";
 import type { NetworkFacts } from "./rtnetlink.ts";
 
 /** Bytes of `struct ifinfomsg`. */
-const IFINFOMSG = 16;
+export const IFINFOMSG = 16;
 /** `RTEXT_FILTER_SKIP_STATS` */
 const SKIP_STATS = 8;
 /** `IF_OPER_…` (RFC 2863). */
@@ -23,12 +23,14 @@ const OPERSTATE = { unknown: 0, down: 2, up: 6 } as const;
 export const TX_QUEUE_LENGTH = 1_000;
 /** `GSO_MAX_SEGS`, `GSO_LEGACY_MAX_SIZE`, and the loopback's `TSO_MAX_SIZE`. */
 const GSO_MAX_SEGS = 65_535, GSO_MAX_SIZE = 65_536, TSO_MAX_SIZE = 524_280;
-/** Smallest and largest MTU of an Ethernet device whose driver allows all; 0 says that there is none. */
-const MIN_MTU = 68, MAX_MTU = 65_535;
+/** Smallest and largest MTU that our stack takes for an Ethernet device; the loopback's are 0, which says that there is none. */
+export const MIN_MTU = 576, MAX_MTU = 65_535;
 
 /** What `SIOCGIFFLAGS` and RTM_GETLINK tell of an interface: `IFF_…`. */
 export function flagsOf(nic: NicFacts): number {
-  const kind = nic.kind === "loopback" ? IFF.LOOPBACK : IFF.BROADCAST | IFF.MULTICAST;
+  const kind = nic.kind === "loopback"
+    ? IFF.LOOPBACK
+    : IFF.BROADCAST | (nic.dummy === true ? IFF.NOARP : IFF.MULTICAST);
   if (!nic.up) return kind;
   return nic.carrier === false ? kind | IFF.UP : kind | IFF.UP | IFF.RUNNING | IFF.LOWER_UP;
 }
@@ -95,30 +97,48 @@ function invalidDump(request: Request): Refusal | undefined {
     : new Refusal(Errno.EINVAL, "Filter by device index not supported for link dumps");
 }
 
-function begin(request: Request, nic: NicFacts, flags: number, family: number, out: ReplyWriter): void {
-  const at = out.begin(RTM.NEWLINK, flags, request.sequence, request.asker.port, IFINFOMSG);
+function begin(
+  { sequence, port }: Envelope,
+  nic: NicFacts,
+  flags: number,
+  family: number,
+  out: ReplyWriter,
+  type: number = RTM.NEWLINK,
+): number {
+  const at = out.begin(type, flags, sequence, port, IFINFOMSG);
   const { view } = out;
   view.setUint8(at, family);
   view.setUint16(at + 2, hardwareTypeOf(nic), true);
   view.setInt32(at + 4, nic.index, true);
   view.setUint32(at + 8, flagsOf(nic), true);
+  return at;
 }
 
 /** A loopback device has no operational state to tell, and Linux says so. */
 function operstate(nic: NicFacts): number {
   if (!nic.up || nic.carrier === false) return OPERSTATE.down;
-  return nic.kind === "loopback" ? OPERSTATE.unknown : OPERSTATE.up;
+  return nic.kind === "loopback" || nic.dummy === true ? OPERSTATE.unknown : OPERSTATE.up;
 }
 
 // Attributes that the headers of this distribution do not name yet.
 const NETNS_IMMUTABLE = 67, DEVLINK_PORT = 62, DPLL_PIN = 65, GSO_IPV4_MAX_SIZE = 63, GRO_IPV4_MAX_SIZE = 64;
 const MAX_PACING_OFFLOAD_HORIZON = 66, HEADROOM = 68, TAILROOM = 69, XDP_ATTACHED = 2;
 
-function writeLink(request: Request, nic: NicFacts, flags: number, mask: number, out: ReplyWriter): void {
+/** One interface; `mask` is of `RTEXT_FILTER_…`, `change` tells which of its flags have changed. */
+export function writeLink(
+  envelope: Envelope,
+  nic: NicFacts,
+  flags: number,
+  mask: number,
+  out: ReplyWriter,
+  change = 0,
+  type: number = RTM.NEWLINK,
+): void {
   const loopback = nic.kind === "loopback";
-  begin(request, nic, flags, AF.UNSPEC, out);
+  const at = begin(envelope, nic, flags, AF.UNSPEC, out, type);
+  out.view.setUint32(at + 12, change, true);
   out.text(IFLA.IFNAME, nic.name);
-  out.u32(IFLA.TXQLEN, TX_QUEUE_LENGTH);
+  out.u32(IFLA.TXQLEN, nic.txQueueLength ?? TX_QUEUE_LENGTH);
   out.u8(IFLA.OPERSTATE, operstate(nic));
   out.u8(IFLA.LINKMODE, 0);
   out.u8(NETNS_IMMUTABLE, loopback ? 1 : 0);
@@ -152,6 +172,11 @@ function writeLink(request: Request, nic: NicFacts, flags: number, mask: number,
   out.u8(XDP_ATTACHED, 0);
   out.endNest(xdp);
   out.text(IFLA.QDISC, QDISC_NAMES[nic.qdisc.kind]);
+  if (nic.dummy === true) {
+    const info = out.nest(IFLA.LINKINFO);
+    out.text(IFLA_INFO_KIND, "dummy");
+    out.endNest(info);
+  }
   const families = out.nest(IFLA.AF_SPEC);
   perFamily(nic, out, (mask & SKIP_STATS) === 0);
   out.endNest(families);

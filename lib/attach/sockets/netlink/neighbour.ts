@@ -9,11 +9,11 @@ import { Errno } from "../../../host/errno.ts";
 import type { NeighbourFacts } from "../../../stack/facts.ts";
 import { NDA, NTF, NUD, RTM, RTN } from "./numbers.ts";
 import type { ReplyWriter } from "./reply_writer.ts";
-import { Refusal, type Request } from "./request.ts";
+import { type Envelope, Refusal, type Request } from "./request.ts";
 import type { NetworkFacts } from "./rtnetlink.ts";
 
 /** Bytes of `struct ndmsg`. */
-const NDMSG = 12;
+export const NDMSG = 12;
 
 /** All neighbours, or those of one interface. Proxied ones there are none. */
 export function dumpNeighbours(request: Request, facts: NetworkFacts, out: ReplyWriter): Refusal | undefined {
@@ -30,13 +30,17 @@ export function dumpNeighbours(request: Request, facts: NetworkFacts, out: Reply
   const index = request.wordOf(request.attributes(NDMSG).get(NDA.IFINDEX)) ?? 0;
   request.filtered = index !== 0;
   for (const entry of facts.neighbours) {
-    const of = entry.address.includes(":") ? AF.INET6 : AF.INET;
+    const of = familyOf(entry.address);
     if ((family === AF.INET || family === AF.INET6) && of !== family) continue;
     const nic = facts.nics.find(({ name }) => name === entry.device);
     if (nic === undefined || (index !== 0 && nic.index !== index)) continue;
-    writeNeighbour(request, entry, of, nic.index, out);
+    writeNeighbour(request, entry, nic.index, out, request.dumpFlags);
   }
   return undefined;
+}
+
+function familyOf(address: string): number {
+  return address.includes(":") ? AF.INET6 : AF.INET;
 }
 
 /** One neighbour by its address and interface. */
@@ -53,20 +57,21 @@ export function getNeighbour(request: Request, facts: NetworkFacts, out: ReplyWr
   const text = wanted.toString();
   const entry = facts.neighbours.find(({ address, device }) => address === text && device === nic.name);
   if (entry === undefined) return new Refusal(Errno.ENOENT, "Neighbour entry not found");
-  writeNeighbour(request, entry, family, nic.index, out);
+  writeNeighbour(request, entry, nic.index, out, 0);
   return undefined;
 }
 
-function writeNeighbour(
-  request: Request,
+/** One neighbour (`neigh_fill_info`); `type` is RTM_NEWNEIGH or RTM_DELNEIGH. */
+export function writeNeighbour(
+  { sequence, port }: Envelope,
   { address, mac, state, router }: NeighbourFacts,
-  family: number,
   index: number,
   out: ReplyWriter,
+  flags: number,
+  type: number = RTM.NEWNEIGH,
 ): void {
-  const flags = request.isDump ? request.dumpFlags : 0;
-  const at = out.begin(RTM.NEWNEIGH, flags, request.sequence, request.asker.port, NDMSG);
-  out.view.setUint8(at, family);
+  const at = out.begin(type, flags, sequence, port, NDMSG);
+  out.view.setUint8(at, familyOf(address));
   out.view.setInt32(at + 4, index, true);
   out.view.setUint16(at + 8, NUD[state], true);
   out.view.setUint8(at + 10, router ? NTF.ROUTER : 0);

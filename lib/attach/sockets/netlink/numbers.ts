@@ -21,6 +21,11 @@ export const NLM_F = {
   MATCH: 0x200,
   /** Both. */
   DUMP: 0x300,
+  /** Of requests that make something: what to do if it is there, or is not. */
+  REPLACE: 0x100,
+  EXCL: 0x200,
+  CREATE: 0x400,
+  APPEND: 0x800,
   /** Of an error: the request is not echoed whole. */
   CAPPED: 0x100,
   /** Of an error: attributes follow. */
@@ -56,16 +61,22 @@ export const NETLINK_OPTION = {
 export const RTM = {
   BASE: 16,
   NEWLINK: 16,
+  DELLINK: 17,
   GETLINK: 18,
+  SETLINK: 19,
   NEWADDR: 20,
+  DELADDR: 21,
   GETADDR: 22,
   NEWROUTE: 24,
+  DELROUTE: 25,
   GETROUTE: 26,
   NEWNEIGH: 28,
+  DELNEIGH: 29,
   GETNEIGH: 30,
   NEWRULE: 32,
   GETRULE: 34,
   NEWQDISC: 36,
+  DELQDISC: 37,
   GETQDISC: 38,
   GETTCLASS: 42,
   GETTFILTER: 46,
@@ -88,6 +99,7 @@ export const IFLA = {
   MAP: 14,
   OPERSTATE: 16,
   LINKMODE: 17,
+  LINKINFO: 18,
   STATS64: 23,
   AF_SPEC: 26,
   GROUP: 27,
@@ -112,9 +124,15 @@ export const IFLA = {
   ALLMULTI: 61,
 } as const;
 
+/** Of what is in `IFLA_LINKINFO`. */
+export const IFLA_INFO_KIND = 1;
+
 /** `IFF_…` */
 export const IFF = {
   UP: 1,
+  NOARP: 0x80,
+  PROMISC: 0x100,
+  ALLMULTI: 0x200,
   BROADCAST: 2,
   LOOPBACK: 8,
   RUNNING: 0x40,
@@ -133,9 +151,10 @@ export const IFA = {
   BROADCAST: 4,
   CACHEINFO: 6,
   FLAGS: 8,
+  RT_PRIORITY: 9,
   PROTO: 11,
 } as const;
-export const IFA_F = { SECONDARY: 1, PERMANENT: 0x80 } as const;
+export const IFA_F = { SECONDARY: 1, NODAD: 2, PERMANENT: 0x80, NOPREFIXROUTE: 0x200 } as const;
 /** `IFAPROT_KERNEL_LO`, `IFAPROT_KERNEL_LL`: who gave an IPv6 address. */
 export const IFAPROT = { KERNEL_LO: 1, KERNEL_LL: 3 } as const;
 
@@ -147,14 +166,23 @@ export const RTA = {
   GATEWAY: 5,
   PRIORITY: 6,
   PREFSRC: 7,
+  METRICS: 8,
+  MULTIPATH: 9,
   CACHEINFO: 12,
   TABLE: 15,
+  VIA: 18,
   PREF: 20,
+  ENCAP: 22,
   UID: 25,
+  NH_ID: 30,
 } as const;
 export const RT_TABLE = { DEFAULT: 253, MAIN: 254, LOCAL: 255 } as const;
 export const RTPROT = { unspec: 0, kernel: 2, boot: 3, static: 4, ra: 9, dhcp: 16 } as const;
-export const RT_SCOPE = { global: 0, link: 253, host: 254 } as const;
+export const RT_SCOPE = { global: 0, link: 253, host: 254, nowhere: 255 } as const;
+/** The last kind of route there is. */
+export const RTN_MAX = 11;
+/** The gateway is on the link, whatever the addresses say. */
+export const RTNH_F_ONLINK = 4;
 export const RTN = { UNICAST: 1, LOCAL: 2, BROADCAST: 3, MULTICAST: 5 } as const;
 export const RTM_F = { CLONED: 0x200, LOOKUP_TABLE: 0x1000, FIB_MATCH: 0x2000 } as const;
 /** `RTCF_…`, in the flags of an answer to "which route". */
@@ -169,12 +197,23 @@ export const NUD = {
   DELAY: 8,
   PROBE: 0x10,
   FAILED: 0x20,
+  NOARP: 0x40,
   PERMANENT: 0x80,
 } as const;
 export const NTF = { PROXY: 8, ROUTER: 0x80 } as const;
 
 /** `FRA_…` */
 export const FRA = { PRIORITY: 6, SUPPRESS_PREFIXLEN: 14, TABLE: 15, PROTOCOL: 21 } as const;
+
+/** Groups that hear of changes: `RTNLGRP_…`. */
+export const RTNLGRP = {
+  LINK: 1,
+  NEIGH: 3,
+  IPV4_IFADDR: 5,
+  IPV4_ROUTE: 7,
+  IPV6_IFADDR: 9,
+  IPV6_ROUTE: 11,
+} as const;
 
 /** `TCA_…` */
 export const TCA = { KIND: 1, OPTIONS: 2, STATS: 3, STATS2: 7, HW_OFFLOAD: 12 } as const;

@@ -38,6 +38,19 @@ export class Groups {
     return this.bits[0]!;
   }
 
+  /** Whether any has been joined. */
+  get any(): boolean {
+    return this.bits.some((word) => word !== 0);
+  }
+
+  has(group: number): boolean {
+    return (this.bits[(group - 1) >> 5]! & 1 << ((group - 1) & 31)) !== 0;
+  }
+
+  clear(): void {
+    this.bits.fill(0);
+  }
+
   change(group: number, member: boolean): void {
     const word = (group - 1) >> 5, bit = 1 << ((group - 1) & 31);
     if (member) this.bits[word]! |= bit;

@@ -19,6 +19,13 @@ export interface Asker {
   readonly uid: number;
 }
 
+/** Whom a message is for, and what it answers: a request, or the change that it tells of. */
+export interface Envelope {
+  readonly sequence: number;
+  /** Port id of who asked; 0: nobody did. */
+  readonly port: number;
+}
+
 /** Why a request fails. Values, not exceptions: a guest may send as many bad requests as it likes. */
 export class Refusal {
   /**
@@ -35,7 +42,7 @@ export interface Attribute {
 }
 
 /** One request. */
-export class Request {
+export class Request implements Envelope {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly type: number;
@@ -60,6 +67,10 @@ export class Request {
   /** Bytes behind the header. */
   get length(): number {
     return this.bytes.length - MESSAGE_HEADER;
+  }
+
+  get port(): number {
+    return this.asker.port;
   }
 
   get isDump(): boolean {
@@ -89,11 +100,20 @@ export class Request {
 
   /** The attributes behind a fixed part of `fixed` bytes; the last of a kind counts. */
   attributes(fixed: number): Map<number, Attribute> {
+    return this.#attributes(MESSAGE_HEADER + ((fixed + 3) & ~3), this.bytes.length);
+  }
+
+  /** The attributes inside one. */
+  nested({ at, length }: Attribute): Map<number, Attribute> {
+    return this.#attributes(at, at + length);
+  }
+
+  #attributes(from: number, end: number): Map<number, Attribute> {
     const found = new Map<number, Attribute>();
-    const { view, bytes } = this;
-    for (let at = MESSAGE_HEADER + ((fixed + 3) & ~3); at + ATTRIBUTE_HEADER <= bytes.length;) {
+    const { view } = this;
+    for (let at = from; at + ATTRIBUTE_HEADER <= end;) {
       const length = view.getUint16(at, true);
-      if (length < ATTRIBUTE_HEADER || at + length > bytes.length) break;
+      if (length < ATTRIBUTE_HEADER || at + length > end) break;
       const type = view.getUint16(at + 2, true) & NLA_TYPE_MASK;
       found.set(type, { at: at + ATTRIBUTE_HEADER, length: length - ATTRIBUTE_HEADER });
       at += (length + 3) & ~3;

@@ -15,13 +15,13 @@ import { ANY4, ANY6, IpAddress } from "../../../stack/wire/address.ts";
 import { isSecondary } from "./address.ts";
 import { RT_SCOPE, RT_TABLE, RTA, RTM, RTN, RTPROT } from "./numbers.ts";
 import type { ReplyWriter } from "./reply_writer.ts";
-import { Refusal, type Request } from "./request.ts";
+import { type Envelope, Refusal, type Request } from "./request.ts";
 import type { NetworkFacts } from "./rtnetlink.ts";
 
 /** Bytes of `struct rtmsg`. */
 export const RTMSG = 12;
 /** Linux has no IPv6 metric 0: it reads 0 as `IP6_RT_PRIO_USER`, or `IP6_RT_PRIO_ADDRCONF` for the kernel's own. */
-const METRIC_V6 = 1_024, METRIC_V6_KERNEL = 256;
+export const METRIC_V6 = 1_024, METRIC_V6_KERNEL = 256;
 const GROUPS_V6 = new IpAddress(6, 0xff000000 | 0, 0, 0, 0);
 
 /** A route as Linux would have it. */
@@ -70,7 +70,7 @@ function mainRoute(route: RouteFacts, facts: NetworkFacts): KernelRoute | undefi
     destination,
     prefixLength: everything ? 0 : Number(bits),
     table: RT_TABLE.MAIN,
-    protocol: RTPROT[route.protocol],
+    protocol: protocolNumber(route.protocol),
     scope: v6 ? RT_SCOPE.global : RT_SCOPE[route.scope],
     type: RTN.UNICAST,
     index: nic.index,
@@ -81,6 +81,11 @@ function mainRoute(route: RouteFacts, facts: NetworkFacts): KernelRoute | undefi
     // The kernel's own IPv6 routes prefer no source: RFC 6724 chooses.
     source: v6 && route.protocol === "kernel" ? undefined : parsed(route.source),
   };
+}
+
+/** `RTPROT_…`; those without a name here are told by number. */
+function protocolNumber(protocol: RouteFacts["protocol"]): number {
+  return protocol in RTPROT ? RTPROT[protocol as keyof typeof RTPROT] : Number(protocol) & 0xff;
 }
 
 const LOCAL = { table: RT_TABLE.LOCAL, protocol: RTPROT.kernel, metric: 0 } as const;
@@ -182,11 +187,17 @@ export function dumpRoutes(request: Request, facts: NetworkFacts, out: ReplyWrit
   return undefined;
 }
 
-/** One route of a table (`fib_dump_info`, `rt6_fill_node`). */
-export function writeRoute(request: Request, route: KernelRoute, flags: number, out: ReplyWriter): void {
+/** One route of a table; `type` is RTM_NEWROUTE or RTM_DELROUTE (`fib_dump_info`, `rt6_fill_node`). */
+export function writeRoute(
+  { sequence, port }: Envelope,
+  route: KernelRoute,
+  flags: number,
+  out: ReplyWriter,
+  type: number = RTM.NEWROUTE,
+): void {
   const { destination, gateway, source } = route;
   const v4 = destination.family === 4;
-  const at = out.begin(RTM.NEWROUTE, flags, request.sequence, request.asker.port, RTMSG);
+  const at = out.begin(type, flags, sequence, port, RTMSG);
   out.view.setUint8(at, v4 ? AF.INET : AF.INET6);
   out.view.setUint8(at + 1, route.prefixLength);
   out.view.setUint8(at + 4, route.table);

@@ -7,11 +7,10 @@
 import { AF } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import type { StackFacts } from "../../../stack/facts.ts";
-import type { IpAddress } from "../../../stack/wire/address.ts";
 import { dumpAddresses, getAddress } from "./address.ts";
 import { dumpInet6Links, dumpLinks, getLink } from "./link.ts";
 import { dumpNeighbours, getNeighbour } from "./neighbour.ts";
-import { IFA, RTM } from "./numbers.ts";
+import { RTM } from "./numbers.ts";
 import { dumpQdiscs, getQdisc } from "./qdisc.ts";
 import type { ReplyWriter } from "./reply_writer.ts";
 import { Refusal, type Request } from "./request.ts";
@@ -72,47 +71,23 @@ function refused(errno: number): Outcome {
   return { refusal: new Refusal(errno), dump: false, apart: false };
 }
 
-/** Gives the loopback an address; returns an errno, 0 for none. */
-export type AddAddress = (address: IpAddress, prefixLength: number) => number;
-
-const IFF_UP = 1;
-
-/**
- * Who has made a network namespace gives its loopback an address and sets it up, as bubblewrap does. Ours is up from the
- * beginning, with the addresses that the kernel gives it when it comes up, and stays up.
- *
- * @returns an errno, 0 for none
- */
-function furnish(request: Request, facts: NetworkFacts, add: AddAddress | undefined): number {
-  // The index is at the same place in `struct ifinfomsg` and `struct ifaddrmsg`.
-  if (facts.nics.length !== 1 || request.u32(4) !== 1) return Errno.EPERM;
-  if (request.type === RTM.NEWLINK) {
-    const flags = request.u32(8), change = request.u32(12);
-    return (change & IFF_UP) !== 0 && (flags & IFF_UP) === 0 ? Errno.EPERM : 0;
-  }
-  if (request.type !== RTM.NEWADDR || add === undefined) return Errno.EPERM;
-  const attributes = request.attributes(8);
-  const address = request.addressOf(attributes.get(IFA.LOCAL) ?? attributes.get(IFA.ADDRESS));
-  if (address === undefined || (address.family === 4 ? AF.INET : AF.INET6) !== request.family) {
-    return Errno.EINVAL;
-  }
-  return add(address, request.u8(1));
-}
+/** Carries out a request that changes something; undefined: done. */
+export type Change = (request: Request) => Refusal | undefined;
 
 /** Answers one request of at least the first type of rtnetlink. */
 export function answerRoute(
   request: Request,
   facts: NetworkFacts,
   out: ReplyWriter,
-  add?: AddAddress,
+  change?: Change,
 ): Outcome {
   const { type, family } = request;
   if (type > RTM.MAX) return refused(Errno.EOPNOTSUPP);
   if (request.length < 1) return SILENCE;
   // NEW, DEL, GET and SET alternate. Only who may administer the network may do more than look.
   if (((type - RTM.BASE) & 3) !== 2) {
-    const errno = furnish(request, facts, add);
-    return errno === 0 ? SILENCE : refused(errno);
+    if (change === undefined) return refused(Errno.EPERM);
+    return { refusal: change(request), dump: false, apart: false };
   }
   const handlers = HANDLERS[type];
   if (!request.isDump) {

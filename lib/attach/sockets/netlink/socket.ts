@@ -12,7 +12,8 @@
  * than the next trapped call on the socket; and a short `send` is trapped for the sake of musl, which asks by `send` and at
  * once receives with MSG_DONTWAIT (see `filter.ts`).
  *
- * Nothing in the network changes while a guest runs, so groups may be joined and stay silent.
+ * Changing requests are for who may administer the network (`SocketsContext.mayAdminister`). Of a request that came through
+ * the pair the kernel tells us who wrote it. Whoever has joined a group hears of changes: `announcer.ts`.
  *
  * @module
  */
@@ -23,7 +24,8 @@ import { effectiveUser } from "../../../host/guest_owner.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { EpollEvents } from "../../../host/reactor.ts";
 import { recv, send, setsockopt } from "../../../host/sys.ts";
-import { networkOf } from "../../../stack/snapshot.ts";
+import { askForWriter, receiveWithWriter } from "../../../host/writer.ts";
+import { lazyNetworkOf } from "../../../stack/snapshot.ts";
 import { type Instant, later, NEVER } from "../../../stack/time.ts";
 import type { Call } from "../call.ts";
 import { type Deadline, GuestSocket, type SocketsContext } from "../guest_socket.ts";
@@ -31,13 +33,16 @@ import { ControlWriter } from "../message/control.ts";
 import { Message } from "../message/message.ts";
 import { answerGet, answerSet } from "../options/access.ts";
 import { type OptionOwner, OptionValues } from "../options/option.ts";
+import { announcerOf, type Listener } from "./announcer.ts";
+import { changeNetwork } from "./change/change.ts";
 import { diagSockets } from "./diag_sockets.ts";
 import { answerDiag } from "./inet_diag.ts";
 import { NETLINK, NETLINK_OPTION } from "./numbers.ts";
 import { getNetlinkOption, Groups, setNetlinkOption } from "./options.ts";
 import { answerDatagram } from "./protocol.ts";
+import type { Notice } from "./notices.ts";
 import type { ReplyWriter } from "./reply_writer.ts";
-import type { Asker, Request } from "./request.ts";
+import { type Asker, Refusal, type Request } from "./request.ts";
 import { answerRoute } from "./rtnetlink.ts";
 
 /** Bytes of `struct timeval`. */
@@ -46,8 +51,6 @@ const TIMEVAL = 16;
 const SOCKADDR_NL = 12;
 /** Longest request that is read, and longest answer: the kernel's buffers are of this order, too. */
 const BUFFER = 65_536;
-/** Addresses that a guest may give the loopback of a network of its own. */
-const MOST_ADDRESSES = 256;
 /** Bytes of answers that may wait because the guest does not read them; more are lost, as in a full kernel buffer. */
 const MAX_WAITING = 1_048_576;
 /** The same for all netlink sockets of a guest. */
@@ -81,7 +84,7 @@ class Held implements Deadline {
 }
 
 /** One netlink socket. */
-export class NetlinkSocket extends GuestSocket implements OptionOwner {
+export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener {
   readonly values = new OptionValues();
   readonly listening = false;
   readonly #context: SocketsContext;
@@ -94,6 +97,8 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
   /** Port id; 0: not bound yet. */
   #port = 0;
   #bound = false;
+  /** Notices were lost; whoever receives is told once. */
+  #overrun = false;
   #peerPort = 0;
   #peerGroups = 0;
 
@@ -109,6 +114,7 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
     let all = waiting.get(context);
     if (all === undefined) waiting.set(context, all = { bytes: 0 });
     this.#waiting = all;
+    askForWriter(near);
   }
 
   get port(): number {
@@ -152,6 +158,8 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
     this.#waiting.bytes -= this.#queued;
     this.#queued = 0;
     this.#queue.length = 0;
+    this.#groups.clear();
+    this.#joined();
     this.#context.supervisor.release(this);
   }
 
@@ -165,7 +173,21 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
       this.#take(port === 0 ? this.#automaticPort() : port);
     }
     this.#groups.first = groups;
+    this.#joined();
     call.reply(0);
+  }
+
+  get listens(): boolean {
+    return this.protocol === NETLINK.ROUTE && this.#groups.any;
+  }
+
+  hear(notices: readonly Notice[]): void {
+    const replies = notices.filter(({ group }) => this.#groups.has(group)).map(({ bytes }) => bytes);
+    if (replies.length > 0 && !this.#enqueue(replies)) this.#overrun = true;
+  }
+
+  #joined(): void {
+    if (this.protocol === NETLINK.ROUTE) announcerOf(this.#context).changed(this);
   }
 
   override connect(call: Call): void {
@@ -201,7 +223,10 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
 
   override setsockopt(call: Call): void {
     const level = call.int(1), option = call.int(2);
-    if (level === SOL.NETLINK) return setNetlinkOption(call, this.values, this.#groups);
+    if (level === SOL.NETLINK) {
+      setNetlinkOption(call, this.values, this.#groups);
+      return this.#joined();
+    }
     // Credentials of the sender, and filters: of a kernel that says only what was asked, neither tells anything.
     if (level === SOL.SOCKET && (option === SO.PASSCRED || option === SO.ATTACH_FILTER)) {
       const value = option === SO.PASSCRED ? call.readInt(call.arg(3)) : 0;
@@ -275,51 +300,64 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
     if (length > BUFFER) return void call.fail(Errno.EMSGSIZE);
     this.#drain();
     if (!message.gather(call, buffer.address)) return;
-    this.#answer(length);
+    this.#answer(length, call.tid);
     if (lengthAt !== 0 && !call.writeInt(call.arg(1) + lengthAt, length)) return;
     call.reply(lengthAt === 0 ? length : 1);
   }
 
-  /** Answers the requests in the first `length` bytes of the buffer. */
-  #answer(length: number): void {
+  /** Answers the requests in the first `length` bytes of the buffer, which `thread` has sent. */
+  #answer(length: number, thread: number): void {
     this.#bindAnyhow();
-    const all = this.#waiting;
-    if (this.#queued > MAX_WAITING || all.bytes > MAX_WAITING_ALL) {
-      this.#context.counters.bump("sockets.limit.netlink-waiting");
-      return;
-    }
+    if (!this.#hasRoom()) return;
     const requests = buffer.bytes.slice(0, length);
-    const replies = answerDatagram(requests, this.#asker(), (request, out) => this.#dispatch(request, out));
+    this.#enqueue(
+      answerDatagram(requests, this.#asker(thread), (request, out) => this.#dispatch(request, out, thread)),
+    );
+  }
+
+  /** False, and counted: too much waits for the guest to read it. */
+  #hasRoom(): boolean {
+    if (this.#queued <= MAX_WAITING && this.#waiting.bytes <= MAX_WAITING_ALL) return true;
+    this.#context.counters.bump("sockets.limit.netlink-waiting");
+    return false;
+  }
+
+  #enqueue(replies: readonly Uint8Array<ArrayBuffer>[]): boolean {
+    if (!this.#hasRoom()) return false;
     for (const reply of replies) {
       this.#queue.push(reply);
       this.#queued += reply.length;
-      all.bytes += reply.length;
+      this.#waiting.bytes += reply.length;
     }
     this.#flush();
     this.#serve();
+    return true;
   }
 
-  #dispatch(request: Request, out: ReplyWriter): ReturnType<typeof answerRoute> {
+  #dispatch(request: Request, out: ReplyWriter, thread: number): ReturnType<typeof answerRoute> {
     const { stack, reactor } = this.#context;
     if (this.protocol === NETLINK.SOCK_DIAG) {
       return answerDiag(request, () => diagSockets(this.#context), out);
     }
-    return answerRoute(request, networkOf(stack, reactor.now() as Instant), out, (address, prefixLength) => {
-      const { loopback } = stack;
-      if (loopback.addresses.some((one) => one.address.equals(address))) return 0;
-      if (loopback.addresses.length >= MOST_ADDRESSES) {
-        this.#context.counters.bump("sockets.limit.addresses");
-        return Errno.ENOBUFS;
-      }
-      if (prefixLength > (address.family === 4 ? 32 : 128) || address.isMulticast()) return Errno.EINVAL;
-      loopback.addAddress(address, prefixLength);
-      return 0;
-    });
+    return answerRoute(
+      request,
+      lazyNetworkOf(stack, reactor.now() as Instant),
+      out,
+      (change) => this.#change(change, thread),
+    );
   }
 
-  #asker(): Asker {
+  #change(request: Request, thread: number): Refusal | undefined {
+    const { mayAdminister, stack, counters, reactor, fixedInterfaces } = this.#context;
+    if (!mayAdminister(thread)) return new Refusal(Errno.EPERM);
+    const now = reactor.now() as Instant;
+    const refusal = changeNetwork(request, { stack, counters, now, fixedInterfaces });
+    announcerOf(this.#context).announce(request);
+    return refusal;
+  }
+
+  #asker(thread: number): Asker {
     const option = (number: number) => this.values.get(SOL.NETLINK, number) === 1;
-    const { thread } = this;
     return {
       port: this.#port >>> 0,
       strict: option(NETLINK_OPTION.GET_STRICT_CHK),
@@ -334,9 +372,9 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
   /** Reads requests that came through the pair. */
   #drain(): void {
     for (let i = 0; i < DRAIN_LIMIT; i++) {
-      const length = recv(this.near, buffer.address, BUFFER, MSG.DONTWAIT);
+      const { length, process } = receiveWithWriter(this.near, buffer.address, BUFFER);
       if (length <= 0) return;
-      this.#answer(length);
+      this.#answer(length, process);
     }
     this.#context.reactor.defer({ run: () => this.#drain() });
   }
@@ -367,6 +405,11 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner {
     const { flags } = message;
     if ((flags & MSG.OOB) !== 0) return void call.fail(Errno.EOPNOTSUPP);
     if (first) this.#drain();
+    if (this.#overrun) {
+      this.#overrun = false;
+      if (!first) this.#context.supervisor.setDeadline(held, NEVER);
+      return void call.fail(Errno.ENOBUFS);
+    }
     const room = Math.min(message.length, BUFFER);
     const far = call.borrow();
     if (far < 0) return void call.fail(Errno.EBADF);

@@ -1,0 +1,82 @@
+/**
+ * Tells the groups of rtnetlink what changes in a network, as long as anybody has joined one: `ip monitor`.
+ *
+ * @module
+ */
+
+import { networkOf } from "../../../stack/snapshot.ts";
+import { type Instant, later, NEVER, SECOND } from "../../../stack/time.ts";
+import type { Deadline, SocketsContext } from "../guest_socket.ts";
+import { type Look, look, type Notice, noticesOf } from "./notices.ts";
+import type { Envelope } from "./request.ts";
+
+/** How often it is looked whether something has changed that no request of the guest's has. */
+const INTERVAL = SECOND;
+const UNASKED: Envelope = { sequence: 0, port: 0 };
+
+/** Who hears of changes. */
+export interface Listener {
+  /** Whether it has joined any group. */
+  readonly listens: boolean;
+  hear(notices: readonly Notice[]): void;
+}
+
+/** The announcer of each network. */
+const announcers = new WeakMap<SocketsContext, Announcer>();
+
+/** The announcer of a guest's network. */
+export function announcerOf(context: SocketsContext): Announcer {
+  let found = announcers.get(context);
+  if (found === undefined) announcers.set(context, found = new Announcer(context));
+  return found;
+}
+
+/** Compares a network with what it was, and tells. */
+export class Announcer implements Deadline {
+  timerAt: Instant = NEVER;
+  timerIndex = -1;
+  readonly #context: SocketsContext;
+  readonly #listeners = new Set<Listener>();
+  #last: Look | undefined;
+
+  constructor(context: SocketsContext) {
+    this.#context = context;
+  }
+
+  /** `listener` has joined or left a group, or is gone. */
+  changed(listener: Listener): void {
+    if (listener.listens) this.#listeners.add(listener);
+    else this.#listeners.delete(listener);
+    if (this.#listeners.size === 0) {
+      this.#last = undefined;
+      this.#context.supervisor.setDeadline(this, NEVER);
+    } else if (this.#last === undefined) {
+      this.#last = this.#look();
+      this.#again();
+    }
+  }
+
+  /** Something may have changed, by the request that `envelope` names. */
+  announce(envelope: Envelope = UNASKED): void {
+    const last = this.#last;
+    if (last === undefined) return;
+    const now = this.#last = this.#look();
+    const notices = noticesOf(last, now, envelope);
+    if (notices.length === 0) return;
+    for (const listener of this.#listeners) listener.hear(notices);
+  }
+
+  onDeadline(): void {
+    this.announce();
+    this.#again();
+  }
+
+  #again(): void {
+    const { supervisor, reactor } = this.#context;
+    supervisor.setDeadline(this, later(reactor.now() as Instant, INTERVAL));
+  }
+
+  #look(): Look {
+    return look(networkOf(this.#context.stack, this.#context.reactor.now() as Instant));
+  }
+}
