@@ -83,19 +83,21 @@ function v4Of(nic: NicFacts): AddressFacts[] {
 }
 
 /** Whether an earlier address of the interface is in the same network. */
-export function isSecondary(nic: NicFacts, { family, local, prefixLength }: AddressFacts): boolean {
+export function isSecondary(nic: NicFacts, entry: AddressFacts): boolean {
+  return primaryOf(nic, entry) !== entry;
+}
+
+/** The first address of the interface that is in the same network: `entry` itself, unless it is a secondary. */
+export function primaryOf(nic: NicFacts, entry: AddressFacts): AddressFacts {
+  const { family, local, prefixLength } = entry;
   const address = IpAddress.parse(local);
-  if (address === undefined || family !== 4) return false;
-  for (const entry of nic.addresses) {
-    if (entry.local === local) return false;
-    const other = IpAddress.parse(entry.local);
-    if (
-      entry.prefixLength === prefixLength && other !== undefined && inPrefix(other, address, prefixLength)
-    ) {
-      return true;
-    }
+  if (address === undefined || family !== 4) return entry;
+  for (const other of nic.addresses) {
+    if (other.local === local) return entry;
+    const there = other.prefixLength === prefixLength ? IpAddress.parse(other.local) : undefined;
+    if (there !== undefined && inPrefix(there, address, prefixLength)) return other;
   }
-  return false;
+  return entry;
 }
 
 /** One address (`inet_fill_ifaddr`, `inet6_fill_ifaddr`); `type` is RTM_NEWADDR or RTM_DELADDR. */

@@ -7,12 +7,10 @@
 import { networkOf } from "../../../stack/snapshot.ts";
 import { type Instant, later, NEVER, SECOND } from "../../../stack/time.ts";
 import type { Deadline, SocketsContext } from "../guest_socket.ts";
-import { type Look, look, type Notice, noticesOf } from "./notices.ts";
-import type { Envelope } from "./request.ts";
+import { type Cause, type Look, look, type Notice, noticesOf, UNASKED } from "./notices.ts";
 
 /** How often it is looked whether something has changed that no request of the guest's has. */
 const INTERVAL = SECOND;
-const UNASKED: Envelope = { sequence: 0, port: 0 };
 
 /** Who hears of changes. */
 export interface Listener {
@@ -56,12 +54,12 @@ export class Announcer implements Deadline {
     }
   }
 
-  /** Something may have changed, by the request that `envelope` names. */
-  announce(envelope: Envelope = UNASKED): void {
+  /** Something may have changed, by the request `cause`. */
+  announce(cause: Cause = UNASKED): void {
     const last = this.#last;
     if (last === undefined) return;
     const now = this.#last = this.#look();
-    const notices = noticesOf(last, now, envelope);
+    const notices = noticesOf(last, now, cause);
     if (notices.length === 0) return;
     for (const listener of this.#listeners) listener.hear(notices);
   }

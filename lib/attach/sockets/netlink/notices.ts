@@ -24,6 +24,21 @@ export interface Notice {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** The request that a change was made by. */
+export interface Cause extends Envelope {
+  /** `RTM_…`, `NLM_F_…` */
+  readonly type: number;
+  readonly flags: number;
+}
+
+/** Nobody asked for it. */
+export const UNASKED: Cause = { sequence: 0, port: 0, type: 0, flags: NLM_F.APPEND };
+
+/** Only what was asked for bears the number of the request; what follows from it is the kernel's own doing. */
+function envelopeOf(cause: Cause, type: number): Cause {
+  return cause.type === type || cause.type === type + 1 ? cause : UNASKED;
+}
+
 /** A network at one instant, by what its objects are known by. */
 export interface Look {
   readonly nics: ReadonlyMap<number, NicFacts>;
@@ -64,8 +79,11 @@ function* missing<V>(from: ReadonlyMap<unknown, V>, other: ReadonlyMap<unknown, 
 }
 
 /** The messages that tell how `before` became `after`, in the order in which a kernel would send them. */
-export function noticesOf(before: Look, after: Look, envelope: Envelope): Notice[] {
+export function noticesOf(before: Look, after: Look, cause: Cause): Notice[] {
   const notices: Notice[] = [];
+  // Of a neighbour it tells who asked, but not by which request.
+  const ofNeighbours = { sequence: 0, port: envelopeOf(cause, RTM.NEWNEIGH).port };
+  const ofAddress = ({ family }: AddressFacts) => family === 4 ? envelopeOf(cause, RTM.NEWADDR) : UNASKED;
   const tell = (group: number, write: (out: ReplyWriter) => void) => {
     const out = new ReplyWriter();
     write(out);
@@ -76,44 +94,45 @@ export function noticesOf(before: Look, after: Look, envelope: Envelope): Notice
     const old = before.nics.get(index);
     if (old !== undefined && sameLink(old, nic)) continue;
     const change = old === undefined ? 0xffffffff : flagsOf(old) ^ flagsOf(nic);
-    tell(RTNLGRP.LINK, (out) => writeLink(envelope, nic, 0, 0, out, change & 1));
+    tell(RTNLGRP.LINK, (out) => writeLink(UNASKED, nic, 0, 0, out, change & 1));
   }
   const addressGroup = ({ family }: AddressFacts) => family === 4 ? RTNLGRP.IPV4_IFADDR : RTNLGRP.IPV6_IFADDR;
   for (const [nic, entry] of missing(before.addresses, after.addresses)) {
-    tell(addressGroup(entry), (out) => writeAddress(envelope, nic, entry, out, 0, RTM.DELADDR));
+    tell(addressGroup(entry), (out) => writeAddress(ofAddress(entry), nic, entry, out, 0, RTM.DELADDR));
   }
   for (const [key, [nic, entry]] of after.addresses) {
     const [oldNic, old] = before.addresses.get(key) ?? [];
     if (old !== undefined && sameAddress(old, entry) && oldNic?.name === nic.name) continue;
-    tell(addressGroup(entry), (out) => writeAddress(envelope, nic, entry, out, 0));
+    tell(addressGroup(entry), (out) => writeAddress(ofAddress(entry), nic, entry, out, 0));
   }
-  tellRoutes(before, after, envelope, tell);
+  tellRoutes(before, after, envelopeOf(cause, RTM.NEWROUTE), tell);
   for (const [index, entry] of missing(before.neighbours, after.neighbours)) {
-    const failed: NeighbourFacts = { ...entry, state: "FAILED" };
-    tell(RTNLGRP.NEIGH, (out) => writeNeighbour(envelope, without(failed), index, out, 0, RTM.DELNEIGH));
+    const failed = failure(entry);
+    tell(RTNLGRP.NEIGH, (out) => writeNeighbour(ofNeighbours, failed, index, out, 0));
+    tell(RTNLGRP.NEIGH, (out) => writeNeighbour(UNASKED, failed, index, out, 0, RTM.DELNEIGH));
   }
   for (const [key, [index, entry]] of after.neighbours) {
     const [, old] = before.neighbours.get(key) ?? [];
     if (entry.state === "FAILED" && old === undefined) continue;
     if (old?.state === entry.state && old.mac === entry.mac && old.router === entry.router) continue;
-    tell(RTNLGRP.NEIGH, (out) => writeNeighbour(envelope, entry, index, out, 0));
+    tell(RTNLGRP.NEIGH, (out) => writeNeighbour(ofNeighbours, entry, index, out, 0));
   }
   for (const nic of missing(before.nics, after.nics)) {
-    tell(RTNLGRP.LINK, (out) => writeLink(envelope, nic, 0, 0, out, 0xffffffff, RTM.DELLINK));
+    tell(RTNLGRP.LINK, (out) => writeLink(UNASKED, nic, 0, 0, out, 0xffffffff, RTM.DELLINK));
   }
   return notices;
 }
 
 /** A neighbour that is gone has no hardware address any more. */
-function without({ address, device, state, router }: NeighbourFacts): NeighbourFacts {
-  return { address, device, state, router };
+function failure({ address, device, router }: NeighbourFacts): NeighbourFacts {
+  return { address, device, state: "FAILED", router };
 }
 
 /** A route that takes another's place is told as one message. */
 function tellRoutes(
   before: Look,
   after: Look,
-  envelope: Envelope,
+  envelope: Cause,
   tell: (group: number, write: (out: ReplyWriter) => void) => void,
 ): void {
   const group = (route: KernelRoute) =>
@@ -130,7 +149,11 @@ function tellRoutes(
   }
   const replacing = new Set(heirs.values());
   for (const route of come) {
-    const flags = replacing.has(route) ? NLM_F.REPLACE : NLM_F.CREATE | NLM_F.EXCL;
+    const flags = replacing.has(route)
+      ? NLM_F.REPLACE
+      : [...before.routes.values()].some((old) => samePlace(old, route))
+      ? NLM_F.CREATE | (envelope.flags & NLM_F.APPEND)
+      : NLM_F.CREATE | NLM_F.EXCL;
     tell(group(route), (out) => writeRoute(envelope, route, flags, out));
   }
 }

@@ -12,7 +12,7 @@ import { Errno } from "../../../host/errno.ts";
 import type { NicFacts, RouteFacts } from "../../../stack/facts.ts";
 import { prefixOf } from "../../../stack/ip/routes.ts";
 import { ANY4, ANY6, IpAddress } from "../../../stack/wire/address.ts";
-import { isSecondary } from "./address.ts";
+import { primaryOf } from "./address.ts";
 import { RT_SCOPE, RT_TABLE, RTA, RTM, RTN, RTPROT } from "./numbers.ts";
 import type { ReplyWriter } from "./reply_writer.ts";
 import { type Envelope, Refusal, type Request } from "./request.ts";
@@ -95,15 +95,16 @@ function localV4(nic: NicFacts): KernelRoute[] {
   for (const entry of nic.addresses) {
     const source = entry.family === 4 ? IpAddress.parse(entry.local) : undefined;
     if (source === undefined) continue;
-    const base = { ...LOCAL, index: nic.index, source };
+    const first = primaryOf(nic, entry);
+    const base = { ...LOCAL, index: nic.index, source: IpAddress.parse(first.local) };
     const own = { ...base, type: RTN.LOCAL, scope: RT_SCOPE.host };
     routes.push({ ...own, destination: source, prefixLength: 32 });
-    if (isSecondary(nic, entry)) continue;
+    if (first !== entry) continue;
     const { prefixLength } = entry;
     if (nic.kind === "loopback" && prefixLength < 32) {
       routes.push({ ...own, destination: prefixOf(source, prefixLength), prefixLength });
     }
-    if (prefixLength > 30) continue;
+    if (prefixLength > 30 || !nic.up) continue;
     const last = IpAddress.v4(source.d | (0xffffffff >>> prefixLength));
     routes.push({
       ...base,
@@ -123,7 +124,7 @@ function localV6(nic: NicFacts): KernelRoute[] {
     const destination = entry.family === 6 ? IpAddress.parse(entry.local) : undefined;
     if (destination !== undefined) routes.push({ ...base, destination, prefixLength: 128, type: RTN.LOCAL });
   }
-  if (routes.length > 0 && nic.kind !== "loopback") {
+  if (routes.length > 0 && nic.kind !== "loopback" && nic.up) {
     routes.push({ ...base, destination: GROUPS_V6, prefixLength: 8, type: RTN.MULTICAST, metric: 256 });
   }
   return routes;

@@ -36,7 +36,7 @@ export function newAddress(request: Request, network: ChangeableNetwork): Refusa
   if (request.length < IFADDRMSG) return new Refusal(Errno.EINVAL);
   const attributes = request.attributes(IFADDRMSG);
   const prefixLength = request.u8(1);
-  if (v4 && prefixLength > 32) return new Refusal(Errno.EINVAL, "ipv4: Invalid prefix length");
+  if (prefixLength > (v4 ? 32 : 128)) return invalidPrefix(v4);
   const local = request.addressOf(attributes.get(IFA.LOCAL));
   const other = request.addressOf(attributes.get(IFA.ADDRESS));
   const address = v4 ? local : local ?? other;
@@ -62,6 +62,10 @@ export function newAddress(request: Request, network: ChangeableNetwork): Refusa
     ...(metric === undefined || metric === 0 ? {} : { metric }),
     flags: flags & (IFA_F.NODAD | IFA_F.NOPREFIXROUTE),
   }, (request.flags & (NLM_F.REPLACE | NLM_F.EXCL)) === NLM_F.REPLACE);
+}
+
+function invalidPrefix(v4: boolean): Refusal {
+  return new Refusal(Errno.EINVAL, v4 ? "ipv4: Invalid prefix length" : "ipv6: Invalid prefix length");
 }
 
 function lifetimes(request: Request, v4: boolean): Refusal | undefined {
@@ -100,6 +104,8 @@ export function addAddress(
   const invalid = address.family === 4 ? undefined : invalidV6(spec, nic);
   const there = nic.addresses.find((entry) => entry.address.equals(address));
   if (there !== undefined) {
+    // Who has made a network namespace gives its loopback the addresses that ours has from the beginning.
+    if (nic.kind === "loopback" && network.stack.firstNic === undefined) return undefined;
     const why = address.family === 4 ? "ipv4: Address already assigned" : "ipv6: address already assigned";
     if (!replace || there.prefixLength !== prefixLength) return new Refusal(Errno.EEXIST, why);
     nic.changeAddress({ ...there, ...spec });
@@ -118,8 +124,7 @@ export function addAddress(
   return undefined;
 }
 
-function invalidV6({ address, prefixLength }: AddressSpec, nic: Nic): Refusal | undefined {
-  if (prefixLength > 128) return new Refusal(Errno.EINVAL, "ipv6: IPv6 prefix length larger than 128");
+function invalidV6({ address }: AddressSpec, nic: Nic): Refusal | undefined {
   if (address.isMulticast()) {
     const why = 'ipv6: Cannot assign multicast address without "IFA_F_MCAUTOJOIN" flag';
     return new Refusal(Errno.EADDRNOTAVAIL, why);
@@ -153,6 +158,7 @@ export function deleteAddress(request: Request, network: ChangeableNetwork): Ref
   if (nic === undefined) {
     return new Refusal(Errno.ENODEV, v4 ? "ipv4: Device not found" : "ipv6: Unable to find the interface");
   }
+  if (!v4 && request.u8(1) > 128) return invalidPrefix(v4);
   const label = v4 ? request.textOf(attributes.get(IFA.LABEL)) : undefined;
   const wanted = v4 ? local : local ?? prefix;
   const length = request.u8(1);
