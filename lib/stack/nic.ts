@@ -28,7 +28,7 @@
 import { Checksum, Gso, type PacketBuffer } from "./buffer/packet.ts";
 import type { BufferPool } from "./buffer/pool.ts";
 import type { Counter, Counters } from "./counters.ts";
-import type { AddressFacts, QdiscFacts } from "./facts.ts";
+import type { QdiscFacts } from "./facts.ts";
 import { dropReason, type FrameObserver, INTERFACE_DOWN, QUEUE_FULL } from "./frame_observer.ts";
 import { type Neighbour, NeighbourCache, type NeighbourContext } from "./ip/neighbours.ts";
 import type { RouterAdvertisement } from "./ip/router.ts";

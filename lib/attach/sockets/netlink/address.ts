@@ -7,7 +7,7 @@
 import { AF } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import type { AddressFacts, NicFacts } from "../../../stack/facts.ts";
-import { inPrefix } from "../../../stack/ip/routes.ts";
+import { prefixOf } from "../../../stack/ip/routes.ts";
 import { IpAddress } from "../../../stack/wire/address.ts";
 import { IFA, IFA_F, IFAPROT, RT_SCOPE, RTM } from "./numbers.ts";
 import type { ReplyWriter } from "./reply_writer.ts";
@@ -89,15 +89,28 @@ export function isSecondary(nic: NicFacts, entry: AddressFacts): boolean {
 
 /** The first address of the interface that is in the same network: `entry` itself, unless it is a secondary. */
 export function primaryOf(nic: NicFacts, entry: AddressFacts): AddressFacts {
-  const { family, local, prefixLength } = entry;
-  const address = IpAddress.parse(local);
-  if (address === undefined || family !== 4) return entry;
-  for (const other of nic.addresses) {
-    if (other.local === local) return entry;
-    const there = other.prefixLength === prefixLength ? IpAddress.parse(other.local) : undefined;
-    if (there !== undefined && inPrefix(there, address, prefixLength)) return other;
+  if (entry.family !== 4) return entry;
+  let found = primaries.get(nic);
+  if (found === undefined) primaries.set(nic, found = primariesOf(nic));
+  return found.get(networkKey(entry)) ?? entry;
+}
+
+/** Of one look at an interface: its primary addresses, by network. */
+const primaries = new WeakMap<NicFacts, ReadonlyMap<string, AddressFacts>>();
+
+function primariesOf(nic: NicFacts): ReadonlyMap<string, AddressFacts> {
+  const found = new Map<string, AddressFacts>();
+  for (const entry of nic.addresses) {
+    if (entry.family !== 4) continue;
+    const key = networkKey(entry);
+    if (!found.has(key)) found.set(key, entry);
   }
-  return entry;
+  return found;
+}
+
+function networkKey({ local, prefixLength }: AddressFacts): string {
+  const address = IpAddress.parse(local);
+  return address === undefined ? local : `${prefixOf(address, prefixLength).d}/${prefixLength}`;
 }
 
 /** One address (`inet_fill_ifaddr`, `inet6_fill_ifaddr`); `type` is RTM_NEWADDR or RTM_DELADDR. */

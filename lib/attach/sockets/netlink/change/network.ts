@@ -18,7 +18,7 @@ import type { Instant } from "../../../../stack/time.ts";
 import { Refusal } from "../request.ts";
 
 /** Addresses of one interface (`sockets.limit.addresses`). */
-export const MAX_ADDRESSES = 64;
+export const MAX_ADDRESSES = 256;
 /** Routes, those of the addresses included (`sockets.limit.routes`). */
 export const MAX_ROUTES = 512;
 /** Neighbours of one interface that are never forgotten (`sockets.limit.neighbours`): half of what its cache holds. */
