@@ -32,6 +32,7 @@ import type { QdiscFacts } from "./facts.ts";
 import { dropReason, type FrameObserver, INTERFACE_DOWN, QUEUE_FULL } from "./frame_observer.ts";
 import { type Neighbour, NeighbourCache, type NeighbourContext } from "./ip/neighbours.ts";
 import type { RouterAdvertisement } from "./ip/router.ts";
+import { linkLocalOf } from "./ip/interface_id.ts";
 import { InterfaceAddresses } from "./ip/interface_addresses.ts";
 import { prefixOf, type RouteTable } from "./ip/routes.ts";
 import { type InterfaceAddress, scopeOf } from "./ip/source_address.ts";
@@ -589,15 +590,4 @@ export class Nic implements TcpPath {
 function checkMtu(what: string, mtu: number): void {
   if (Number.isInteger(mtu) && mtu >= 576 && mtu <= 65_536) return;
   throw new RangeError(`Cannot ${what}: MTU ${mtu} is not 576 to 65536`);
-}
-
-/** fe80::/64 with the interface identifier of a hardware address. */
-function linkLocalOf(mac: MacAddress): IpAddress {
-  return withInterfaceId(new IpAddress(6, 0xfe800000 | 0, 0, 0, 0), mac);
-}
-
-/** The first 64 bits of `prefix`, and the modified EUI-64 of a hardware address (RFC 4291 appendix A). */
-export function withInterfaceId({ a, b }: IpAddress, { high, low }: MacAddress): IpAddress {
-  const upper = (high << 16) ^ 0x02000000 | (low >>> 16) & 0xff00 | 0xff;
-  return new IpAddress(6, a, b, upper, 0xfe000000 | low & 0xffffff);
 }

@@ -19,7 +19,7 @@
  */
 
 import type { LinkWatch, Nic } from "../nic.ts";
-import { withInterfaceId } from "../nic.ts";
+import { withInterfaceId } from "./interface_id.ts";
 import type { Stack } from "../stack.ts";
 import { earlier, type Instant, later, NEVER, SECOND } from "../time.ts";
 import { ANY6, IpAddress } from "../wire/address.ts";
