@@ -163,15 +163,21 @@ export class NetlinkError extends SystemError {
   }
 }
 
-/** A netlink socket of the network namespace that this thread is in now. */
+/** A descriptor of the network namespace that this thread is in now. Throws {@linkcode SystemError}. */
+export function openRouteNetlink(): number {
+  return check(socket(AF.NETLINK, SOCK.RAW | SOCK.CLOEXEC, 0), "open a netlink socket");
+}
+
+/** A netlink socket of the network namespace in which its descriptor was made. */
 export class NetlinkSocket {
   readonly #fd: number;
   readonly #buffer = new NativeMemory(BUFFER);
   readonly #reader = new MessageReader(this.#buffer);
   #sequence = 0;
 
-  constructor() {
-    this.#fd = check(socket(AF.NETLINK, SOCK.RAW | SOCK.CLOEXEC, 0), "open a netlink socket");
+  /** @param fd from {@linkcode openRouteNetlink}; ours from now on */
+  constructor(fd: number = openRouteNetlink()) {
+    this.#fd = fd;
     // Both are luxuries: shorter errors, with a sentence in them.
     setOption(this.#fd, SOL.NETLINK, NETLINK_CAP_ACK, 1);
     setOption(this.#fd, SOL.NETLINK, NETLINK_EXT_ACK, 1);

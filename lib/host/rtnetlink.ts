@@ -117,12 +117,17 @@ export interface NewRoute {
 }
 
 /**
- * The kernel's network of the namespace this thread is in when it is made. Every method throws
+ * The kernel's network of the namespace this thread is in when it is made, or of that of a descriptor. Every method throws
  * `NetlinkError`.
  */
 export class RouteNetlink {
-  readonly #socket = new NetlinkSocket();
+  readonly #socket: NetlinkSocket;
   readonly #message = new MessageWriter();
+
+  /** @param fd from `openRouteNetlink`; ours from now on */
+  constructor(fd?: number) {
+    this.#socket = new NetlinkSocket(fd);
+  }
 
   /** All interfaces. */
   links(): HostLink[] {

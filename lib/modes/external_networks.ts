@@ -36,6 +36,8 @@ interface NearEnd {
   poll(now: Instant): void;
   flush(now: Instant): void;
   go(late: StageLate): void;
+  /** The program runs, and something of what `go` has said may have changed. */
+  update(late: StageLate): void;
   close(): void;
 }
 
@@ -47,20 +49,26 @@ export function startExternalNetworks(context: ModeContext): ModeSession {
   removeStaleSockets(directory);
   const networks: JoinedNetwork[] = [];
   const defaults = new DefaultRoutes(stack);
+  let session: Session | undefined;
+  const onChange = () => {
+    defaults.update(networks);
+    session?.update();
+  };
   const stopAll = () => {
     for (const network of networks) network.stop(now());
   };
   try {
     for (const [i, network] of config.networks.entries()) {
       const path = socketPath(directory, i);
-      networks.push(new JoinedNetwork(context, network, `eth${i}`, path, () => defaults.update(networks)));
+      networks.push(new JoinedNetwork(context, network, `eth${i}`, path, onChange));
     }
     const near = config.attach === "sockets" ? socketsEnd(context, networks) : tapEnd(context, networks);
     defaults.update(networks);
     if (!config.ownNetwork) {
       log("warn", "the guest has no mount namespace: it reads the host's /etc/resolv.conf");
     }
-    return new Session(context, networks, near, stopAll).answers();
+    session = new Session(context, networks, near, stopAll);
+    return session.answers();
   } catch (error) {
     stopAll();
     throw error;
@@ -71,7 +79,12 @@ function socketsEnd(context: ModeContext, networks: readonly JoinedNetwork[]): N
   const attachment = attachSockets({ ...context, fixedInterfaces: true });
   const now = context.reactor.now() as Instant;
   for (const network of networks) network.start(now);
-  return { ...attachment, counters: () => ({}), flush: () => {} };
+  return {
+    ...attachment,
+    counters: () => ({}),
+    flush: () => {},
+    update: ({ resolvConf }) => attachment.showResolvConf(resolvConf),
+  };
 }
 
 function tapEnd(context: ModeContext, networks: readonly JoinedNetwork[]): NearEnd {
@@ -93,6 +106,7 @@ function tapEnd(context: ModeContext, networks: readonly JoinedNetwork[]): NearE
     poll: () => {},
     flush: (now) => taps.flush(now),
     go: (late) => taps.go(late),
+    update: (late) => taps.update(late),
     close: () => {
       taps.close();
       for (const patch of patches) patch.close();
@@ -109,7 +123,9 @@ class Session {
   /** Until when the program waits; NEVER: it runs, or nobody has asked for it. */
   #waitUntil: Instant = NEVER;
   readonly #began: Instant;
-  #tap: boolean;
+  readonly #tap: boolean;
+  /** The program has been told to start, and the end has not come. */
+  #running = false;
 
   constructor(context: ModeContext, networks: readonly JoinedNetwork[], near: NearEnd, stopAll: () => void) {
     this.#context = context;
@@ -133,6 +149,7 @@ class Session {
         this.#startIfReady(this.#context.reactor.now() as Instant);
       },
       stop: () => {
+        this.#running = false;
         this.#stopAll();
         this.#near.close();
       },
@@ -185,7 +202,13 @@ class Session {
       if (without !== undefined) return this.#giveUp(without);
     }
     this.#waitUntil = NEVER;
+    this.#running = true;
     this.#near.go(this.#late());
+  }
+
+  /** Something that the guest may have to know has changed. */
+  update(): void {
+    if (this.#running) this.#near.update(this.#late());
   }
 
   #giveUp({ config, nic }: JoinedNetwork): void {
@@ -201,7 +224,7 @@ class Session {
     );
   }
 
-  /** What the stage is to tell the guest's kernel and its resolver. */
+  /** What the guest's kernel and its resolver are to know. */
   #late(): StageLate {
     return {
       devices: this.#tap ? this.#networks.map((network) => this.#deviceOf(network)) : [],

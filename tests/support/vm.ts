@@ -44,7 +44,29 @@ function moduleFiles(modules: string): string[] {
   return order;
 }
 
-function initramfs(modules: string): Uint8Array {
+/** Programs of this machine and the libraries that they load, where they look for them. */
+function programEntries(programs: readonly string[]): CpioEntry[] {
+  const paths = new Set<string>();
+  for (const program of programs) {
+    const file = execFileSync("sh", ["-c", `command -v ${program}`], { encoding: "utf8" }).trim();
+    paths.add(file);
+    for (const [path] of execFileSync("ldd", [file], { encoding: "utf8" }).matchAll(/\/\S+/g)) {
+      paths.add(path);
+    }
+  }
+  const directories = new Set<string>();
+  for (const path of paths) {
+    for (let at = path.indexOf("/", 1); at > 0; at = path.indexOf("/", at + 1)) {
+      directories.add(path.slice(1, at));
+    }
+  }
+  return [
+    ...[...directories].sort().map((name) => ({ name, directory: true as const })),
+    ...[...paths].map((path) => ({ name: path.slice(1), bytes: readFileSync(path), executable: true })),
+  ];
+}
+
+function initramfs(modules: string, programs: readonly string[]): Uint8Array {
   const encoder = new TextEncoder();
   const files = moduleFiles(modules);
   const init = `#!/bin/busybox sh
@@ -64,6 +86,7 @@ exec sh
     ...["bin", "dev", "etc", "modules", "proc", "root", "sys", "tmp"].map((name) => (
       { name, directory: true as const }
     )),
+    ...programEntries(programs),
     { name: "bin/busybox", bytes: readFileSync(busybox()), executable: true },
     { name: "bin/sh", linkTo: "busybox" },
     { name: "etc/udhcpc.sh", bytes: encoder.encode(UDHCPC), executable: true },
@@ -90,17 +113,23 @@ export class VirtualMachine {
    * Boots; resolves when its shell is there.
    *
    * @param netdev what follows `-netdev`, without the id: `stream,server=off,addr.type=unix,addr.path=…`
+   * @param programs of this machine that it shall have, too
    */
-  static async boot(scope: Scope, netdev: string, mac: string): Promise<VirtualMachine> {
+  static async boot(
+    scope: Scope,
+    netdev: string,
+    mac: string,
+    programs: readonly string[] = [],
+  ): Promise<VirtualMachine> {
     const kernel = findKernel();
     if (kernel === undefined) {
       throw new Error("Cannot boot a VM: there is no kernel with modules under /boot");
     }
     const image = join(scope.directory(), "initramfs");
-    writeFileSync(image, initramfs(kernel.modules));
+    writeFileSync(image, initramfs(kernel.modules, programs));
     // deno-fmt-ignore
     const argv = [
-      "qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", "192",
+      "qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", programs.length > 0 ? "384" : "192",
       "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
       "-kernel", kernel.image, "-initrd", image,
       "-append", "console=ttyS0 quiet panic=-1 tsc=reliable random.trust_cpu=on mitigations=off",

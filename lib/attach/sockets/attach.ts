@@ -46,6 +46,8 @@ export interface SocketsAttachment {
   poll(now: Instant): void;
   /** Lets the program start. */
   go(late?: StageLate): void;
+  /** What the guest reads in its resolv.conf from now on. */
+  showResolvConf(text: string): void;
   /** Ends supervision: calls of who is left fail with ENOSYS. */
   close(): void;
 }
@@ -90,8 +92,9 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
     pollAt: () => answers.pollAt(),
     poll: (now) => answers.poll(now),
     go: (late) => stage.go(late),
+    showResolvConf: (text) => stage.showResolvConf(text),
     close: () => {
-      stage.close();
+      stage.end();
       answers.close();
     },
   };

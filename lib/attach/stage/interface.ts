@@ -61,7 +61,8 @@ function furnish(netlink: RouteNetlink, device: StageDevice): void {
   address(netlink, index, device);
 }
 
-function address(netlink: RouteNetlink, index: number, device: StageDevice): void {
+/** Sets what is known of an interface: MTU, addresses, routes. */
+export function address(netlink: RouteNetlink, index: number, device: StageDevice): void {
   netlink.setMtu(index, device.mtu);
   for (const { address, prefixLength } of device.addresses) {
     netlink.addAddress(index, parse(address), prefixLength);
@@ -89,7 +90,8 @@ function setKnob(name: string, knob: string, value: string): void {
   writeText(`/proc/sys/net/ipv6/conf/${name}/${knob}`, value);
 }
 
-function parse(text: string): IpAddress {
+/** The address of a text that is one. */
+export function parse(text: string): IpAddress {
   const address = IpAddress.parse(text);
   if (address === undefined) throw new RangeError(`Cannot set address "${text}": it is not an IP address`);
   return address;

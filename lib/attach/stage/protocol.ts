@@ -5,9 +5,11 @@
  *   engine                              stage
  *     ◀── any other text ─────────────    what the program that makes the namespaces has to say on stderr
  *     ── StageConfig (JSON) ──────────▶   makes lo and the TAP, addresses, routes, mounts
- *     ◀── {"tap":true} + descriptor ──    (or {"ready":true} where the mode has no device)
+ *     ◀── {"tap":true} + descriptor ──    (or {"ready":true} where the mode has no device); behind those of external
+ *         builds NIC and uplink           networks, {"ready":true} + a netlink socket of the namespace
  *         builds NIC and uplink
  *     ── {"go":true} ─────────────────▶   restores signals and limits, drops capabilities, execs
+ *     ◀── {"resolvConf":true} + fd ────   before that, where resolv.conf came with the word to go
  *                                         with attachment `sockets`, before that:
  *     ◀── {"listener":n,"pid":p} ──────   its filter is installed
  *     ── {"exec":true} ───────────────▶
@@ -134,6 +136,8 @@ export interface StageProgram {
 export type StageReply =
   | { readonly tap: true }
   | { readonly ready: true }
+  /** With a descriptor to change the file by which the guest sees. */
+  | { readonly resolvConf: true }
   /** Number of the seccomp listener in the process of that id. */
   | { readonly listener: number; readonly pid: number }
   | { readonly warning: string }

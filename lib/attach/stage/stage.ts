@@ -16,6 +16,8 @@ import { moveDescriptor, setCloseOnExec } from "../../host/inherited.ts";
 import { bindMount, mountEmpty } from "../../host/mount.ts";
 import { becomeProgram, dieWithParent, effectiveGroup, setNoFileLimit } from "../../host/process.ts";
 import { exitNow } from "../../host/sys.ts";
+import { openRouteNetlink } from "../../host/netlink.ts";
+import { openResolverFile } from "../../host/resolver_file.ts";
 import { openUnixDiag } from "../../host/unix_diag.ts";
 import { openTap } from "../../host/tun.ts";
 import { directoryExists, linkTarget, withTemporaryFile, writeText } from "../../host/files.ts";
@@ -89,7 +91,8 @@ function furnish(config: StageConfig): void {
     const descriptors = taps.map(({ name }) => openTap(name).fd);
     raiseTaps(taps);
     for (const fd of descriptors) say({ tap: true }, fd);
-    return;
+    // For what the network has to say later, when we are a program without any power over it.
+    return say({ ready: true }, openRouteNetlink());
   }
   const tap = device === undefined ? undefined : openTap(device.name);
   furnishInterface(device);
@@ -103,7 +106,7 @@ function furnishLate(config: StageConfig, { late }: StageGo): void {
   if (late === undefined) return;
   furnishTaps(late.devices);
   if (config.sockets?.ownNamespaces === false || config.program === undefined) return;
-  mounts({ ...config, resolvConf: late.resolvConf });
+  mounts({ ...config, resolvConf: late.resolvConf }, (fd) => say({ resolvConf: true }, fd));
 }
 
 function unixDiag(): number | undefined {
@@ -122,10 +125,11 @@ function allowPing(): void {
   writeText("/proc/sys/net/ipv4/ping_group_range", `${group} ${group}`);
 }
 
-function mounts(config: StageConfig): void {
+/** @param shown gets a descriptor of what the guest sees as its resolv.conf */
+function mounts(config: StageConfig, shown?: (fd: number) => void): void {
   const { resolvConf, scratch, hide } = config;
   try {
-    if (resolvConf !== undefined && scratch !== undefined) showResolvConf(resolvConf, scratch);
+    if (resolvConf !== undefined && scratch !== undefined) showResolvConf(resolvConf, scratch, shown);
     if (hide !== undefined && directoryExists(hide)) mountEmpty(hide);
   } catch (error) {
     // A guest without these works; it must only be said.
@@ -135,11 +139,14 @@ function mounts(config: StageConfig): void {
 }
 
 /** A bind mount holds the file by itself, so its name can go at once. */
-function showResolvConf(text: string, scratch: string): void {
+function showResolvConf(text: string, scratch: string, shown?: (fd: number) => void): void {
   // /etc/resolv.conf is a symbolic link on many machines; what is mounted on is what it leads to.
   const target = linkTarget("/etc/resolv.conf");
   if (target === undefined) return;
-  withTemporaryFile(scratch, text, (path) => bindMount(path, target));
+  withTemporaryFile(scratch, text, (path) => {
+    bindMount(path, target);
+    shown?.(openResolverFile(path));
+  });
 }
 
 /**

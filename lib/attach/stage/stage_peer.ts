@@ -4,11 +4,11 @@
  * @module
  */
 
-import { receiveMessage, sendMessage } from "../../host/fdpass.ts";
+import { type ReceivedMessage, receiveMessage, sendMessage } from "../../host/fdpass.ts";
 import { SystemError } from "../../host/errno.ts";
-import { NativeMemory } from "../../host/memory.ts";
 import { EpollEvents, type Reactor } from "../../host/reactor.ts";
-import { close, read } from "../../host/sys.ts";
+import { ResolverFile } from "../../host/resolver_file.ts";
+import { close } from "../../host/sys.ts";
 import { setReceiveTimeout } from "../../host/socket_pair.ts";
 import { STAGE_MESSAGE_MAX, type StageGo, type StageLate, type StageReply } from "./protocol.ts";
 
@@ -41,7 +41,9 @@ export class Stage {
   readonly #log: (level: "warn", text: string) => void;
   readonly #fail: (message: string, status: number) => void;
   readonly #onListener: ((listener: number, pid: number) => void) | undefined;
-  readonly #memory = new NativeMemory(4_096);
+  #resolvers: ResolverFile | undefined;
+  /** What resolv.conf was to say at first. */
+  #resolvConf = "";
   #open = true;
 
   constructor(
@@ -109,18 +111,34 @@ export class Stage {
    * @param late what was not known when the stage was prepared
    */
   go(late?: StageLate): void {
+    this.#resolvConf = late?.resolvConf ?? "";
     const word: StageGo = { go: true, ...(late === undefined ? {} : { late }) };
     sendMessage(this.#fd, new TextEncoder().encode(JSON.stringify(word)));
     this.#reactor.add(this.#fd, EpollEvents.in, this);
   }
 
+  /** Has the guest read something else in its resolv.conf from now on. */
+  showResolvConf(text: string): void {
+    try {
+      this.#resolvers?.rewrite(text);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#log("warn", error.message);
+    }
+  }
+
   onReady(): void {
-    const length = read(this.#fd, this.#memory.address, this.#memory.bytes.length);
+    const { bytes, descriptors } = this.#receive();
     // End of file: the descriptor was closed by a successful execve.
-    if (length > 0) {
-      const text = new TextDecoder().decode(this.#memory.bytes.subarray(0, length));
+    if (bytes.length > 0) {
+      const text = new TextDecoder().decode(bytes);
       if (!text.startsWith("{")) return this.#log("warn", text.trim());
       const reply = JSON.parse(text) as StageReply;
+      if ("resolvConf" in reply) {
+        this.#resolvers = new ResolverFile(descriptors[0]!, this.#resolvConf);
+        return;
+      }
+      if ("warning" in reply) return this.#log("warn", reply.warning);
       if ("listener" in reply) return this.#takeListener(reply.listener, reply.pid);
       if ("failed" in reply) this.#fail(reply.failed, reply.status);
     }
@@ -135,6 +153,22 @@ export class Stage {
       this.#fail(error instanceof Error ? error.message : String(error), 125);
       this.close();
     }
+  }
+
+  #receive(): ReceivedMessage {
+    try {
+      return receiveMessage(this.#fd, 4_096);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      return { bytes: new Uint8Array(), descriptors: [] };
+    }
+  }
+
+  /** Hears no more of the stage, which is the program by now, and changes nothing more. */
+  end(): void {
+    this.close();
+    this.#resolvers?.close();
+    this.#resolvers = undefined;
   }
 
   close(): void {

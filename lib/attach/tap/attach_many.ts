@@ -12,6 +12,7 @@ import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import type { StageLate } from "../stage/protocol.ts";
 import { Stage } from "../stage/stage_peer.ts";
 import type { TapContext } from "./attach.ts";
+import { GuestInterfaces } from "./guest_interfaces.ts";
 
 /** TAP devices in the guest's namespace. */
 export interface TapAttachments {
@@ -23,6 +24,8 @@ export interface TapAttachments {
   flush(now: Instant): void;
   /** Lets the program start. */
   go(late: StageLate): void;
+  /** Tells the guest's kernel and its resolver what has changed since. */
+  update(late: StageLate): void;
   close(): void;
 }
 
@@ -41,10 +44,12 @@ export function attachTaps(context: TapContext, names: readonly string[], mtu: n
     context.log,
     (message, status) => context.fail(message, status),
   );
-  const descriptors = stage.prepareAll(config.stageConfig ?? "{}", names.length);
-  if (descriptors.length !== names.length) {
+  const descriptors = stage.prepareAll(config.stageConfig ?? "{}", names.length + 1);
+  const netlink = descriptors.pop();
+  if (netlink === undefined || descriptors.length !== names.length) {
     throw new RangeError("Cannot attach TAPs: the stage did not send all descriptors");
   }
+  const interfaces = new GuestInterfaces(netlink, names);
   const links = descriptors.map((fd) => new TapLink({ fd, mtu, pool, gso: config.gso }));
   const pumps: Pump[] = [];
   return {
@@ -63,12 +68,20 @@ export function attachTaps(context: TapContext, names: readonly string[], mtu: n
     flush: (now) => {
       for (const pump of pumps) pump.flush(now);
     },
-    go: (late) => stage.go(late),
+    go: (late) => {
+      interfaces.told(late.devices);
+      stage.go(late);
+    },
+    update: ({ devices, resolvConf }) => {
+      for (const failure of interfaces.update(devices)) context.log("warn", failure);
+      stage.showResolvConf(resolvConf);
+    },
     close: () => {
       for (const pump of pumps) pump.close();
       for (const link of links) link.close();
-      stage.close();
+      stage.end();
       for (const fd of descriptors) close(fd);
+      interfaces.close();
     },
   };
 }

@@ -132,12 +132,12 @@ export class Addressing {
     return this.#gateway6 ?? this.#slaac?.router;
   }
 
-  /** Resolvers; the gateway where nobody names one, as nerdbox has it. */
+  /** Resolvers: who is named; the gateway of a configured address, as nerdbox has it, and where nobody is named. */
   get dns(): readonly IpAddress[] {
     const named = [...this.#applied?.dns ?? [], ...this.#slaac?.dns ?? []];
-    if (named.length > 0) return named;
+    if (this.#config.dhcp && named.length > 0) return named;
     const gateway = this.gateway(4) ?? this.#gateway6;
-    return gateway === undefined ? [] : [gateway];
+    return gateway === undefined ? named : [gateway, ...named];
   }
 
   get searchDomains(): readonly string[] {
