@@ -29,8 +29,14 @@ bad type: -1 EINVAL
 const RESTART = readFileSync(join(PROJECT, "tests/attach/sockets/restart.py"), "utf8");
 const RESTARTED = `accept SA_RESTART works
 recvfrom SA_RESTART works
+accept with a time-out SA_RESTART EINTR
+and then EAGAIN
+recvfrom with a time-out SA_RESTART EINTR
 accept no SA_RESTART EINTR
 recvfrom no SA_RESTART EINTR
+accept with a time-out no SA_RESTART EINTR
+and then EAGAIN
+recvfrom with a time-out no SA_RESTART EINTR
 `;
 
 test(

@@ -85,6 +85,8 @@ export class Call {
   fd = -1;
   /** {@linkcode GuestSocket.inode} of `fd`, once the supervisor has looked. */
   inode = 0;
+  /** It waits no longer than the time-out of its socket; see {@linkcode Call.repeats}. */
+  timed = false;
   readonly #host: CallHost;
   readonly #words = new Int32Array(12);
   #low = 0;
@@ -109,10 +111,21 @@ export class Call {
     for (let i = 0; i < 12; i++) this.#words[i] = words[(Notification.argument >> 2) + i]!;
     this.fd = this.#words[0]!;
     this.inode = 0;
+    this.timed = false;
     this.#state = "open";
     this.#blocking = undefined;
     this.#onAbandoned = undefined;
     return this;
+  }
+
+  /**
+   * Whether this is `before` once more, of the same thread, which a signal has interrupted: begun again by the kernel because
+   * the handler has `SA_RESTART`, or by the program.
+   */
+  repeats(before: Call): boolean {
+    if (this.nr !== before.nr) return false;
+    for (let i = 0; i < 12; i++) if (this.#words[i] !== before.#words[i]) return false;
+    return true;
   }
 
   /** Argument `i` as an address or a `size_t`; exact below 2^53. */

@@ -366,7 +366,12 @@ export class Supervisor implements SupervisorFace, CallHost {
   #answer(call: Call): void {
     this.#trapped.value++;
     // A thread has one call at a time: an earlier one of this thread was interrupted.
-    this.#held.get(call.tid)?.abandon();
+    const before = this.#held.get(call.tid);
+    if (before !== undefined) {
+      before.abandon();
+      // SA_RESTART begins the call again, which the kernel itself does not do where there is a time-out (signal(7)).
+      if (before.timed && call.repeats(before)) return void call.fail(Errno.EINTR);
+    }
     try {
       this.#dispatch(call);
     } catch (error) {

@@ -1,9 +1,10 @@
-"""Calls that wait, and a signal meanwhile: with SA_RESTART they go on, without it they say EINTR."""
+"""Calls that wait, and a signal meanwhile: with SA_RESTART they go on, unless they have a time-out; without it they say EINTR."""
 
 import ctypes
 import errno
 import signal
 import socket
+import struct
 import threading
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -28,6 +29,14 @@ def attempt(name, restart, call, wake):
     print(name, "SA_RESTART" if restart else "no SA_RESTART", "works" if result >= 0 else errno.errorcode[number])
 
 
+def again(server):
+    """Another call, not the same: nobody is interrupted any more."""
+    server.setblocking(False)
+    result = libc.accept4(server.fileno(), None, None, 0)
+    return ctypes.get_errno() if result < 0 else 0
+
+
+limit = struct.pack("ll", 5, 0)
 for restart in (True, False):
     server = socket.create_server(("127.0.0.1", 0))
     here = server.getsockname()
@@ -42,3 +51,12 @@ for restart in (True, False):
     attempt("recvfrom", restart,
             lambda: libc.recvfrom(receiver.fileno(), buffer, 64, 0, address, ctypes.byref(length)),
             lambda: sender.sendto(b"x", there))
+
+    server = socket.create_server(("127.0.0.1", 0))
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    attempt("accept with a time-out", restart, lambda: libc.accept(server.fileno(), None, None), lambda: None)
+    print("and then", errno.errorcode[again(server)])
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    attempt("recvfrom with a time-out", restart,
+            lambda: libc.recvfrom(receiver.fileno(), buffer, 64, 0, address, ctypes.byref(length)), lambda: None)

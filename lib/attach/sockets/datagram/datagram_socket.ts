@@ -290,6 +290,7 @@ export abstract class DatagramSocket extends SocketInError implements OptionOwne
     this.#waiting.push(receive);
     receive.call.hold(() => this.#forget(receive));
     const timeout = this.values.get(SOL.SOCKET, SO.RCVTIMEO) ?? 0;
+    receive.call.timed = timeout !== 0;
     if (timeout !== 0) {
       this.context.supervisor.setDeadline(receive, (this.now + Math.max(timeout, 0)) as Instant);
     }

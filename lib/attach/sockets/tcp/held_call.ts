@@ -36,6 +36,7 @@ export class HeldCall implements Deadline {
     this.call = call;
     this.flags = flags;
     this.#onTimeout = onTimeout;
+    call.timed = timeout > 0;
     call.hold(() => {
       this.settle();
       onAbandoned(this);

@@ -374,6 +374,7 @@ export class StreamSocket extends StreamCore {
     const again = () => this.sendto(call);
     if (call.open) {
       new HeldCall(this.streams.context.supervisor, call, 0, 2_000, this.streams.now(), again, () => {});
+      call.timed = (this.values.get(SOL.SOCKET, SO.SNDTIMEO) ?? 0) > 0;
     }
   }
 
