@@ -14,6 +14,7 @@
  * @module
  */
 
+import { SIOC, SOCK } from "../../host/constants.ts";
 import { Errno } from "../../host/errno.ts";
 import type { Reactor } from "../../host/reactor.ts";
 import type { TimerItem } from "../../stack/buffer/timer_queue.ts";
@@ -209,13 +210,15 @@ export abstract class GuestSocket {
   }
   /** Commands `0x89xx`, those of sockets and interfaces. */
   ioctl(call: Call): void {
-    // Whom SIGIO and SIGURG go to is the open file's affair, which the guest's end of the pair is.
-    if (isOwnership(call.int(1))) call.pass();
+    if (isOfStream(call.int(1)) && (this.type === SOCK.STREAM || call.int(1) !== SIOC.ATMARK)) call.pass();
     else call.fail(Errno.ENOTTY);
   }
 }
 
-/** `FIOSETOWN`, `SIOCSPGRP`, `FIOGETOWN`, `SIOCGPGRP`. */
-export function isOwnership(command: number): boolean {
-  return command >= 0x8901 && command <= 0x8904;
+/**
+ * Commands of streams that the kernel answers, `FIOSETOWN`, `SIOCSPGRP`, `FIOGETOWN`, `SIOCGPGRP`, `SIOCATMARK`: whom SIGIO and SIGURG go to is the open file's affair, which
+ * the guest's end of the pair is, and unix sockets keep a mark as TCP does.
+ */
+export function isOfStream(command: number): boolean {
+  return command >= 0x8901 && command <= SIOC.ATMARK;
 }

@@ -49,6 +49,8 @@ import type { TcpRelays } from "./tcp_relays.ts";
 
 /** Bytes that one flow moves in one direction before it lets others go first. */
 const TURN_BYTES = 256 * 1024;
+/** What a read counts for at least: one that ends at an urgent mark may bring a single byte. */
+const READ_COST = 2_048;
 /** A flow that was silent for this long is probed. */
 const SILENCE = 60 * SECOND;
 
@@ -241,7 +243,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
       if (budget <= 0) return true;
       const n = this.#reader.receive(this.fd, connection, this.#readSize, now);
       if (n > 0) {
-        budget -= n;
+        budget -= Math.max(n, READ_COST);
         this.#bytesIn += n;
         if (this.#reader.drained && !this.#ending) this.#readable = false;
       } else if (n === 0) {

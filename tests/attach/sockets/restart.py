@@ -18,7 +18,7 @@ def attempt(name, restart, call, wake):
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, not restart)
     # The signal is for this thread.
-    waker = threading.Timer(0.3, wake)
+    waker = threading.Timer(0.3 if wake else 0, wake or (lambda: None))
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     waker.start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
@@ -54,9 +54,9 @@ for restart in (True, False):
 
     server = socket.create_server(("127.0.0.1", 0))
     server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-    attempt("accept with a time-out", restart, lambda: libc.accept(server.fileno(), None, None), lambda: None)
+    attempt("accept with a time-out", restart, lambda: libc.accept(server.fileno(), None, None), None)
     print("and then", errno.errorcode[again(server)])
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
     attempt("recvfrom with a time-out", restart,
-            lambda: libc.recvfrom(receiver.fileno(), buffer, 64, 0, address, ctypes.byref(length)), lambda: None)
+            lambda: libc.recvfrom(receiver.fileno(), buffer, 64, 0, address, ctypes.byref(length)), None)

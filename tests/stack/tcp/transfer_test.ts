@@ -245,3 +245,50 @@ for (const [what, wire] of WIRES) {
     });
   }
 }
+
+/** Reads up to marks, and notes what is there. */
+class Marked extends Receiving {
+  readonly marks: number[] = [];
+  override onTcpEvent(connection: TcpConnection, events: number, now: Instant): void {
+    for (let mark = connection.urgentMark; mark >= 0; mark = connection.urgentMark) {
+      connection.consume(mark + 1, now);
+      this.length += mark + 1;
+      this.marks.push(this.length);
+    }
+    super.onTcpEvent(connection, events, now);
+  }
+}
+
+for (const gso of [0, 65_535]) {
+  for (let seed = 1; seed <= 8; seed++) {
+    test(`TcpConnection: each mark arrives where it was set, seed ${seed}, super-segments ${gso > 0}`, () => {
+      const wire = { loss: 0.05, reorder: 0.05, duplicate: 0.05, delay: 5_000 };
+      const world = new World(wire, seed, {}, 1_500, gso);
+      const random = seeded(seed);
+      const marked = new Marked(0);
+      world.b.demux.listen({
+        port: 80,
+        observer: { onTcpAccept: (l, now) => void (l.accept(now)!.observer = marked) },
+      }, world.now as Instant);
+      const client = world.a.demux.connect({
+        localAddress: US,
+        remoteAddress: PEER,
+        remotePort: 80,
+        path: world.a.environment.path,
+      }, world.now as Instant);
+      ok(client instanceof TcpConnection);
+      const set: number[] = [];
+      let written = 0;
+      for (let steps = 0; marked.marks.length < 30; steps++) {
+        ok(world.step() && steps < 100_000, `${marked.marks} of ${set}`);
+        // One at a time: the next would take its place.
+        if (client.state !== "established" || marked.marks.length < set.length || set.length === 30) continue;
+        written += client.writeBytes(pattern(1 + random() % 20_000), world.now as Instant);
+        client.markUrgent(world.now as Instant);
+        set.push(written);
+        written += client.writeBytes(pattern(random() % 3_000), world.now as Instant);
+      }
+      deepStrictEqual(marked.marks, set);
+    });
+  }
+}

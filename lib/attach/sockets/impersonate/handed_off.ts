@@ -36,7 +36,7 @@ import type { SocketFacts } from "../../../stack/facts.ts";
 import type { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call } from "../call.ts";
 import type { Opener } from "../families.ts";
-import { type GuestSocket, isOwnership, type SocketsContext } from "../guest_socket.ts";
+import { type GuestSocket, isOfStream, type SocketsContext } from "../guest_socket.ts";
 import type { OptionValues } from "../options/option.ts";
 import { SO_LINGER_TIME } from "../options/socket_level.ts";
 import { bindName, connectName, portOf } from "../tcp/names.ts";
@@ -70,7 +70,6 @@ const REFUSED_OPTIONS: ReadonlyMap<number, ReadonlySet<number>> = new Map([
   [SOL.IPV6, new Set([34, 35, 54, 57, 59, 75])],
   [SOL.TCP, new Set([19, 20, 21, 22, 29])],
 ]);
-const SIOCATMARK = 0x8905;
 /** Offset and values of `tcpi_state`. */
 const TCP_CLOSE = 7, TCP_LISTEN = 10;
 
@@ -191,7 +190,7 @@ export class HandedOff {
         else call.pass();
         return false;
       case C.ioctl:
-        if (call.int(1) === SIOCATMARK || isOwnership(call.int(1))) call.pass();
+        if (isOfStream(call.int(1))) call.pass();
         else call.fail(Errno.ENOTTY);
         return false;
       default:

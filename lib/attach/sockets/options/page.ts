@@ -24,6 +24,30 @@ Beside the tables: memberships of groups (\`IP_ADD_MEMBERSHIP\`, \`IPV6_JOIN_GRO
 \`UDP_SEGMENT\` of UDP sockets, and what netlink sockets have. Everything else is \`ENOPROTOOPT\`.
 `;
 
+/** What reads, writes and polls differ in, which nobody can trap: they go to the kernel's unix socket that stands in. */
+const TAIL = `## What differs from Linux
+
+Calls that name an address or a message (\`connect\`, \`recvfrom\`, \`recvmsg\`, \`getsockopt\`, …) are answered by sluice and
+say what Linux says. Plain \`read\`, \`write\`, \`send\`, \`recv\`, \`poll\`, \`close\` are not trapped, for speed: they act on one
+end of a pair of unix sockets, which says the same in all that is tested, but for this:
+
+- \`SO_LINGER\` with a time does not make \`close\` wait. Nobody is told of a \`close\` before it is over, and to trap each one,
+  of files as well, would cost some ten microseconds a time. What was written is delivered all the same, also when the
+  program ends: sluice stays until it is. With a time of 0 \`close\` resets the connection.
+- A plain \`recv\` on a connected datagram socket whose peer refused returns an empty datagram instead of ECONNREFUSED, and
+  \`poll\` says POLLIN for it instead of POLLERR; a plain \`send\` after it is sent. \`recvfrom\` with an address, \`recvmsg\` and
+  \`SO_ERROR\` have the error. (A unix socket has one error, ECONNRESET, and having it is its end.)
+- For the same reason a plain \`recv\` after a non-blocking \`connect\` that failed says ECONNRESET; \`poll\`, \`SO_ERROR\` and the
+  next \`connect\` say what they should.
+- A stream that is neither connected nor listening takes no bytes and has none, so \`read\` and \`write\` wait or say EAGAIN
+  where Linux says ENOTCONN and EPIPE, and \`poll\` says nothing where Linux says POLLOUT and POLLHUP.
+- Urgent data (\`MSG_OOB\`) is that of unix sockets, from Linux 5.15 on; older kernels and those built without refuse it. It polls
+  readable (POLLIN) also where it is all that waits, and FIONREAD counts past the mark. SIGURG comes with the
+  urgent byte, not with the first announcement of it. An urgent byte that was read out of band is not read again in line
+  when another becomes urgent while it is still unpassed.
+- A signal handler without \`SA_RESTART\` may interrupt calls that Linux never interrupts (\`setsockopt\`).
+`;
+
 /** Options that only datagrams, which are sent one by one, can honour. */
 const OF_DATAGRAMS = new Set([
   "IP_TOS",
@@ -52,7 +76,7 @@ const KINDS: readonly OptionKind[] = ["real", "stored", "refused"];
 
 /** The page, as Markdown. */
 export function optionsPage(): string {
-  return `${HEAD}\n${LEVELS.map(section).join("\n")}`;
+  return `${HEAD}\n${LEVELS.map(section).join("\n")}\n${TAIL}`;
 }
 
 function section(level: NamedLevel): string {

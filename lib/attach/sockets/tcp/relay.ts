@@ -40,6 +40,8 @@ import type { Streams } from "./streams.ts";
 
 /** Bytes that one socket moves in one direction before it lets others go first. */
 const TURN_BYTES = 256 * 1_024;
+/** What a read counts for at least: one that ends at an urgent mark may bring a single byte. */
+const READ_COST = 2_048;
 /** After these a short read does not mean that the pair is empty. */
 const LASTING = EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err | EpollEvents.pri;
 /** How long the bytes of a guest that is gone may wait for a peer that takes none. */
@@ -147,7 +149,7 @@ export class StreamRelay implements Work {
         ? this.#reader.discard(this.#owner.near, this.#readSize)
         : this.#reader.receive(this.#owner.near, connection, this.#readSize, now);
       if (n > 0) {
-        budget -= n;
+        budget -= Math.max(n, READ_COST);
         if (this.#reader.drained && !this.#ending) this.#readable = false;
       } else if (n === 0) {
         this.#guestFinished = true;

@@ -20,7 +20,7 @@
  * @module
  */
 
-import { AF, MSG, SHUT, SIG, SIOC, SO, SOCK, SOL } from "../../../host/constants.ts";
+import { AF, MSG, SHUT, SIG, SO, SOCK, SOL } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import { SocketAddress } from "../../../host/structs.ts";
 import { close, kill, send, shutdown } from "../../../host/sys.ts";
@@ -402,11 +402,5 @@ export class StreamSocket extends StreamCore {
 
   override recvmmsg(call: Call): void {
     this.recvfrom(call);
-  }
-
-  override ioctl(call: Call): void {
-    // Unix sockets keep a mark as TCP does.
-    if (call.int(1) === SIOC.ATMARK) call.pass();
-    else super.ioctl(call);
   }
 }

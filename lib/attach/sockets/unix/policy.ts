@@ -22,7 +22,7 @@ import { connect, fcntl, listen, sendto } from "../../../host/sys.ts";
 import { type Instant, later, NEVER } from "../../../stack/time.ts";
 import type { Call } from "../call.ts";
 import { INTERFACE_IOCTL } from "../families.ts";
-import type { SocketsContext } from "../guest_socket.ts";
+import { isOfStream, type SocketsContext } from "../guest_socket.ts";
 import type { Networks } from "../networks.ts";
 import { type Target, UnixTargets } from "./targets.ts";
 
@@ -37,7 +37,6 @@ export interface UnixPolicyOptions {
 
 const C = SOCKET_CALLS;
 const O_NONBLOCK = 0o4000;
-const SIOCATMARK = 0x8905;
 const SOCKADDR_UN = 110;
 /** Longest datagram we send for the guest; the scratch memory holds as much, and the kernel's default is 212992. */
 const MAX_DATAGRAM = 65_536;
@@ -106,7 +105,7 @@ export class UnixPolicy {
         return;
       case C.ioctl:
         if (INTERFACE_IOCTL(this.#networks.of(call.tid), call)) return;
-        if (this.#leavesNothing && call.int(1) !== SIOCATMARK) call.fail(Errno.ENOTTY);
+        if (this.#leavesNothing && !isOfStream(call.int(1))) call.fail(Errno.ENOTTY);
         else call.pass();
         return;
       default:
