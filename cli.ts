@@ -5,7 +5,7 @@
  * @module
  */
 
-import { STAGE_COMMAND } from "./lib/cli/stage.ts";
+import { DIAL_COMMAND, STAGE_COMMAND } from "./lib/cli/stage.ts";
 import {
   args,
   env,
@@ -17,6 +17,8 @@ import {
 } from "./lib/host/runtime.ts";
 
 if (args[0] === STAGE_COMMAND) await (await import("./lib/attach/stage/stage.ts")).runStage(args.slice(1));
+
+if (args[0] === DIAL_COMMAND) exit(await (await import("./lib/host/dial_stdio.ts")).dialStdio(args[1] ?? ""));
 
 const { main } = await import("./lib/cli/main.ts");
 exit(

@@ -10,6 +10,10 @@ import type { FlagName } from "../config/flag_table.ts";
 import { isGiven } from "../config/resolve.ts";
 import { serveFlags } from "../config/serve_flags.ts";
 import { serveFlagValues, serveOptions } from "./serve_options.ts";
+import type { EngineClient } from "../engine/messages.ts";
+import { privateDirectory } from "../host/private_directory.ts";
+import { oneLine } from "./one_line.ts";
+import { SshForwards } from "./ssh_forwards.ts";
 import type { HttpAddress } from "../host/http_server.ts";
 import { serveGvproxyApi } from "./serve_gvproxy_api.ts";
 import { hostResolvConf, modeConfig, publishText } from "./launch.ts";
@@ -102,9 +106,36 @@ async function serveMachines(context: CommandContext): Promise<number> {
         withLog,
         launched,
         options.readyFd,
-        (engine) => serveGvproxyApi(context, options.api, engine, wireOf(options)),
+        (engine) => serveBeside(context, options, engine),
       ),
   );
+}
+
+/** What runs beside the engine: forwards over ssh, and gvproxy's API. */
+async function serveBeside(
+  context: CommandContext,
+  options: ReturnType<typeof serveOptions>,
+  engine: EngineClient,
+): Promise<{ close(): void }> {
+  const place = privateDirectory("sluice-serve-");
+  const ssh = new SshForwards(engine, place, (text) => context.stderr(`sluice: ${oneLine(text)}\n`));
+  const close = () => {
+    ssh.close();
+    place.remove();
+  };
+  try {
+    for (const forward of options.forwards) await ssh.add(forward);
+    const api = await serveGvproxyApi(context, options.api, { engine, place, ssh, wire: wireOf(options) });
+    return {
+      close() {
+        api.close();
+        close();
+      },
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 /** Ports of our own control, which guests must not reach though they reach the host's loopback. */

@@ -7,27 +7,31 @@
 import { createGvproxyApi } from "../control/gvproxy/api.ts";
 import type { EngineClient } from "../engine/messages.ts";
 import type { HttpAddress } from "../host/http_server.ts";
-import { privateDirectory } from "../host/private_directory.ts";
+import type { PrivateDirectory } from "../host/private_directory.ts";
 import { serveWithTakeover, type TakeoverServer } from "../host/takeover_server.ts";
 import { claimUnix } from "../host/unix_listen.ts";
 import { type CommandContext, Failure } from "./command.ts";
+import type { SshForwards } from "./ssh_forwards.ts";
 
-/**
- * Listens everywhere or nowhere; the result stops listening.
- *
- * @param wire the path of a `unixstream://` socket of guests, for `/connect`
- */
+/** What the API works on. */
+export interface GvproxyApiParts {
+  readonly engine: EngineClient;
+  readonly ssh: SshForwards;
+  /** For sockets of tunnels. */
+  readonly place: PrivateDirectory;
+  /** The path of a `unixstream://` socket of guests, for `/connect`. */
+  readonly wire?: string | undefined;
+}
+
+/** Listens everywhere or nowhere; the result stops listening. */
 export async function serveGvproxyApi(
   context: CommandContext,
   addresses: readonly HttpAddress[],
-  engine: EngineClient,
-  wire?: string,
+  { engine, ssh, place, wire }: GvproxyApiParts,
 ): Promise<{ close(): void }> {
   const servers: TakeoverServer[] = [];
-  const place = privateDirectory("sluice-tunnels-");
   const close = () => {
     for (const server of servers) server.close();
-    place.remove();
   };
   for (const address of addresses) {
     const app = createGvproxyApi({
@@ -35,7 +39,8 @@ export async function serveGvproxyApi(
       onUnix: "unix" in address,
       onError: (error) => context.stderr(`sluice: gvproxy API: ${error.stack ?? error.message}\n`),
       privateSocket: () => place.newPath(),
-      counters: () => summed(servers.map((server) => server.counters())),
+      counters: () => summed([...servers.map((server) => server.counters()), ssh.counters()]),
+      ssh,
       ...(wire === undefined ? {} : { wire }),
     });
     try {

@@ -22,6 +22,9 @@ import {
   type StaticLease,
   type Zone,
 } from "../config/serve.ts";
+import type { SshForward } from "./ssh_forwards.ts";
+import { fileExists } from "../host/files.ts";
+import { findInPath } from "../host/runtime.ts";
 import { UNSUPPORTED } from "../config/serve_flags.ts";
 import type { HttpAddress } from "../host/http_server.ts";
 import { type CommandContext, Failure, type FlagValues, UsageFailure } from "./command.ts";
@@ -41,12 +44,14 @@ export interface ServeOptions {
   readonly zones: readonly Zone[];
   /** Beside those of `--publish`. */
   readonly publish: readonly Publish[];
+  /** Sockets that lead into the guest by ssh. */
+  readonly forwards: readonly SshForward[];
   readonly isGvproxy: boolean;
   readonly readyFd: number | undefined;
 }
 
 /** Flags that only gvproxy has. */
-const GVPROXY = ["listen-qemu", "listen-vfkit", "listen-bess", "ssh-port"] as const;
+const GVPROXY = ["listen-qemu", "listen-vfkit", "listen-bess", "ssh-port", "forward-sock"] as const;
 
 /** The command's own flags over those of files; values of one that may be repeated add up. */
 export function serveFlagValues({ flags, resolved }: CommandContext): FlagValues {
@@ -104,9 +109,33 @@ export function serveOptions(context: CommandContext): ServeOptions {
       ...defaults.zones,
     ],
     publish: defaults.publish,
+    forwards: sshForwards(flags, network),
     isGvproxy,
     readyFd: whole("ready-fd", flags.get("ready-fd"), 0, 0xffff),
   };
+}
+
+/** gvproxy's four flags, given together. */
+function sshForwards(flags: FlagValues, { device }: ServedNetwork): SshForward[] {
+  const [sockets, destinations, users, identities] = ["sock", "dest", "user", "identity"].map((name) =>
+    flags.all(`forward-${name}`)
+  ) as [readonly string[], readonly string[], readonly string[], readonly string[]];
+  if ([destinations, users, identities].some(({ length }) => length !== sockets.length)) {
+    throw new UsageFailure(
+      "-forward-sock, -forward-dest, -forward-user and -forward-identity must be given together, equally often",
+    );
+  }
+  if (sockets.length > 0 && findInPath("ssh") === undefined) {
+    throw new Failure("Cannot forward a socket: there is no ssh on PATH", "install OpenSSH's client");
+  }
+  return sockets.map((url, i) => {
+    const [, scheme = "unix", socket = ""] = /^(?:([a-z]+):\/\/)?(.*)$/.exec(url)!;
+    if (scheme !== "unix") throw new UsageFailure(`URI scheme not supported: ${scheme}`);
+    const identity = identities[i]!;
+    if (!fileExists(identity)) throw new Failure(`Identity file ${identity} can't be loaded`);
+    const guest = { guestAddress: String(device), guestPort: 22 };
+    return { socket, destination: destinations[i]!, user: users[i]!, identity, ...guest };
+  });
 }
 
 function gvproxyUrls(flags: FlagValues): string[] {

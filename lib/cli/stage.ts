@@ -1,8 +1,10 @@
 /**
- * The name of the hidden subcommand under which our own binary runs inside the guest's namespaces.
+ * The names of the hidden subcommands of our own binary.
  *
  * @module
  */
 
-/** Known to `cli.ts`, which loads nothing else for it: the guest waits meanwhile. */
+/** Inside the guest's namespaces. Known to `cli.ts`, which loads nothing else for it: the guest waits meanwhile. */
 export const STAGE_COMMAND = "__stage";
+/** Standard input and output as a connection to a unix socket; see ssh_forwards.ts. */
+export const DIAL_COMMAND = "__dial";

@@ -39,10 +39,6 @@ const text = (name: string, placeholder: string, help: string, repeatable = fals
 export const UNSUPPORTED: Readonly<Record<string, string>> = {
   "listen-vpnkit": "HyperKit's protocol is not spoken; use -listen-qemu or -listen-vfkit",
   "listen-stdio": "frames over standard input are not read; use -listen-qemu",
-  "forward-sock": "sockets are not forwarded over ssh; publish a port, or run ssh -L",
-  "forward-dest": "sockets are not forwarded over ssh; publish a port, or run ssh -L",
-  "forward-user": "sockets are not forwarded over ssh; publish a port, or run ssh -L",
-  "forward-identity": "sockets are not forwarded over ssh; publish a port, or run ssh -L",
   "notification": "nothing is notified; /v1/events tells what happens",
   "ec2-metadata-access": "169.254.0.0/16 is never reached",
 };
@@ -72,6 +68,15 @@ export const serveFlags: readonly ServeFlag[] = [
   text("listen-bess", "URL", "gvproxy's: unixpacket://PATH", true),
   text("services", "URL", "gvproxy's: its HTTP API; as is --listen with unix:// or tcp://", true),
   text("ssh-port", "PORT", "gvproxy's: leads to port 22 of the first guest; -1 is off"),
+  text(
+    "forward-sock",
+    "PATH",
+    "gvproxy's: a unix socket that leads into the guest, by the machine's ssh",
+    true,
+  ),
+  text("forward-dest", "PATH", "gvproxy's: the guest's socket behind it", true),
+  text("forward-user", "USER", "gvproxy's: who logs in there", true),
+  text("forward-identity", "FILE", "gvproxy's: the private key for that", true),
   ...Object.keys(UNSUPPORTED).map((name) => ({
     ...text(name, "…", "gvproxy's: not supported"),
     ...(name === "ec2-metadata-access" ? { kind: "boolean" as const } : {}),

@@ -92,6 +92,11 @@ export function directoryExists(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
+/** Whether there is a file of this name. */
+export function fileExists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
 /** Where a path leads, symbolic links followed; undefined if to nothing. */
 export function linkTarget(path: string): string | undefined {
   try {

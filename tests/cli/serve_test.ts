@@ -102,8 +102,29 @@ const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
   ],
   [
     ["-listen-vfkit=unixgram:///nowhere/a", "-forward-sock=/x"],
+    2,
+    /-forward-sock, -forward-dest, -forward-user and -forward-identity must be given together/,
+  ],
+  [
+    [
+      "-listen-vfkit=unixgram:///nowhere/a",
+      ...["-forward-sock=/x", "-forward-dest=/y", "-forward-user=core", "-forward-identity=/nowhere/id"],
+    ],
     125,
-    /cannot serve with -forward-sock: .*publish a port/,
+    /identity file \/nowhere\/id can't be loaded/i,
+  ],
+  [
+    [
+      "-listen-vfkit=unixgram:///nowhere/a",
+      ...[
+        "-forward-sock=npipe:///x",
+        "-forward-dest=/y",
+        "-forward-user=core",
+        "-forward-identity=/etc/passwd",
+      ],
+    ],
+    2,
+    /URI scheme not supported: npipe/,
   ],
   [["-listen-vpnkit=unix:///a"], 125, /cannot serve with -listen-vpnkit/],
   [["--listen=unixgram:///nowhere/a", "--subnet=ten"], 2, /failed to parse subnet "ten"/],

@@ -135,6 +135,7 @@ export const REQUESTS: readonly GvproxyRequest[] = [
   expose("DIR/y", "192.168.127.2:80", "unix"),
   expose("DIR/y", "udp://192.168.127.2:80", "unix"),
   expose("DIR/y", "", "unix"),
+  expose("DIR/y", "ssh-tunnel://core@192.168.127.2:22/run/x.sock", "unix"),
   expose("rel.sock", "tcp://192.168.127.2:80", "unix"),
   expose("/x", "tcp://192.168.127.2:80", "npipe"),
   unexpose("DIR/u.sock"),

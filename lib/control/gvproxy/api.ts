@@ -26,7 +26,7 @@ import { bodyLimit } from "hono/body-limit";
 import type { EngineClient, ServeFacts } from "../../engine/messages.ts";
 import { withDeadline } from "../deadline.ts";
 import { hostAllowList, LOOPBACK_HOSTS } from "../middleware/host_allow_list.ts";
-import { expose, forwarders, tunnelOf, unexpose } from "./forwarder.ts";
+import { expose, forwarders, type SshTunnels, tunnelOf, unexpose } from "./forwarder.ts";
 import { answer, carriedOut, posted, Refusal, refuse } from "./reply.ts";
 import { zoneJson, zoneOf, zoneRefusal } from "./zones.ts";
 
@@ -43,6 +43,8 @@ export interface GvproxyApiOptions {
   readonly privateSocket: () => string;
   /** Where guests connect to send frames behind their length of 32 bits; absent: nowhere. */
   readonly wire?: string;
+  /** Unix sockets over ssh. */
+  readonly ssh: SshTunnels;
   /** What is counted beside the engine's counters. */
   readonly counters?: () => Readonly<Record<string, number>>;
 }
@@ -70,13 +72,13 @@ export function createGvproxyApi(options: GvproxyApiOptions): Hono<Bound> {
   app.use(hostAllowList(options.onUnix ? ["*"] : LOOPBACK_HOSTS));
   app.use(bodyLimit({ maxSize: BODY_LIMIT, onError: (c) => refuse(c, 400, "the body is too large") }));
 
-  app.all("/services/forwarder/all", async (c) => answer(c, await forwarders(engine)));
+  app.all("/services/forwarder/all", async (c) => answer(c, await forwarders(engine, options.ssh)));
   app.all("/services/forwarder/expose", async (c) => {
-    await expose(engine, await posted(c));
+    await expose(engine, options.ssh, await posted(c));
     return c.body(null, 200);
   });
   app.all("/services/forwarder/unexpose", async (c) => {
-    await unexpose(engine, await posted(c));
+    await unexpose(engine, options.ssh, await posted(c));
     return c.body(null, 200);
   });
   app.all("/services/dns/all", async (c) => answer(c, (await engine.ask("serving")).zones.map(zoneJson)));

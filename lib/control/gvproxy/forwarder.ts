@@ -9,8 +9,31 @@ import type { EngineClient, ForwardFacts, PublishedPort } from "../../engine/mes
 import { decimal, splitHostPort, whyNoPort } from "./host_port.ts";
 import { carriedOut, type Fields, Refusal, textOf } from "./reply.ts";
 
-/** What is forwarded, sorted as gvproxy sorts. */
-export async function forwarders(engine: EngineClient) {
+/** A unix socket that leads into a guest by ssh. */
+export interface SshTunnel {
+  /** On the host, and in the guest. */
+  readonly socket: string;
+  readonly destination: string;
+  readonly user: string;
+  /** The file of a private key. */
+  readonly identity: string;
+  readonly guestAddress: string;
+  readonly guestPort: number;
+  /** As it was asked for; absent: not by this API. */
+  readonly remote?: string;
+}
+
+/** Who keeps such tunnels. */
+export interface SshTunnels {
+  /** Rejects when it cannot be. */
+  add(tunnel: SshTunnel): Promise<void>;
+  /** False: there is none. */
+  remove(socket: string): Promise<boolean>;
+  all(): readonly SshTunnel[];
+}
+
+/** What is forwarded, sorted as gvproxy sorts; of tunnels those that were asked for here. */
+export async function forwarders(engine: EngineClient, ssh: SshTunnels) {
   const [forwards, { device }] = await Promise.all([engine.ask("forwards"), engine.ask("serving")]);
   const all = forwards.map((forward) => ({
     local: localOf(forward),
@@ -19,15 +42,18 @@ export async function forwarders(engine: EngineClient) {
     }:${forward.guest}`,
     protocol: forward.protocol,
   }));
+  for (const { socket: local, remote } of ssh.all()) {
+    if (remote !== undefined) all.push({ local, remote, protocol: "unix" });
+  }
   return all.sort((a, b) => order(a.local, b.local) || order(a.protocol, b.protocol));
 }
 
 /** Begins to forward. Rejects with a {@linkcode Refusal}. */
-export async function expose(engine: EngineClient, fields: Fields): Promise<void> {
+export async function expose(engine: EngineClient, ssh: SshTunnels, fields: Fields): Promise<void> {
   const protocol = textOf(fields, "protocol") || "tcp";
   const local = textOf(fields, "local");
   const remote = textOf(fields, "remote");
-  if (protocol === "unix") return await exposeUnix(engine, local, remote);
+  if (protocol === "unix") return await exposeUnix(engine, ssh, local, remote);
   if (protocol === "npipe") throw new Refusal(500, "named pipes are not supported by this platform");
   const split = splitHostPort(remote);
   if (typeof split === "string") throw new Refusal(400, split);
@@ -41,10 +67,13 @@ export async function expose(engine: EngineClient, fields: Fields): Promise<void
 }
 
 /** Stops to forward. Rejects with a {@linkcode Refusal}. */
-export async function unexpose(engine: EngineClient, fields: Fields): Promise<void> {
+export async function unexpose(engine: EngineClient, ssh: SshTunnels, fields: Fields): Promise<void> {
   const protocol = textOf(fields, "protocol") || "tcp";
   const local = textOf(fields, "local");
   if (protocol === "unix") {
+    if (ssh.all().some(({ socket, remote }) => socket === local && remote !== undefined)) {
+      return await carriedOut(ssh.remove(local));
+    }
     const found = (await engine.ask("forwards")).some((one) => one.protocol === "unix" && one.host === local);
     if (!found) throw new Refusal(500, "proxy not found");
     const forward = { protocol: "tcp", hostPort: 0, hostPath: local, guestPort: 0 } as const;
@@ -73,14 +102,47 @@ export function tunnelOf(
   return { ...to!, hostPort: 0, hostPath };
 }
 
-async function exposeUnix(engine: EngineClient, local: string, remote: string): Promise<void> {
+/** `ssh-tunnel://USER@ADDRESS[:PORT]/PATH?key=FILE`. */
+async function exposeSsh(ssh: SshTunnels, socket: string, remote: string): Promise<void> {
+  let url: URL;
+  try {
+    url = new URL(remote);
+  } catch {
+    throw new Refusal(500, `failed to parse remote uri :${remote} : it is not a URL`);
+  }
+  const key = url.searchParams.get("key") ?? "";
+  if (key === "") throw new Refusal(500, "key not provided for unix-ssh connection");
+  if (url.searchParams.has("passphrase")) throw new Refusal(501, "keys with a passphrase are not supported");
+  if (url.username === "") throw new Refusal(500, "user not provided for unix-ssh connection");
+  const [to] = publishable(`1:${guestOf(url.hostname.replace(/^\[(.*)\]$/, "$1"), url.port || "22")}`);
+  const { guestAddress, guestPort } = to!;
+  await carriedOut(
+    ssh.add({
+      socket,
+      destination: decodeURIComponent(url.pathname),
+      user: decodeURIComponent(url.username),
+      identity: key,
+      guestAddress: guestAddress!,
+      guestPort,
+      remote,
+    }),
+    (message) => listenError(message, "unix", socket),
+  );
+}
+
+async function exposeUnix(
+  engine: EngineClient,
+  ssh: SshTunnels,
+  local: string,
+  remote: string,
+): Promise<void> {
   const [, scheme, rest] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/.exec(remote) ?? [];
   if (scheme === undefined && /^[^/]*:/.test(remote)) {
     const why = "first path segment in URL cannot contain colon";
     throw new Refusal(500, `failed to parse remote uri :${remote} : parse ${JSON.stringify(remote)}: ${why}`);
   }
   if (scheme === "ssh-tunnel") {
-    throw new Refusal(500, "sockets are not forwarded over ssh by this API; use -forward-sock");
+    return await exposeSsh(ssh, local, remote);
   }
   if (scheme !== "tcp") {
     throw new Refusal(500, `remote protocol for unix forwarder is not implemented: ${scheme ?? ""}`);

@@ -2,6 +2,7 @@ import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { createGvproxyApi, type Takeover } from "../../../lib/control/gvproxy/api.ts";
 import { EngineRefusal } from "../../../lib/engine/messages.ts";
+import type { SshTunnel, SshTunnels } from "../../../lib/control/gvproxy/forwarder.ts";
 import { FakeEngine } from "../fake_engine.ts";
 
 const FORWARDS = [
@@ -18,8 +19,25 @@ const LEASES = {
   "192.168.127.9": "5a:94:ef:e4:0c:ff",
 };
 
-function api(engine = new FakeEngine({ forwards: FORWARDS }), onUnix = true) {
-  const app = createGvproxyApi({ engine, onUnix, privateSocket: () => "/private/1" });
+/** Tunnels that are only remembered. */
+class FakeSsh implements SshTunnels {
+  readonly tunnels: SshTunnel[] = [];
+  add(tunnel: SshTunnel): Promise<void> {
+    this.tunnels.push(tunnel);
+    return Promise.resolve();
+  }
+  remove(socket: string): Promise<boolean> {
+    const at = this.tunnels.findIndex((one) => one.socket === socket);
+    if (at >= 0) this.tunnels.splice(at, 1);
+    return Promise.resolve(at >= 0);
+  }
+  all(): readonly SshTunnel[] {
+    return this.tunnels;
+  }
+}
+
+function api(engine = new FakeEngine({ forwards: FORWARDS }), onUnix = true, ssh = new FakeSsh()) {
+  const app = createGvproxyApi({ engine, ssh, onUnix, privateSocket: () => "/private/1" });
   return async (path: string, body?: unknown, init: RequestInit = {}) => {
     const request = body === undefined
       ? init
@@ -111,7 +129,13 @@ test("unexpose unpublishes", async () => {
 
 test("tunnel gives the connection to a forward that nobody else can reach, and shuts the door behind it", async () => {
   const engine = new FakeEngine();
-  const app = createGvproxyApi({ engine, onUnix: true, privateSocket: () => "/private/1", wire: "/vm.sock" });
+  const app = createGvproxyApi({
+    engine,
+    ssh: new FakeSsh(),
+    onUnix: true,
+    privateSocket: () => "/private/1",
+    wire: "/vm.sock",
+  });
   const taken: Takeover[] = [];
   const takeOver = (one: Takeover) => void taken.push(one);
   const headers = { host: "unix" };
@@ -184,7 +208,7 @@ test("what cannot be done has gvproxy's codes and words", async () => {
       EXPOSE,
       unix("/tmp/x", "ssh-tunnel://root@1.2.3.4:5/x"),
       500,
-      "sockets are not forwarded over ssh by this API; use -forward-sock",
+      "key not provided for unix-ssh connection",
     ],
     [
       EXPOSE,
@@ -229,6 +253,31 @@ test("what cannot be done has gvproxy's codes and words", async () => {
     );
   }
   strictEqual((await api()("/tunnel?ip=192.168.127.2&port=22", {})).status, 501);
+});
+
+test("sockets over ssh are exposed, listed, and gone", async () => {
+  const ssh = new FakeSsh();
+  const ask = api(new FakeEngine({ forwards: [] }), true, ssh);
+  const remote = "ssh-tunnel://core@192.168.127.2:2022/run/a%20b.sock?key=/keys/id";
+  const tunnel = { local: "/tmp/x", remote, protocol: "unix" };
+  strictEqual((await ask(EXPOSE, tunnel)).status, 200);
+  deepStrictEqual(ssh.tunnels, [{
+    socket: "/tmp/x",
+    destination: "/run/a b.sock",
+    user: "core",
+    identity: "/keys/id",
+    guestAddress: "192.168.127.2",
+    guestPort: 2022,
+    remote,
+  }]);
+  await ssh.add({ ...ssh.tunnels[0]!, socket: "/by/flag", remote: undefined } as unknown as SshTunnel);
+  deepStrictEqual(JSON.parse((await ask("/services/forwarder/all")).text), [tunnel]);
+  strictEqual(
+    (await ask("/services/forwarder/unexpose", { local: "/by/flag", protocol: "unix" })).status,
+    500,
+  );
+  strictEqual((await ask("/services/forwarder/unexpose", tunnel)).status, 200);
+  strictEqual((await ask("/services/forwarder/unexpose", tunnel)).status, 500);
 });
 
 test("what the engine refuses is said in gvproxy's words", async () => {
