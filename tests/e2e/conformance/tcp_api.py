@@ -659,6 +659,74 @@ def linger_reset():
 
 
 @check
+def linger_shared():
+    client, peer, _ = connected()
+    client.setsockopt(1, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    other = client.dup()
+    client.close()
+    other.send(b"still there")
+    yield "with a descriptor left", attempt(peer.recv, 20), events(peer)
+    other.close()
+    yield "with none left", until(peer, "ERR|HUP")
+    client, peer, _ = connected()
+    client.setsockopt(1, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    child = os.fork()
+    if child == 0:
+        peer.close()
+        signal.pause()
+    client.close()
+    peer.send(b"?")
+    yield "with a process left", events(peer)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    yield "when it is killed", until(peer, "ERR|HUP")
+
+
+@check
+def linger_ends():
+    client, peer, _ = connected()
+    client.setsockopt(1, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.shutdown(socket.SHUT_WR)
+    yield "shutdown is orderly", until(peer, "RDHUP"), attempt(peer.recv, 1)
+    client.close()
+    yield "close is not", until(peer, "ERR|HUP")
+    yield "which is no reset to who has read the end", code(peer.getsockopt(1, socket.SO_ERROR)), attempt(peer.recv, 1)
+    client, peer, _ = connected()
+    client.setsockopt(1, socket.SO_LINGER, struct.pack("ii", 1, 3))
+    client.sendall(b"x" * 300_000)
+    reader = threading.Thread(target=lambda: found.append(len(received(peer, 300_001))))
+    found = []
+    reader.start()
+    client.close()
+    reader.join()
+    yield "with a time everything arrives", found, events(peer)
+    client, peer, _ = connected()
+    child = os.fork()
+    if child == 0:
+        client.setsockopt(1, socket.SO_LINGER, struct.pack("ii", 1, 3))
+        client.sendall(b"x" * 300_000)
+        os._exit(0)
+    client.close()
+    yield "by a program that ends, too", len(received(peer, 300_001))
+    os.waitpid(child, 0)
+
+
+@check
+def send_timeout():
+    client, peer, _ = connected()
+    end = time.monotonic() + 0.1
+    while time.monotonic() < end:
+        if attempt(client.send, b"x" * 65_536, socket.MSG_DONTWAIT) != "EAGAIN":
+            end = time.monotonic() + 0.1
+    client.setsockopt(1, socket.SO_SNDTIMEO, struct.pack("ll", 0, 100_000))
+    # A part of it may still find room.
+    for name, *arguments in ("send", b"x" * 65_536), ("sendto", b"x" * 65_536, ("192.0.2.1", 9)), ("sendmsg", [b"x" * 65_536]):
+        while attempt(getattr(client, name), *arguments) != "EAGAIN":
+            pass
+        yield name, "EAGAIN"
+
+
+@check
 def close_delivers():
     client, peer, _ = connected()
     client.sendall(b"x" * 100_000)

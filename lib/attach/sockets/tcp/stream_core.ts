@@ -16,7 +16,7 @@ import type { Call } from "../call.ts";
 import { GuestSocket } from "../guest_socket.ts";
 import { type OptionOwner, OptionValues } from "../options/option.ts";
 import { SO_LINGER_TIME } from "../options/socket_level.ts";
-import { errnoOf } from "./errors.ts";
+import { endErrno, errnoOf } from "./errors.ts";
 import type { HeldCall } from "./held_call.ts";
 import type { ListenGroup } from "./listen_group.ts";
 import type { Listening, ListeningOwner } from "./listening.ts";
@@ -164,7 +164,7 @@ export abstract class StreamCore extends GuestSocket
 
   /** The connection has ended with an error: so does the stream of the guest. */
   protected reset(connection: TcpConnection, _now: Instant): void {
-    this.pendingError = errnoOf(connection.error!);
+    this.pendingError = endErrno(connection);
     this.relay?.stop();
     this.spoil();
   }

@@ -28,6 +28,7 @@ import type { SocketFacts } from "../../../stack/facts.ts";
 import type { Nic } from "../../../stack/nic.ts";
 import type { Stack } from "../../../stack/stack.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
+import { type Instant, later, NEVER } from "../../../stack/time.ts";
 import type { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call } from "../call.ts";
 import { answerGet, answerSet } from "../options/access.ts";
@@ -352,6 +353,12 @@ export class StreamSocket extends StreamCore {
   // ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   override sendto(call: Call): void {
+    const timeout = this.values.get(SOL.SOCKET, SO.SNDTIMEO) ?? 0;
+    this.sendUntil(call, timeout === 0 ? NEVER : later(this.streams.now(), Math.max(timeout, 0)));
+  }
+
+  /** Sends what there is room for, or waits for some until `end`. */
+  sendUntil(call: Call, end: Instant): void {
     if (this.phase === "idle" || this.phase === "listening") return void call.fail(Errno.EPIPE);
     const flags = call.int(3);
     const length = Math.min(call.arg(2), 65_536);
@@ -364,18 +371,17 @@ export class StreamSocket extends StreamCore {
     const n = send(far, call.scratch.address, length, urgent | MSG.DONTWAIT | MSG.NOSIGNAL);
     close(far);
     if (n >= 0) return void call.reply(n);
-    if (n === -Errno.EAGAIN && call.blocking && (flags & MSG.DONTWAIT) === 0) return this.sendLater(call);
+    const mayWait = call.blocking && (flags & MSG.DONTWAIT) === 0 && this.streams.now() < end;
+    if (n === -Errno.EAGAIN && mayWait) return this.sendLater(call, end);
     if (n === -Errno.EPIPE && (flags & MSG.NOSIGNAL) === 0) kill(call.tid, SIG.PIPE);
     call.fail(-n);
   }
 
   /** Nobody tells us when the pair has room again: ask now and then. */
-  sendLater(call: Call): void {
-    const again = () => this.sendto(call);
-    if (call.open) {
-      new HeldCall(this.streams.context.supervisor, call, 0, 2_000, this.streams.now(), again, () => {});
-      call.timed = (this.values.get(SOL.SOCKET, SO.SNDTIMEO) ?? 0) > 0;
-    }
+  sendLater(call: Call, end: Instant): void {
+    const again = () => this.sendUntil(call, end);
+    new HeldCall(this.streams.context.supervisor, call, 0, 2_000, this.streams.now(), again, () => {});
+    call.timed = end !== NEVER;
   }
 
   override recvfrom(call: Call): void {
