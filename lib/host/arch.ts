@@ -25,28 +25,54 @@ export interface SyscallNumbers {
   readonly fstat: number;
   readonly pivot_root: number;
   readonly seccomp: number;
+  readonly statx: number;
   readonly pidfd_send_signal: number;
   readonly pidfd_open: number;
   readonly close_range: number;
+  readonly openat2: number;
   readonly pidfd_getfd: number;
 }
 
 // From 424 on the numbers are the same everywhere.
-const COMMON = { pidfd_send_signal: 424, pidfd_open: 434, close_range: 436, pidfd_getfd: 438 } as const;
-const NUMBERS: Readonly<Record<Arch, SyscallNumbers>> = {
-  x86_64: { capget: 125, capset: 126, fstat: 5, pivot_root: 155, seccomp: 317, ...COMMON },
-  aarch64: { capget: 90, capset: 91, fstat: 80, pivot_root: 41, seccomp: 277, ...COMMON },
+const COMMON = {
+  pidfd_send_signal: 424,
+  pidfd_open: 434,
+  close_range: 436,
+  openat2: 437,
+  pidfd_getfd: 438,
+} as const;
+
+/** Both tables. */
+export const SYS_OF: Readonly<Record<Arch, SyscallNumbers>> = {
+  x86_64: { capget: 125, capset: 126, fstat: 5, pivot_root: 155, seccomp: 317, statx: 332, ...COMMON },
+  aarch64: { capget: 90, capset: 91, fstat: 80, pivot_root: 41, seccomp: 277, statx: 291, ...COMMON },
 };
 
 /** System call numbers of this architecture. */
-export const SYS: SyscallNumbers = NUMBERS[ARCH];
+export const SYS: SyscallNumbers = SYS_OF[ARCH];
 
-/** Bytes of one `struct epoll_event`, which is packed on x86-64 only (`EPOLL_PACKED`). */
-export const EPOLL_EVENT_SIZE: number = ARCH === "x86_64" ? 12 : 16;
+/** `struct epoll_event`: its size and the offset of its data. Packed on x86-64 only (`EPOLL_PACKED`). */
+export const EPOLL_EVENT_OF: Readonly<Record<Arch, { readonly size: number; readonly data: number }>> = {
+  x86_64: { size: 12, data: 4 },
+  aarch64: { size: 16, data: 8 },
+};
+/** Bytes of one `struct epoll_event`. */
+export const EPOLL_EVENT_SIZE: number = EPOLL_EVENT_OF[ARCH].size;
 /** Offset of `epoll_event.data`. */
-export const EPOLL_EVENT_DATA: number = ARCH === "x86_64" ? 4 : 8;
+export const EPOLL_EVENT_DATA: number = EPOLL_EVENT_OF[ARCH].data;
 
-/** `open(2)` flags. arm64 kept the four of 32-bit ARM that differ. */
+/** `AUDIT_ARCH_X86_64`, `AUDIT_ARCH_AARCH64`: how a seccomp filter tells our calls from those of other ABIs. */
+export const AUDIT_ARCH_OF: Readonly<Record<Arch, number>> = { x86_64: 0xc000003e, aarch64: 0xc00000b7 };
+
+/** The `open(2)` flags that differ: arm64 kept those of 32-bit ARM. */
+export const OPEN_FLAGS_OF: Readonly<
+  Record<Arch, { readonly DIRECTORY: number; readonly NOFOLLOW: number }>
+> = {
+  x86_64: { DIRECTORY: 0o200000, NOFOLLOW: 0o400000 },
+  aarch64: { DIRECTORY: 0o40000, NOFOLLOW: 0o100000 },
+};
+
+/** `open(2)` flags. */
 export const O = {
   RDONLY: 0,
   WRONLY: 1,
@@ -57,8 +83,7 @@ export const O = {
   TRUNC: 0o1000,
   APPEND: 0o2000,
   NONBLOCK: 0o4000,
-  DIRECTORY: ARCH === "x86_64" ? 0o200000 : 0o40000,
-  NOFOLLOW: ARCH === "x86_64" ? 0o400000 : 0o100000,
+  ...OPEN_FLAGS_OF[ARCH],
   CLOEXEC: 0o2000000,
   PATH: 0o10000000,
 } as const;

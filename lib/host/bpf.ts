@@ -8,7 +8,7 @@
  * @module
  */
 
-import { ARCH } from "./arch.ts";
+import { ARCH, AUDIT_ARCH_OF } from "./arch.ts";
 import { NativeMemory } from "./memory.ts";
 
 /** What a call may come to. */
@@ -21,8 +21,6 @@ export const SeccompAction = {
   errno: (errno: number): number => 0x00050000 | (errno & 0xffff),
 } as const;
 
-/** `AUDIT_ARCH_X86_64`, `AUDIT_ARCH_AARCH64`. */
-const AUDIT_ARCH = ARCH === "x86_64" ? 0xc000003e : 0xc00000b7;
 /** The x32 ABI shares the architecture and sets this bit in the number. */
 const X32_BIT = 0x40000000;
 
@@ -84,7 +82,7 @@ export function seccompProgram(
 ): readonly Instruction[] {
   const program: Instruction[] = [
     load(OFFSET_ARCH),
-    [JUMP_EQUAL, 1, 0, AUDIT_ARCH],
+    [JUMP_EQUAL, 1, 0, AUDIT_ARCH_OF[ARCH]],
     answer(foreign),
     load(OFFSET_NUMBER),
     [JUMP_GREATER_EQUAL, 0, 1, X32_BIT],

@@ -4,14 +4,12 @@
  * @module
  */
 
-import { ARCH, O } from "./arch.ts";
+import { O, SYS } from "./arch.ts";
 import { Errno } from "./errno.ts";
 import { cString, NativeMemory } from "./memory.ts";
 import { close, open, syscall } from "./sys.ts";
 import type { FileIdentity } from "./unix_diag.ts";
 
-const OPENAT2 = 437;
-const STATX = ARCH === "x86_64" ? 332 : 291;
 /** Absolute links lead to the guest's root, and no link leads into our /proc/self. */
 const RESOLVE_IN_ROOT = 0x10;
 /** Nothing above the directory is reached. */
@@ -54,7 +52,7 @@ function openBelow(from: string, path: Uint8Array, resolve: number): number {
   how.setPointer(0, O.PATH | O.CLOEXEC);
   how.setPointer(8, 0);
   how.setPointer(16, resolve);
-  const result = syscall(OPENAT2, directory, name.address, how.address, 24, 0, 0);
+  const result = syscall(SYS.openat2, directory, name.address, how.address, 24, 0, 0);
   close(directory);
   // A race with a rename, or a link of /proc, neither of which the kernel resolves below a root: as if nothing were there.
   return result === -Errno.EAGAIN || result === -Errno.EXDEV ? -Errno.ENOENT : result;
@@ -62,7 +60,7 @@ function openBelow(from: string, path: Uint8Array, resolve: number): number {
 
 /** Which file a handle stands for; undefined unless it is a socket's. */
 export function socketFile(handle: number): FileIdentity | undefined {
-  if (syscall(STATX, handle, empty.address, AT_EMPTY_PATH, STATX_BASIC, stat.address, 0) < 0) {
+  if (syscall(SYS.statx, handle, empty.address, AT_EMPTY_PATH, STATX_BASIC, stat.address, 0) < 0) {
     return undefined;
   }
   const { view } = stat;
