@@ -95,6 +95,8 @@ export class Reactor {
   #hasPwait2 = true;
   /** Microseconds to poll before the next sleep. */
   #polling = 0;
+  /** Somebody was woken on this processor: he runs once we sleep. */
+  #owesRest = false;
 
   constructor() {
     this.#epoll = check(epoll_create1(O.CLOEXEC), "create an epoll descriptor");
@@ -170,6 +172,11 @@ export class Reactor {
     while (this.#running) this.turn(hooks);
   }
 
+  /** Somebody was woken to run on this processor, and waits for us to sleep: the next wait does not poll. */
+  rest(): void {
+    this.#owesRest = true;
+  }
+
   /** Ends `run()` after this turn. */
   stop(): void {
     this.#running = false;
@@ -226,6 +233,10 @@ export class Reactor {
    * KVM's `halt_poll_ns`: a short one doubles the time, a long one resets it to none.
    */
   #pollThenWait(timeout: number): number {
+    if (this.#owesRest) {
+      this.#owesRest = false;
+      return this.#wait(timeout);
+    }
     if (this.#polling > 0) {
       const until = monotonic() + (timeout < 0 ? this.#polling : Math.min(this.#polling, timeout));
       do {

@@ -84,7 +84,10 @@ export function startGateway(
   { config, reactor, pool, log }: ModeContext,
   stack: Stack,
   nic: Nic,
-  more: Pick<GatewayConfig, "closedPorts" | "host4" | "inMemory" | "links" | "tenantOf" | "zones"> = {},
+  more: Pick<
+    GatewayConfig,
+    "closedPorts" | "guestEndpoint" | "host4" | "inMemory" | "links" | "tenantOf" | "zones"
+  > = {},
 ): Gateway {
   const dns = config.dns.map(address);
   const gateway = new Gateway({

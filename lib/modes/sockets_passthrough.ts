@@ -42,7 +42,11 @@ export function startSocketsPassthrough(context: ModeContext): ModeSession {
   };
   const uplink: WireEnd = { nic, link: gatewayLink };
   const attachment = attachSockets(context);
-  const gateway = startGateway(context, far, nic, { inMemory: true });
+  const gateway = startGateway(context, far, nic, {
+    inMemory: true,
+    guestEndpoint: (local, port, remote, remotePort) =>
+      stack.udp.endpointFor(local, port, remote, remotePort),
+  });
   if (!config.ownNetwork) {
     // Without a mount namespace the guest reads the host's resolv.conf, which may name a resolver on the host's loopback.
     for (const resolver of config.resolvers.map((one) => address(one.address))) {

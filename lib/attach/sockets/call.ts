@@ -87,6 +87,8 @@ export class Call {
   inode = 0;
   /** It waits no longer than the time-out of its socket; see {@linkcode Call.repeats}. */
   timed = false;
+  /** The thread was found gone, or interrupted, while its memory was read or written: nothing was answered. */
+  interrupted = false;
   readonly #host: CallHost;
   readonly #words = new Int32Array(12);
   #low = 0;
@@ -112,6 +114,7 @@ export class Call {
     this.fd = this.#words[0]!;
     this.inode = 0;
     this.timed = false;
+    this.interrupted = false;
     this.#state = "open";
     this.#blocking = undefined;
     this.#onAbandoned = undefined;
@@ -168,8 +171,8 @@ export class Call {
     const { memory } = this.#host;
     const result = memory.read(this.tid, from, length);
     if (result < 0) return this.#failed(result);
-    // The bytes are the guest's only if the thread lives: its number may be somebody else's by now.
-    if (!this.isValid()) return this.#failed(-Errno.ENOENT);
+    // The bytes are the guest's only if the thread lives: its number may be somebody else's by now. Who collects is told at the end.
+    if (!this.#collecting && !this.isValid()) return this.#failed(-Errno.ENOENT);
     return memory.scratch.bytes.subarray(0, length);
   }
 
@@ -182,6 +185,14 @@ export class Call {
   readVector(pieces: GuestVector): number {
     const result = pieces.read(this.tid);
     return this.isValid() ? result : -Errno.ENOENT;
+  }
+
+  /** Reads pieces, all of them. False: answered with EFAULT. */
+  readPieces(pieces: GuestVector): boolean {
+    const result = this.readVector(pieces);
+    if (result === pieces.length) return true;
+    this.#failed(result);
+    return false;
   }
 
   /** Writes all pieces; returns the bytes written, in their order, or −errno. Not answered. */
@@ -388,9 +399,13 @@ export class Call {
   }
 
   #failed(result: number): undefined {
-    if (result === -Errno.ENOENT) this.#over();
-    // A thread that died under our eyes (ESRCH) needs no errno; what may not be read is a bad address.
-    else this.fail(result === -Errno.EPERM ? Errno.EPERM : Errno.EFAULT);
+    if (result === -Errno.ENOENT) {
+      this.interrupted = true;
+      this.#over();
+    } else {
+      // A thread that died under our eyes (ESRCH) needs no errno; what may not be read is a bad address.
+      this.fail(result === -Errno.EPERM ? Errno.EPERM : Errno.EFAULT);
+    }
     return undefined;
   }
 

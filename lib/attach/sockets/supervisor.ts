@@ -147,6 +147,8 @@ export class Supervisor implements SupervisorFace, CallHost {
       // ENOENT: the thread has died between the poll and now. What came next shows in the next turn.
       if (!listener.receive()) return;
       this.#answer(this.#call.take());
+      // The answer has woken its thread on this processor.
+      this.#reactor.rest();
       if (this.#call.open) this.#call = new Call(this);
       if (!this.#waiting()) return;
     }
@@ -293,6 +295,7 @@ export class Supervisor implements SupervisorFace, CallHost {
   }
 
   settled(call: Call): void {
+    this.#reactor.rest();
     if (this.#held.get(call.tid) === call) this.#held.delete(call.tid);
   }
 

@@ -43,6 +43,12 @@ export interface UdpObserver {
   ): void;
 }
 
+/** Who has something for an endpoint that is {@linkcode UdpEndpoint.full}. */
+export interface RoomWaiter {
+  /** It has room now, or is closed. */
+  onRoom(): void;
+}
+
 /** What {@linkcode Stack.udpBind} takes. */
 export interface UdpBindRequest {
   /** Absent or unspecified: every address of ours, of both families if absent. */
@@ -116,6 +122,12 @@ export class UdpEndpoint {
   /** The table's links. */
   chain: UdpEndpoint | undefined = undefined;
   closed = false;
+  /**
+   * The user has hardly any room left: what comes will soon be lost. UDP cannot tell a sender, but one in this program may
+   * look, and wait.
+   */
+  full = false;
+  readonly #waiters = new Set<RoomWaiter>();
   readonly last: LastDatagram = {
     source: undefined,
     destination: undefined,
@@ -220,12 +232,32 @@ export class UdpEndpoint {
     return this.#context.refuse(this, kind, now);
   }
 
+  /** Tells `waiter`, once, when the endpoint is not {@linkcode full} any more. */
+  whenRoom(waiter: RoomWaiter): void {
+    this.#waiters.add(waiter);
+  }
+
+  /** Takes {@linkcode whenRoom} back. */
+  forget(waiter: RoomWaiter): void {
+    this.#waiters.delete(waiter);
+  }
+
+  /** The user has room again. */
+  relieve(): void {
+    this.full = false;
+    if (this.#waiters.size === 0) return;
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) waiter.onRoom();
+  }
+
   /** Frees the port. Idempotent. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
     this.observer = undefined;
     this.#context.closed(this);
+    this.relieve();
   }
 
   /** What `ss -u` prints. */

@@ -108,6 +108,16 @@ export class Udp implements UdpContext {
     return endpoint;
   }
 
+  /** The endpoint that a datagram from `remote` to our address `local` would reach. */
+  endpointFor(
+    local: IpAddress,
+    localPort: number,
+    remote: IpAddress,
+    remotePort: number,
+  ): UdpEndpoint | undefined {
+    return this.demux.lookup(local, localPort, remote, remotePort, undefined, false);
+  }
+
   /** A datagram, cursor at the UDP header. Does not own it. */
   input(nic: Nic, packet: PacketBuffer, ip: IpHeader, delivery: Delivery, now: Instant): void {
     const { counters } = this.#surroundings;

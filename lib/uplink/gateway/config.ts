@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { UdpEndpoint } from "../../stack/udp/endpoint.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import type { DnsZones } from "./dns_zones.ts";
 import { SECOND } from "../../stack/time.ts";
@@ -95,6 +96,18 @@ export interface GatewayConfig {
   readonly limits?: Partial<GatewayLimits> | undefined;
   /** The guest's stack is in this program, too, and no wire needs the bytes of a stream. Default: false. */
   readonly inMemory?: boolean;
+  /**
+   * The guest's own endpoint for datagrams from `remote`, where its stack is in this program. What is on the host is left there
+   * while that endpoint is full: read, it would be lost all the same, and the reading would cost the guest's calls their turn.
+   */
+  readonly guestEndpoint?:
+    | ((
+      guest: IpAddress,
+      guestPort: number,
+      remote: IpAddress,
+      remotePort: number,
+    ) => UdpEndpoint | undefined)
+    | undefined;
   /** One more address that reaches 127.0.0.1 of the host, whatever `hostLoopback` says: gvproxy's `host`. */
   readonly host4?: IpAddress | undefined;
   /** Ports of the host's loopback that are never dialled: somebody who trusts the host listens there. */

@@ -13,7 +13,7 @@ import { close } from "../../host/sys.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { FlowFacts } from "../../stack/facts.ts";
 import { earlier, type Instant, NEVER, SECOND } from "../../stack/time.ts";
-import type { UdpEndpoint, UdpObserver } from "../../stack/udp/endpoint.ts";
+import type { RoomWaiter, UdpEndpoint, UdpObserver } from "../../stack/udp/endpoint.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import type { Publish } from "./config.ts";
 import { DatagramReplier, SLOTS, tellDestination } from "./datagram_io.ts";
@@ -29,7 +29,7 @@ const ONE_WAY_LIFETIME = 30 * SECOND;
 const TWO_WAY_LIFETIME = 180 * SECOND;
 
 /** A bound socket of the host whose datagrams go to the guest. */
-export class UdpPublisher implements ReadyHandler {
+export class UdpPublisher implements ReadyHandler, RoomWaiter {
   readonly surroundings: UdpSurroundings;
   readonly fd: number;
   readonly guestPort: number;
@@ -40,6 +40,10 @@ export class UdpPublisher implements ReadyHandler {
   readonly #twoWay = new LruList<UdpClient>(TWO_WAY_LIFETIME);
   readonly #source = new SocketAddress();
   readonly #destination = new SocketAddress();
+  /** Who sent the last datagram. */
+  #last: UdpClient | undefined;
+  /** The guest's endpoint, while it is full and we leave what comes on the host. */
+  #full: UdpEndpoint | undefined;
   readonly replier = new DatagramReplier();
 
   private constructor(surroundings: UdpSurroundings, fd: number, publish: Publish) {
@@ -67,7 +71,10 @@ export class UdpPublisher implements ReadyHandler {
   onReady(): void {
     const { receiver, reactor } = this.surroundings;
     const now = reactor.now() as Instant;
-    for (let batch = 0; batch < TURN_BATCHES; batch++) {
+    const guest = this.#guestEndpoint();
+    if (guest?.full === true) return this.#waitFor(guest);
+    const batches = guest === undefined ? TURN_BATCHES : 1;
+    for (let batch = 0; batch < batches; batch++) {
       const count = receiver.receive(this.fd);
       if (count < 0) {
         // An ICMP error about a reply to one of the clients; which one, an unconnected socket does not say.
@@ -79,11 +86,33 @@ export class UdpPublisher implements ReadyHandler {
         const told = receiver.destination(i, this.#destination);
         const payload = receiver.take(i);
         const client = known ? this.#client(now) : undefined;
+        if (client !== undefined) this.#last = client;
         if (client === undefined) payload.release();
         else client.toGuest(payload, told ? this.#destination : undefined, now);
       }
       if (count < SLOTS) return;
     }
+  }
+
+  /** Where the guest is in this program: the endpoint that the last client talks to. */
+  #guestEndpoint(): UdpEndpoint | undefined {
+    const { guestEndpoint } = this.surroundings.config;
+    const last = this.#last?.endpoint;
+    if (guestEndpoint === undefined || last === undefined) return undefined;
+    return guestEndpoint(last.remoteAddress!, last.remotePort, last.localAddress!, last.localPort);
+  }
+
+  /** As in udp_flow.ts: what comes waits on the host. */
+  #waitFor(guest: UdpEndpoint): void {
+    this.#full = guest;
+    guest.whenRoom(this);
+    this.count("gateway.publish.guest-waits");
+    this.surroundings.reactor.modify(this.fd, 0);
+  }
+
+  onRoom(): void {
+    this.#full = undefined;
+    this.surroundings.reactor.modify(this.fd, EpollEvents.in);
   }
 
   /** The guest has sent something to `client`. */
@@ -107,6 +136,7 @@ export class UdpPublisher implements ReadyHandler {
     for (const list of [this.#oneWay, this.#twoWay]) {
       for (let client = list.oldest; client !== undefined; client = list.oldest) this.#forget(client);
     }
+    this.#full?.forget(this);
     this.surroundings.reactor.forget(this.fd);
     close(this.fd);
   }
@@ -167,6 +197,7 @@ export class UdpPublisher implements ReadyHandler {
 
   #forget(client: UdpClient): void {
     client.list?.remove(client);
+    if (this.#last === client) this.#last = undefined;
     this.surroundings.registry.delete(client);
     client.endpoint?.close();
     let before = this.#clients.get(client.hash);

@@ -23,12 +23,13 @@
 
 import { Errno } from "../../host/errno.ts";
 import { connectTo, receiveErrors } from "../../host/inet.ts";
-import { EpollEvents, type Reactor, type Work } from "../../host/reactor.ts";
+import type { Reactor, Work } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
+import type { UdpEndpoint } from "../../stack/udp/endpoint.ts";
 import { earlier, type Instant, SECOND } from "../../stack/time.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import type { IpHeader } from "../../stack/wire/ip.ts";
@@ -42,7 +43,7 @@ import { openDatagram } from "./host_socket.ts";
 import { LruList } from "./lru_list.ts";
 import { DNS_PORT, isMartian, route } from "./policy.ts";
 import { unreachable } from "./unreachable.ts";
-import { UdpFlow } from "./udp_flow.ts";
+import { ARRIVALS, UdpFlow } from "./udp_flow.ts";
 
 /** Datagrams that wait for the end of the turn at most. */
 const BATCH = 64;
@@ -160,6 +161,13 @@ export class UdpFlows implements Work {
     return capabilities.datagrams === true && qdisc.kind !== "tbf" && size <= mtu - HEADERS;
   }
 
+  /** The guest's own endpoint of a flow, where it is in this program. */
+  guestEndpoint(
+    { localAddress, localPort, remoteAddress, remotePort }: UdpEndpoint,
+  ): UdpEndpoint | undefined {
+    return this.#config.guestEndpoint?.(remoteAddress!, remotePort, localAddress!, localPort);
+  }
+
   /** The far end of `flow` has sent something. */
   heard(flow: UdpFlow, now: Instant): void {
     flow.answered = true;
@@ -255,7 +263,7 @@ export class UdpFlows implements Work {
     flow.join(endpoint);
     this.#share.add(tenant);
     this.#registry.add(flow);
-    this.reactor.add(fd, EpollEvents.in | EpollEvents.et, flow);
+    this.reactor.add(fd, ARRIVALS, flow);
     (udp.destinationPort === DNS_PORT ? this.#dns : this.#oneWay).touch(flow, now);
     endpoint.deliver(packet, ip, udp, nic, now);
   }

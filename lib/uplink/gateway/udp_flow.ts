@@ -11,8 +11,8 @@ import { close } from "../../host/sys.ts";
 import { Gso, type PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { FlowFacts } from "../../stack/facts.ts";
 import type { IcmpErrorKind } from "../../stack/ip/icmp_kind.ts";
-import type { Instant } from "../../stack/time.ts";
-import type { UdpEndpoint, UdpObserver } from "../../stack/udp/endpoint.ts";
+import { type Instant, NEVER } from "../../stack/time.ts";
+import type { RoomWaiter, UdpEndpoint, UdpObserver } from "../../stack/udp/endpoint.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import { type IpHeader, IpProtocol } from "../../stack/wire/ip.ts";
 import { emitUdp, type UdpHeader } from "../../stack/wire/udp.ts";
@@ -26,9 +26,19 @@ import { unreachable } from "./unreachable.ts";
 
 /** Batches of one flow in one turn. */
 const TURN_BATCHES = 4;
+/**
+ * Kernel memory that the datagrams of one turn may take in the guest's socket, if it tells when that is full: it can tell only
+ * when it has got them. Less than half of an ordinary buffer (`net.core.wmem_default`); reckoned high.
+ */
+const TURN_MEMORY = 98_304;
+/** What a datagram takes of it beside its bytes, for which memory comes in powers of two. */
+const OVERHEAD = 1_024;
+/** What a flow watches its descriptor for, and what while the guest takes nothing. */
+export const ARRIVALS = EpollEvents.in | EpollEvents.et;
+const NOTHING = EpollEvents.et;
 
 /** A UDP flow. Exists until {@linkcode UdpFlow.close}. */
-export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, LruItem<UdpFlow> {
+export class UdpFlow implements UdpObserver, RoomWaiter, ReadyHandler, Flow, ErrorSubject, LruItem<UdpFlow> {
   newer: UdpFlow | undefined;
   older: UdpFlow | undefined;
   list: LruList<UdpFlow> | undefined;
@@ -50,6 +60,11 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, L
   #endpoint: UdpEndpoint | undefined;
   #bytesIn = 0;
   #deferred = false;
+  /** The turn in which datagrams were read last, and what they take of {@linkcode TURN_MEMORY}. */
+  #turn = NEVER;
+  #taken = 0;
+  /** The guest's endpoint, while it is full and we leave what comes on the host. */
+  #full: UdpEndpoint | undefined;
   /** Something may wait in the socket's error queue. */
   #troubled = false;
   /** That of the socket; −1: the host's default. */
@@ -112,7 +127,12 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, L
     const now = this.#flows.now();
     // First: what waits there would be told again by the call that receives.
     if (this.#troubled) this.#troubled = errors.drain(this, now) === ErrorRelay.batch;
-    for (let batch = 0; batch < TURN_BATCHES; batch++) {
+    const guest = this.#flows.guestEndpoint(endpoint);
+    if (guest?.full === true) this.#waitFor(guest);
+    if (now !== this.#turn) this.#taken = 0;
+    this.#turn = now;
+    for (let batch = 0; batch < TURN_BATCHES && this.#full === undefined; batch++) {
+      if (guest !== undefined && this.#taken >= TURN_MEMORY) break;
       const count = receiver.receive(this.fd);
       if (count < 0) {
         if (count === -Errno.EAGAIN) {
@@ -127,10 +147,27 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, L
       if (count > 0) this.#flows.heard(this, now);
       if (count < SLOTS && !this.#troubled) return;
     }
+    // A descriptor that is watched again is reported again.
+    if (this.#full !== undefined && !this.#troubled) return;
     if (!this.#deferred) {
       this.#deferred = true;
       reactor.defer(this);
     }
+  }
+
+  /** What comes waits on the host until the guest has room: the bound of that queue is the kernel's, as are its drops. */
+  #waitFor(guest: UdpEndpoint): void {
+    if (this.#full === guest) return;
+    this.#full?.forget(this);
+    this.#full = guest;
+    guest.whenRoom(this);
+    this.#flows.count("gateway.udp.guest-waits");
+    this.#flows.reactor.modify(this.fd, NOTHING);
+  }
+
+  onRoom(): void {
+    this.#full = undefined;
+    if (this.#endpoint !== undefined) this.#flows.reactor.modify(this.fd, ARRIVALS);
   }
 
   get guest(): IpAddress {
@@ -184,6 +221,7 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, L
       }
     }
     this.#bytesIn += frame.totalLength;
+    this.#taken += 2 * frame.totalLength + run * OVERHEAD;
     if (!endpoint.send(frame, now)) this.#flows.count("gateway.udp.guest-full");
     return run;
   }
@@ -214,6 +252,7 @@ export class UdpFlow implements UdpObserver, ReadyHandler, Flow, ErrorSubject, L
     const endpoint = this.#endpoint;
     if (endpoint === undefined) return;
     this.#endpoint = undefined;
+    this.#full?.forget(this);
     endpoint.close();
     this.#flows.reactor.forget(this.fd);
     close(this.fd);

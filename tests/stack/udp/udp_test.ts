@@ -30,6 +30,23 @@ function bind(pair: Pair, side: Side, request: Omit<UdpBindRequest, "observer">)
   return [endpoint, observer];
 }
 
+test("UdpEndpoint.relieve() tells each who waits once, and close() does, too", () => {
+  const pair = new Pair();
+  const [endpoint] = bind(pair, pair.a, {});
+  const told: string[] = [];
+  const [one, other] = ["one", "other"].map((name) => ({ onRoom: () => void told.push(name) }));
+  endpoint.full = true;
+  for (const waiter of [one!, other!, one!]) endpoint.whenRoom(waiter);
+  endpoint.forget(other!);
+  endpoint.relieve();
+  deepEqual([endpoint.full, told], [false, ["one"]]);
+  endpoint.relieve();
+  endpoint.full = true;
+  endpoint.whenRoom(other!);
+  endpoint.close();
+  deepEqual([endpoint.full, told], [false, ["one", "other"]]);
+});
+
 for (
   const [family, remote, local] of [["IPv4", "10.0.0.2", "10.0.0.1"], ["IPv6", "fd00::2", "fd00::1"]] as const
 ) {

@@ -175,6 +175,25 @@ test("publish() of a UDP port relays between many clients and the guest", () =>
     for (const client of clients) client.close();
   }));
 
+test("publish() of a UDP port leaves on the host what the guest has no room for, until it has", () =>
+  within((world) => {
+    const port = closedPort();
+    world.gateway.publish({ protocol: "udp", hostAddress: LOCALHOST, hostPort: port, guestPort: 5_000 });
+    const guest = new GuestUdp(world, GUEST4, 5_000);
+    const client = new HostUdp(world.reactor);
+    client.send(bytesOf("first"), LOCALHOST, port);
+    world.until(() => guest.received.length === 1, "the first datagram");
+    guest.endpoint.full = true;
+    for (let i = 0; i < 100; i++) client.send(bytesOf(`${i}`), LOCALHOST, port);
+    world.idle();
+    strictEqual(guest.received.length, 1);
+    strictEqual(world.counted("publish.guest-waits"), 1);
+    guest.endpoint.relieve();
+    world.until(() => guest.received.length === 101, "what had waited");
+    deepStrictEqual(guest.received.slice(1), Array.from({ length: 100 }, (_, i) => `${i}`));
+    client.close();
+  }));
+
 test("publish() of a UDP port on every address answers from the one that the client wrote to", () =>
   within((world) => {
     const port = closedPort();

@@ -62,6 +62,50 @@ test("UdpFlows sends a burst whole, in order", () =>
     server.close();
   }));
 
+test("UdpFlows leaves on the host what the guest has no room for, until it has", () =>
+  within((world) => {
+    const server = new HostUdp(world.reactor);
+    const guest = new GuestUdp(world);
+    guest.send(bytesOf("hello"), GATEWAY4, server.port);
+    world.until(() => server.received.length === 1, "the first datagram");
+    const want: string[] = [];
+    const { endpoint } = guest;
+    for (let round = 1; round <= 3; round++) {
+      endpoint.full = true;
+      for (let i = 0; i < 100; i++) {
+        want.push(`round ${round}, ${i}`);
+        server.send(bytesOf(want.at(-1)!));
+        if (i === 50) world.idle();
+      }
+      world.idle();
+      strictEqual(guest.received.length, 100 * (round - 1));
+      strictEqual(world.counted("udp.guest-waits"), round);
+      endpoint.relieve();
+      world.until(() => guest.received.length === 100 * round, "what had waited");
+    }
+    deepStrictEqual(guest.received, want);
+    endpoint.full = true;
+    server.send(bytesOf("for a port that closes"));
+    world.idle();
+    endpoint.close();
+    world.until(() => world.counted("udp.guest-unreachable") === 1, "a refusal by the guest");
+    server.close();
+  }));
+
+test("UdpFlows reads less at a time for a guest that says when it is full", () =>
+  within((world) => {
+    const server = new HostUdp(world.reactor);
+    const guest = new GuestUdp(world);
+    guest.send(bytesOf("hello"), GATEWAY4, server.port);
+    world.until(() => server.received.length === 1, "the first datagram");
+    const long = new Uint8Array(1_400);
+    for (let i = 0; i < 60; i++) server.send(long);
+    world.turn();
+    ok(guest.packets.length < 60, `${guest.packets.length} datagrams in one turn`);
+    world.until(() => guest.packets.length === 60, "all of them");
+    server.close();
+  }));
+
 test("UdpFlows tells the guest of a closed port", () =>
   within((world) => {
     const guest = new GuestUdp(world);

@@ -92,6 +92,7 @@ export class World {
         resolvers: [],
         hostLoopback: true,
         publish: [],
+        guestEndpoint: (...tuple) => this.guest.udp.endpointFor(...tuple),
         ...config,
       },
     });

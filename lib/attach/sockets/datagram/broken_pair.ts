@@ -46,6 +46,8 @@ export interface Breakable extends GuestSocket {
   drainSends(): void;
   /** Tells the guest in another way that an error waits. */
   mark(): void;
+  /** The pair has room, for all that we know. */
+  relieved(): void;
   readonly hasErrors: boolean;
 }
 
@@ -81,8 +83,10 @@ export class PairError implements Deadline {
     if (this.broken || !this.#socket.hasErrors) return;
     this.#socket.drainSends();
     if (now - this.#touchedAt < QUIET) this.#supervisor.setDeadline(this, later(this.#touchedAt, QUIET));
-    else if (this.#break()) this.broken = true;
-    else this.#socket.mark();
+    else if (this.#break()) {
+      this.broken = true;
+      this.#socket.relieved();
+    } else this.#socket.mark();
   }
 
   /** The guest's end has been replaced. */

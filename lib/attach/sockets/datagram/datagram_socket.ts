@@ -160,20 +160,13 @@ export abstract class DatagramSocket extends SocketInError implements OptionOwne
     const control = readSendControl(call, message, this.domain);
     if (control === undefined) return ANSWERED;
     const packet = this.context.pool.take(message.length);
-    if (!message.gather(call, packet.address + packet.start)) {
+    const target = message.gatherNamed(call, packet.address + packet.start);
+    if (target === undefined) {
       packet.release();
       return ANSWERED;
     }
     packet.end += message.length;
-    let target: CallAddress | undefined;
-    if (message.name !== 0) {
-      target = call.readSockaddr(message.name, message.nameLength);
-      if (target === undefined) {
-        packet.release();
-        return ANSWERED;
-      }
-    }
-    return this.#dispatch(call, packet, target, control);
+    return this.#dispatch(call, packet, target ?? undefined, control);
   }
 
   #dispatch(
@@ -193,6 +186,7 @@ export abstract class DatagramSocket extends SocketInError implements OptionOwne
   }
 
   override onReady(events: number): void {
+    if ((events & EpollEvents.out) !== 0 && this.inbox.full) this.relieved();
     if ((events & EpollEvents.in) !== 0) this.#drain();
   }
 
@@ -205,6 +199,14 @@ export abstract class DatagramSocket extends SocketInError implements OptionOwne
   override drainSends(): void {
     this.#drain();
   }
+
+  override relieved(): void {
+    this.inbox.relieved();
+    this.showRoom(true);
+  }
+
+  /** Tells whom it may concern whether there is room for datagrams. */
+  protected showRoom(_room: boolean): void {}
 
   #drain(): void {
     if (this.pairError.broken) return;
@@ -340,7 +342,6 @@ export abstract class DatagramSocket extends SocketInError implements OptionOwne
     const peek = (receive.flags & MSG.PEEK) !== 0;
     while (this.inbox.mayHold) {
       if (this.#far < 0) {
-        if (!call.isValid()) return ANSWERED;
         this.#far = call.borrow();
         if (this.#far < 0) return this.#far;
       }
@@ -349,7 +350,9 @@ export abstract class DatagramSocket extends SocketInError implements OptionOwne
       if (arrival === undefined) break;
       if (arrival.marker) continue;
       this.#last.copy(arrival);
-      return this.#deliver(call, message, landing.address, arrival.length, arrival);
+      const result = this.#deliver(call, message, landing.address, arrival.length, arrival);
+      if (call.interrupted) this.#undo(receive);
+      return result;
     }
     if ((this.shut & 1) === 0 || !this.#mayWait(receive)) return -Errno.EAGAIN;
     // What would wait for ever returns at once, from nobody.
@@ -432,6 +435,7 @@ export abstract class DatagramSocket extends SocketInError implements OptionOwne
     const result = this.pairError.broken
       ? this.pairError.parked.put(packet, arrival)
       : this.inbox.put(this.near, from, length, arrival);
+    if (this.inbox.full) this.showRoom(false);
     if (result >= 0) return true;
     this.#dropped.value++;
     return result === -Errno.EAGAIN || !pairGone(this.near);

@@ -20,8 +20,10 @@
  * @module
  */
 
-import { MSG, SIOC } from "../../../host/constants.ts";
+import { MSG, SIOC, SO, SOL } from "../../../host/constants.ts";
 import type { ReceiveBatch } from "../../../host/datagrams.ts";
+import { Errno } from "../../../host/errno.ts";
+import { getOption } from "../../../host/inet.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { ioctl, recv, send } from "../../../host/sys.ts";
 import { Arrival } from "./arrival.ts";
@@ -32,6 +34,15 @@ export const DATAGRAM_ROOM = 65_536;
 const MIN_TRUESIZE = 512;
 /** The list is cut when it has grown by this many. */
 const CUT_AFTER = 128;
+/** Share of the pair's buffer at which it is full: the rest is for what is on its way. */
+const FULL = 5 / 8;
+/** Bytes of the pair's buffer that are taken for granted before anybody measures. */
+const GRANTED = 32_768;
+
+/** No message of so many bytes takes more of a socket's buffer: kernel memory comes in powers of two. */
+function mostTaken(length: number): number {
+  return 2 * length + 1_024;
+}
 
 /** Where datagrams are put together before the guest gets them, and where they are when {@linkcode Inbox.take} returns. */
 export const landing = new NativeMemory(DATAGRAM_ROOM);
@@ -39,6 +50,13 @@ const word = new NativeMemory(8);
 
 /** The datagrams that wait for the guest in one pair. */
 export class Inbox {
+  /**
+   * {@linkcode FULL} of the pair's buffer is taken, or all of it: who can wait with more, should, until the pair polls
+   * writable, which is at a quarter. Cleared by {@linkcode relieved}.
+   */
+  full = false;
+  /** Bytes that can still come before it must be measured how much is taken. */
+  #granted = GRANTED;
   #waiting: Arrival[] = [];
   /** Those before this one are done with, and used again. */
   #first = 0;
@@ -73,7 +91,12 @@ export class Inbox {
    */
   put(near: number, address: number, length: number, about: Arrival): number {
     const sent = send(near, address, length, MSG.DONTWAIT | MSG.NOSIGNAL);
-    if (sent < 0) return sent;
+    if (sent < 0) {
+      if (sent === -Errno.EAGAIN) this.full = true;
+      return sent;
+    }
+    this.#granted -= mostTaken(length);
+    if (this.#granted <= 0 && !this.full) this.#measure(near);
     const entry = (this.#idle.pop() ?? new Arrival()).copy(about);
     entry.length = length;
     this.#waiting.push(entry);
@@ -134,6 +157,12 @@ export class Inbox {
     return count;
   }
 
+  /** The pair polls writable again, or is another one. */
+  relieved(): void {
+    this.full = false;
+    this.#granted = 0;
+  }
+
   /** Forgets all, if the guest has read all of it, without us. */
   keepUp(near: number): void {
     if (this.mayHold && ioctl(near, SIOC.OUTQ, word.address) >= 0 && word.words[0] === 0) this.clear();
@@ -144,6 +173,13 @@ export class Inbox {
     this.#waiting = [];
     this.#idle = [];
     this.#first = this.#bytes = 0;
+  }
+
+  #measure(near: number): void {
+    const room = getOption(near, SOL.SOCKET, SO.SNDBUF);
+    if (room < 0 || ioctl(near, SIOC.OUTQ, word.address) < 0) return;
+    this.#granted = Math.floor(room * FULL) - word.words[0]!;
+    this.full = this.#granted <= 0;
   }
 
   #keepStep(far: number): void {

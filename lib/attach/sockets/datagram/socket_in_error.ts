@@ -49,6 +49,7 @@ export abstract class SocketInError extends GuestSocket implements Breakable {
   }
 
   abstract drainSends(): void;
+  abstract relieved(): void;
 
   protected get now(): Instant {
     return this.context.reactor.now() as Instant;

@@ -10,7 +10,7 @@
  */
 
 import { Errno } from "../../../host/errno.ts";
-import { SCRATCH_SIZE } from "../../../host/guest_memory.ts";
+import { GuestVector, SCRATCH_SIZE } from "../../../host/guest_memory.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import {
   IOVEC_SIZE,
@@ -20,11 +20,14 @@ import {
   type SocketAddress,
   writeSockaddr,
 } from "../../../host/structs.ts";
-import type { Call } from "../call.ts";
+import { type Call, type CallAddress, parseSockaddr } from "../call.ts";
 import { MAX_IOVECS } from "./flags.ts";
 
 /** Most bytes that one call may move (`MAX_RW_COUNT`). */
 const MAX_BYTES = 0x7ffff000;
+
+/** Most pieces that are read at once. */
+const FEW = 16;
 
 /** A message in the guest's memory. */
 export class Message {
@@ -135,6 +138,37 @@ export class Message {
   }
 
   /**
+   * Reads the data as {@linkcode gather} does, and the name with it, by one system call if there are few pieces.
+   *
+   * @returns the name, scratch; null when none was given; undefined: answered with EFAULT or EINVAL
+   */
+  gatherNamed(call: Call, to: number): CallAddress | null | undefined {
+    const { name, nameLength } = this;
+    if (name === 0) return this.gather(call, to) ? null : undefined;
+    const isName = nameLength >= 2 && nameLength <= SOCKADDR_SIZE;
+    if (
+      !isName || this.#count > FEW || !this.#addPieces(to) || !pieces.add(name, nameLength, given.address)
+    ) {
+      const address = call.readSockaddr(name, nameLength);
+      return address !== undefined && this.gather(call, to) ? address : undefined;
+    }
+    if (!call.readPieces(pieces)) return undefined;
+    const address = parseSockaddr(given, 0, nameLength);
+    if (address === undefined) call.fail(Errno.EINVAL);
+    return address;
+  }
+
+  #addPieces(to: number): boolean {
+    pieces.clear();
+    for (let i = 0; i < this.#count; i++) {
+      const length = this.#pieces[2 * i + 1]!;
+      if (!pieces.add(this.#pieces[2 * i]!, length, to)) return false;
+      to += length;
+    }
+    return true;
+  }
+
+  /**
    * Writes `length` bytes from a native address of ours to where the guest wants the data.
    *
    * @param from native address
@@ -219,4 +253,6 @@ export class Message {
 }
 
 const output = new NativeMemory(16);
+const pieces = new GuestVector();
+const given = new NativeMemory(SOCKADDR_SIZE);
 const nameOutput = new NativeMemory(SOCKADDR_SIZE);

@@ -241,6 +241,12 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     return 0;
   }
 
+  protected override showRoom(room: boolean): void {
+    if (this.#endpoint === undefined) return;
+    if (room) this.#endpoint.relieve();
+    else this.#endpoint.full = true;
+  }
+
   protected close(): void {
     this.memberships.clear();
     this.#release();

@@ -138,3 +138,21 @@ test("Inbox.put() says when the guest has gone", () => {
   strictEqual(bench.put(3, 1), -Errno.EPIPE);
   close(bench.near);
 });
+
+test("Inbox is full before the pair's buffer is, and when nothing fits", () =>
+  withBench((bench) => {
+    let count = 0;
+    while (!bench.inbox.full) {
+      strictEqual(bench.put(64, 1), 0);
+      count++;
+    }
+    ok(count > 32, `full with ${count}`);
+    // The rest is for what is on its way.
+    for (let i = 0; i < 64; i++) strictEqual(bench.put(64, 1), 0, `${i} more`);
+    while (bench.read() >= 0);
+    bench.inbox.relieved();
+    for (let i = 0; i < 32; i++) strictEqual(bench.put(64, 1), 0);
+    strictEqual(bench.inbox.full, false);
+    while (bench.put(64, 1) === 0);
+    strictEqual(bench.inbox.full, true);
+  }));
