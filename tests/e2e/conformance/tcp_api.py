@@ -826,6 +826,41 @@ def signals_interrupt():
 
 
 @check
+def sigio():
+    server = listener()
+    heard = []
+    before = signal.signal(signal.SIGIO, lambda *_: heard.append(1))
+
+    def awaited():
+        end = time.monotonic() + 2
+        while not heard and time.monotonic() < end:
+            time.sleep(0.005)
+        return len(heard) > 0
+
+    def signalled(sock):
+        fcntl.fcntl(sock, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(sock, fcntl.F_SETFL, fcntl.fcntl(sock, fcntl.F_GETFL) | os.O_ASYNC)
+        heard.clear()
+
+    signalled(server)
+    client = socket.create_connection(server.getsockname())
+    yield "a connection arrives", awaited()
+    peer, _ = server.accept()
+    signalled(peer)
+    client.send(b"x")
+    yield "data arrives", awaited()
+    heard.clear()
+    client.close()
+    yield "the end arrives", awaited()
+    other = socket.socket()
+    other.setblocking(False)
+    signalled(other)
+    other.connect_ex(server.getsockname())
+    yield "connected", awaited()
+    signal.signal(signal.SIGIO, before)
+
+
+@check
 def mapped():
     server = socket.socket(socket.AF_INET6)
     server.setsockopt(41, socket.IPV6_V6ONLY, 0)
