@@ -132,7 +132,9 @@ export function launch(context: CommandContext, guest: Guest): Launched {
   if (traps) becomeSubreaper();
   const stageConfig: StageConfig = guest.kind === "program"
     ? {
-      ...(traps ? { sockets: { ownNamespaces: ownNetwork } } : devices(settings)),
+      ...(traps
+        ? { sockets: { ownNamespaces: ownNetwork, ownUserNamespace: namespaces.ownsUserNamespace } }
+        : devices(settings)),
       ...(networks.length > 0 ? { late: true } : {}),
       // The device's network has the name servers that it has.
       ...(network === undefined || network === "none" || network === "sandbox" || network === "tsi"

@@ -293,7 +293,7 @@ export const FLAGS = [
     default: "false",
     scope: "global",
     group: "Access",
-    help: "raw sockets for the guest, with --attach=sockets",
+    help: "raw and packet sockets for the guest, with --attach=sockets",
   },
   {
     name: "debug",

@@ -4,15 +4,17 @@
  * @module
  */
 
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { O } from "./arch.ts";
 import { check, Errno } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
 import { socketPair } from "./socket_pair.ts";
-import { close, fstat, pidfd_getfd, pidfd_open, readlink } from "./sys.ts";
+import { close, fstat, getpid, ioctl, pidfd_getfd, pidfd_open, readlink } from "./sys.ts";
 
 /** `pidfd_open`: the thread itself, whose table of descriptors may differ from its group's (Linux ≥ 6.9). */
 const PIDFD_THREAD = 0o200;
+/** Linux ≥ 6.11: a descriptor of the network namespace of who a pidfd stands for. */
+const PIDFD_GET_NET_NAMESPACE = 0xff04;
 /** Most pidfds kept for later. */
 const KEPT = 256;
 
@@ -32,6 +34,8 @@ export class GuestFiles {
   /** The device of all sockets' inodes. */
   readonly #sockets: number;
   readonly #pidfds = new Map<number, number>();
+  /** Whether processes are in `/proc` by the numbers that we know them by; not so in a new pid namespace without its own. */
+  readonly #procIsOurs = namesUs();
   #threads = true;
 
   constructor() {
@@ -49,6 +53,7 @@ export class GuestFiles {
    */
   socketInode(thread: number, fd: number): number {
     if (fd < 0) return -Errno.ENOENT;
+    if (!this.#procIsOurs) return this.#borrowedInode(thread, fd);
     let at = this.#text(0, PROC);
     at = this.#number(at, thread);
     at = this.#text(at, FD);
@@ -59,6 +64,7 @@ export class GuestFiles {
 
   /** Which network namespace thread `thread` is in; −errno when we may not look. */
   networkInode(thread: number): number {
+    if (!this.#procIsOurs) return this.#networkByPidfd(thread);
     const at = this.#text(this.#number(this.#text(0, PROC), thread), NS_NET);
     this.#path.bytes[at] = 0;
     return this.#readInode(NET);
@@ -96,16 +102,41 @@ export class GuestFiles {
       if (result !== -Errno.ESRCH) return result;
       this.#forget(thread, kept);
     }
-    const pidfd = this.#open(thread);
-    if (pidfd < 0) return pidfd;
-    this.#keep(thread, pidfd);
-    return pidfd_getfd(pidfd, fd);
+    const pidfd = this.#reopen(thread);
+    return pidfd < 0 ? pidfd : pidfd_getfd(pidfd, fd);
   }
 
   /** Closes every pidfd that was kept. */
   close(): void {
     for (const pidfd of this.#pidfds.values()) close(pidfd);
     this.#pidfds.clear();
+  }
+
+  /** A pidfd of `thread` that is kept; −errno. */
+  #reopen(thread: number): number {
+    const pidfd = this.#open(thread);
+    if (pidfd >= 0) this.#keep(thread, pidfd);
+    return pidfd;
+  }
+
+  /** As {@linkcode networkInode}, where `/proc` is somebody else's. */
+  #networkByPidfd(thread: number): number {
+    const kept = this.#pidfds.get(thread);
+    if (kept !== undefined) {
+      const result = this.#networkOf(kept);
+      if (result !== -Errno.ESRCH) return result;
+      this.#forget(thread, kept);
+    }
+    const pidfd = this.#reopen(thread);
+    return pidfd < 0 ? pidfd : this.#networkOf(pidfd);
+  }
+
+  #networkOf(pidfd: number): number {
+    const network = ioctl(pidfd, PIDFD_GET_NET_NAMESPACE, 0);
+    if (network < 0) return network;
+    const result = fstat(network, this.#stat.address);
+    close(network);
+    return result < 0 ? result : this.#stat.getPointer(Stat.inode);
   }
 
   #open(thread: number): number {
@@ -178,6 +209,14 @@ export class GuestFiles {
     let inode = 0;
     for (let i = prefix.length + 1; i < length - 1; i++) inode = inode * 10 + (bytes[i]! - ZERO);
     return inode;
+  }
+}
+
+function namesUs(): boolean {
+  try {
+    return readlinkSync("/proc/self") === String(getpid());
+  } catch {
+    return false;
   }
 }
 

@@ -35,6 +35,24 @@ export function mountEmpty(target: string): void {
   mountAt(`hide ${target}`, "tmpfs", target, "tmpfs", flags, "size=4k,mode=555");
 }
 
+/**
+ * Shows the interfaces of the network namespace we are in below /sys, where those of whoever mounted it are shown. What else
+ * is there stays.
+ *
+ * @param scratch a directory that is there, used for a moment
+ * @throws {SystemError} when the kernel does not allow it: a /sys that parts are missing of
+ */
+export function showOwnInterfaces(scratch: string): void {
+  const flags = MS.NOSUID | MS.NODEV | MS.NOEXEC | MS.RDONLY;
+  mountAt("mount sysfs", "sysfs", scratch, "sysfs", flags);
+  try {
+    // The links in the one lead to the other.
+    for (const part of ["devices/virtual/net", "class/net"]) bindMount(`${scratch}/${part}`, `/sys/${part}`);
+  } finally {
+    unmount(scratch);
+  }
+}
+
 /** Takes away what is mounted at `target`, as soon as it is no longer used. */
 export function unmount(target: string): void {
   const path = cString(target);

@@ -97,6 +97,33 @@ export function openPacketSocket(index: number): number {
   }
 }
 
+/**
+ * Opens a packet socket that only sends, on interface `index`: non-blocking, close-on-exec, one frame per write, each with
+ * a `struct virtio_net_hdr` of 10 bytes. To other packet sockets its frames are outgoing ones; who is behind the interface
+ * tells them by `mark`.
+ *
+ * @throws {PacketSocketError} that names what is missing
+ */
+export function openFrameSender(index: number, mark: number): number {
+  const fd = socket(AF.PACKET, SOCK.RAW | SOCK.NONBLOCK | SOCK.CLOEXEC, 0);
+  if (fd < 0) throw new PacketSocketError("open a packet socket", -fd);
+  try {
+    must(setOption(fd, SOL.PACKET, PACKET.VNET_HDR, 1), "send unfinished frames");
+    must(setOption(fd, SOL.SOCKET, SO.MARK, mark), "mark frames");
+    if (setOption(fd, SOL.SOCKET, SO.SNDBUFFORCE, SEND_BUFFER) < 0) {
+      setOption(fd, SOL.SOCKET, SO.SNDBUF, SEND_BUFFER);
+    }
+    const memory = new NativeMemory(SOCKADDR_LL_SIZE);
+    // Protocol 0: it hears nothing.
+    writeSockaddrLink(memory.view, 0, index, 0);
+    must(bind(fd, memory.address, SOCKADDR_LL_SIZE), `send on interface ${index}`);
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
 const statistics = new NativeMemory(16);
 
 /** What the kernel could not give us since the last call. */

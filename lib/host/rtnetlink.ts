@@ -49,7 +49,7 @@ const RTAX_MTU = 2;
 const IFINFOMSG = 16, IFADDRMSG = 8, RTMSG = 12;
 const RT_TABLE_MAIN = 254, RTPROT_STATIC = 4, RT_SCOPE_UNIVERSE = 0, RT_SCOPE_LINK = 253, RTN_UNICAST = 1;
 const IFA_F_NODAD = 2, IFA_F_PERMANENT = 0x80;
-const IFF_UP = 1;
+const IFF_UP = 1, IF_OPER_UP = 6;
 
 /** An interface of the kernel. */
 export interface HostLink {
@@ -254,6 +254,12 @@ export class RouteNetlink {
   /** Brings an interface up. */
   setLinkUp(index: number): void {
     this.#setLink(`bring up interface ${index}`, index, IFF_UP, () => {});
+  }
+
+  /** Says of an interface whose driver does not know that its cable is in: `operstate` is `up` then. */
+  setOperational(index: number): void {
+    const fill = (m: MessageWriter) => m.bytes(IFLA.OPERSTATE, Uint8Array.of(IF_OPER_UP));
+    this.#setLink(`declare interface ${index} operational`, index, undefined, fill);
   }
 
   /** Takes an interface down. */

@@ -5,6 +5,7 @@
  */
 
 import { O } from "./arch.ts";
+import { assembleProgram, type Instruction } from "./bpf.ts";
 import { Errno, errnoText, SystemError } from "./errno.ts";
 import { cString, NativeMemory, textAt } from "./memory.ts";
 import { IFNAME_MAX, IFREQ_SIZE } from "./structs.ts";
@@ -13,7 +14,9 @@ import { close, ioctl, open } from "./sys.ts";
 const TUNSETIFF = 0x400454ca,
   TUNSETOFFLOAD = 0x400454d0,
   TUNSETSNDBUF = 0x400454d4,
-  TUNSETVNETHDRSZ = 0x400454d8;
+  TUNATTACHFILTER = 0x401054d5,
+  TUNSETVNETHDRSZ = 0x400454d8,
+  TUNSETIFINDEX = 0x400454da;
 const IFF_TAP = 0x0002, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
 
 /** What the reader of the device can do with packets that are not finished (`TUN_F_…`). */
@@ -35,6 +38,10 @@ export interface TapOptions {
    * Default true.
    */
   readonly offload?: boolean;
+  /** The interface's index; the kernel numbers it if absent. */
+  readonly index?: number;
+  /** Frames that a socket with this mark (`SO_MARK`) sends on the interface do not reach the descriptor. */
+  readonly deafTo?: number;
 }
 
 /** A TAP device that is ours until its descriptor is closed. */
@@ -62,23 +69,45 @@ export function openTap(name: string, options: TapOptions = {}): Tap {
   const fd = open(cString("/dev/net/tun").address, O.RDWR | O.CLOEXEC | O.NONBLOCK, 0);
   if (fd < 0) throw new TunError("open /dev/net/tun", -fd, OPEN_ADVICE[-fd]);
   const request = new NativeMemory(IFREQ_SIZE);
+  const prepared = options.index === undefined ? 0 : setIndex(fd, options.index);
   new TextEncoder().encodeInto(name, request.bytes);
   request.view.setUint16(16, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, true);
-  const made = ioctl(fd, TUNSETIFF, request.address);
+  const made = prepared < 0 ? prepared : ioctl(fd, TUNSETIFF, request.address);
   if (made < 0) {
     close(fd);
     throw new TunError(`make interface ${name}`, -made, MAKE_ADVICE[-made]);
   }
   request.words[8] = VNET_HEADER;
   const sized = ioctl(fd, TUNSETVNETHDRSZ, request.address + 32);
-  if (sized < 0) {
+  const filtered = options.deafTo === undefined ? 0 : attachFilter(fd, options.deafTo);
+  if (sized < 0 || filtered < 0) {
     close(fd);
-    throw new SystemError(`set up interface ${name}`, -sized);
+    throw new SystemError(`set up interface ${name}`, -Math.min(sized, filtered));
   }
   // A limit makes a full device say EAGAIN, so that the queueing discipline in front of it can do its work.
   request.words[8] = SEND_BUFFER;
   ioctl(fd, TUNSETSNDBUF, request.address + 32);
   return { fd, name: textAt(request.bytes, 0, 16), offload: options.offload === false ? 0 : setOffload(fd) };
+}
+
+function setIndex(fd: number, index: number): number {
+  const memory = new NativeMemory(8);
+  memory.words[0] = index;
+  return ioctl(fd, TUNSETIFINDEX, memory.address);
+}
+
+/** Ancillary data of a filter: `SKF_AD_OFF + SKF_AD_MARK` (`linux/filter.h`). */
+const AD_MARK = 0xfffff000 + 20;
+const LOAD = 0x20, JUMP_EQUAL = 0x15, RETURN = 0x06;
+
+function attachFilter(fd: number, mark: number): number {
+  const filter: readonly Instruction[] = [
+    [LOAD, 0, 0, AD_MARK],
+    [JUMP_EQUAL, 1, 0, mark],
+    [RETURN, 0, 0, 0xffffffff],
+    [RETURN, 0, 0, 0],
+  ];
+  return ioctl(fd, TUNATTACHFILTER, assembleProgram(filter).address);
 }
 
 /** Asks for the most first: the call takes all bits or none. */

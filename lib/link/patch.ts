@@ -16,49 +16,20 @@
 import type { PacketBuffer } from "../stack/buffer/packet.ts";
 import type { BufferPool } from "../stack/buffer/pool.ts";
 import { copyOf } from "../stack/link/copy.ts";
-import type { FrameSource, Nic } from "../stack/nic.ts";
+import type { Nic } from "../stack/nic.ts";
 import type { Instant } from "../stack/time.ts";
+import { FrameRing } from "./frame_ring.ts";
 import type { PumpEnd } from "./pump.ts";
-
-/** Frames that wait in either direction. */
-const DEPTH = 64;
 
 /** Whom a frame from the wire is for. */
 export type Addressee = "guest" | "stack" | "both";
-
-class Ring implements FrameSource {
-  readonly #frames: (PacketBuffer | undefined)[] = new Array<PacketBuffer | undefined>(DEPTH).fill(undefined);
-  #first = 0;
-  waiting = 0;
-
-  get full(): boolean {
-    return this.waiting === DEPTH;
-  }
-
-  push(frame: PacketBuffer): void {
-    this.#frames[(this.#first + this.waiting++) % DEPTH] = frame;
-  }
-
-  next(): PacketBuffer | undefined {
-    if (this.waiting === 0) return undefined;
-    const frame = this.#frames[this.#first];
-    this.#frames[this.#first] = undefined;
-    this.#first = (this.#first + 1) % DEPTH;
-    this.waiting--;
-    return frame;
-  }
-
-  clear(): void {
-    for (let frame = this.next(); frame !== undefined; frame = this.next()) frame.release();
-  }
-}
 
 /** The two ends of a patch, for a pump each. */
 export class Patch {
   readonly guest: PumpEnd;
   readonly wire: PumpEnd;
-  readonly #out = new Ring();
-  readonly #in = new Ring();
+  readonly #out = new FrameRing();
+  readonly #in = new FrameRing();
 
   /** @param addressee decides by the bytes; must not throw, whatever they are */
   constructor(nic: Nic, pool: BufferPool, addressee: (frame: PacketBuffer) => Addressee) {

@@ -63,7 +63,12 @@ export function readVnetHeader(frame: PacketBuffer, at: number, datagrams = fals
 export function writeVnetHeader(frame: PacketBuffer, size: number): number {
   const at = frame.start - size;
   if (at < 0) throw new RangeError(`Cannot transmit a frame: its headroom is ${frame.start}`);
-  const { view } = frame;
+  describeFrame(frame, frame.view, at, size);
+  return at;
+}
+
+/** Writes the header of `frame`, `size` bytes, to `at` of `view`. */
+export function describeFrame(frame: PacketBuffer, view: DataView, at: number, size: number): void {
   const partial = frame.checksum === Checksum.partial;
   const start = partial ? frame.checksumStart - frame.start : 0;
   view.setUint8(at, partial ? NEEDS_CSUM : 0);
@@ -74,7 +79,6 @@ export function writeVnetHeader(frame: PacketBuffer, size: number): number {
   view.setUint16(at + 6, start, true);
   view.setUint16(at + 8, partial ? frame.checksumOffset : 0, true);
   if (size > MERGED_BUFFERS) view.setUint16(at + MERGED_BUFFERS, 0, true);
-  return at;
 }
 
 /** Ethernet, IP and transport headers together. */

@@ -144,14 +144,14 @@ const REFUSED = [
 ];
 const GIVEN = ["sendmsg to its peer", "send to its peer", "a longer backlog"];
 
-for (const hostUds of ["none", "open"]) {
+for (const flags of [["--host-uds=none"], ["--host-uds=open"], ["--host-uds=open", "--net-raw"]]) {
   test(
-    `sockets of the host that were inherited lead nowhere else (--host-uds=${hostUds})`,
+    `sockets of the host that were inherited lead nowhere else (${flags.join(" ")})`,
     needs("root", "userns", "user:tester", "tool:python3"),
     () =>
       withScope(async (scope) => {
         const program = readFileSync(join(PROJECT, "tests/attach/sockets/inherited.py"), "utf8");
-        const sluice = [scope.binary(), "--attach=sockets", "--api=off", `--host-uds=${hostUds}`, "do", "--"];
+        const sluice = [scope.binary(), "--attach=sockets", "--api=off", ...flags, "do", "--"];
         const inner = ["/usr/bin/python3", "-c", program];
         const { stdout } = succeeded(
           await run([...inner, "outer", ...sluice, ...inner], { user: "tester", limit: 20_000 }),

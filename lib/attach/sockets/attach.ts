@@ -10,10 +10,12 @@ import { close, pidfd_getfd, pidfd_open } from "../../host/sys.ts";
 import { openUnixDiag } from "../../host/unix_diag.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Stack } from "../../stack/stack.ts";
-import type { Instant } from "../../stack/time.ts";
+import { earlier, type Instant } from "../../stack/time.ts";
 import type { StageLate } from "../stage/protocol.ts";
 import { Stage } from "../stage/stage_peer.ts";
 import type { HostNetwork } from "./impersonate/network.ts";
+import { PacketSockets } from "./packet/packet_sockets.ts";
+import { shadowDevices, shadowsOf, withShadows } from "./packet/shadow_plan.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /** What the attachment needs of the one who composes it. */
@@ -70,7 +72,13 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
     (message, status) => context.fail(message, status),
     (listener, pid) => supervisor?.listen(fetchListener(listener, pid), pid),
   );
-  const diag = stage.prepare(config.stageConfig ?? "{}") ?? (config.ownNetwork ? undefined : ownDiag(log));
+  // Sockets of the host that stand for the guest's have nothing to do with the frames of a stack.
+  const wanted = config.ownNetwork
+    ? shadowsOf(stack, config.netRaw && context.host === undefined)
+    : undefined;
+  const diag = stage.prepare(withShadows(config.stageConfig ?? "{}", wanted)) ??
+    (config.ownNetwork ? undefined : ownDiag(log));
+  const packets = new PacketSockets({ stack, reactor, pool, handed: stage.handed });
   const answers = supervisor = new Supervisor({
     stack,
     reactor,
@@ -81,6 +89,7 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
     netRaw: config.netRaw,
     host: context.host,
     fixedInterfaces: context.fixedInterfaces ?? false,
+    packets,
     unix: {
       hostUds: config.hostUds,
       ownNetwork: config.ownNetwork,
@@ -89,13 +98,17 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
     onGone: () => log("debug", "the last process whose socket calls are trapped is gone"),
   });
   return {
-    pollAt: () => answers.pollAt(),
-    poll: (now) => answers.poll(now),
-    go: (late) => stage.go(late),
+    pollAt: () => earlier(answers.pollAt(), packets.pollAt()),
+    poll: (now) => {
+      answers.poll(now);
+      packets.poll(now);
+    },
+    go: (late) => stage.go(late, wanted === undefined ? undefined : shadowDevices(stack)),
     showResolvConf: (text) => stage.showResolvConf(text),
     close: () => {
       stage.end();
       answers.close();
+      packets.close();
     },
   };
 }

@@ -10,6 +10,7 @@ import type { SocketsContext } from "./guest_socket.ts";
 import { openHandedOff } from "./impersonate/handed_off.ts";
 import { openImpersonatedTcp, openImpersonatedUdp } from "./impersonate/open.ts";
 import { openPing } from "./icmp/open.ts";
+import { openPacket } from "./packet/open.ts";
 import { openRaw, refuseOthers } from "./raw/open.ts";
 import { openUdp } from "./udp/open.ts";
 import { interfaceIoctl } from "./ioctl/interface.ts";
@@ -45,6 +46,7 @@ export const OPENERS: readonly Opener[] = [
   openUdp,
   openPing,
   openRaw,
+  openPacket,
   openNetlink,
   refuseOthers,
 ];

@@ -25,6 +25,7 @@ import type { Stack } from "../../stack/stack.ts";
 import type { Instant } from "../../stack/time.ts";
 import type { Call } from "./call.ts";
 import type { HostNetwork } from "./impersonate/network.ts";
+import type { PacketSockets } from "./packet/packet_sockets.ts";
 
 /** Something that ends at an instant: a call with a time-out. */
 export interface Deadline extends TimerItem {
@@ -94,6 +95,8 @@ export interface SupervisorFace {
   usesEpoll(socket: GuestSocket): boolean;
   /** Calls `item.onDeadline` at `at`; NEVER: not any more. */
   setDeadline(item: Deadline, at: Instant): void;
+  /** Whether a thread is in the network namespace that the guest began in; false if that cannot be told. */
+  isHome(thread: number): boolean;
   /** Sockets of the guest, for answers to `sock_diag` and snapshots. */
   sockets(): Iterable<GuestSocket>;
 }
@@ -117,6 +120,8 @@ export interface SocketsContext {
   readonly fixedInterfaces: boolean;
   /** The host's network, where its sockets stand for the guest's. */
   readonly host?: HostNetwork | undefined;
+  /** Packet sockets, where the kernel shows the stack's interfaces. */
+  readonly packets?: PacketSockets | undefined;
   log(level: "debug" | "info" | "warn" | "error", text: string): void;
 }
 

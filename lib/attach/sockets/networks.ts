@@ -35,6 +35,11 @@ export class Networks {
     this.#homeInode = this.#files.networkInode(thread);
   }
 
+  /** Whether `thread` is at home; false if it cannot be looked at. */
+  isHome(thread: number): boolean {
+    return this.#homeInode > 0 && this.#files.networkInode(thread) === this.#homeInode;
+  }
+
   /** What a new socket of `thread` lives in. */
   of(thread: number): SocketsContext {
     const inode = this.#files.networkInode(thread);
@@ -65,6 +70,7 @@ export class Networks {
       ...this.#home,
       stack: new Stack({ random: () => stack.random(), pool }),
       host: undefined,
+      packets: undefined,
       fixedInterfaces: false,
       // A socket may be used by somebody who has moved into another namespace since.
       mayAdminister: (thread) => this.#files.networkInode(thread) === inode && administersOwnNetwork(thread),

@@ -286,6 +286,10 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.#timers.set(item, at);
   }
 
+  isHome(thread: number): boolean {
+    return this.#networks.isHome(thread);
+  }
+
   sockets(): Iterable<GuestSocket> {
     return this.#table;
   }

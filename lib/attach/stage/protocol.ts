@@ -5,6 +5,7 @@
  *   engine                              stage
  *     ◀── any other text ─────────────    what the program that makes the namespaces has to say on stderr
  *     ── StageConfig (JSON) ──────────▶   makes lo and the TAP, addresses, routes, mounts
+ *     ◀── {"handed":…} + descriptor ──    what the engine needs of the shadows, if it asked for some
  *     ◀── {"tap":true} + descriptor ──    (or {"ready":true} where the mode has no device); behind those of external
  *         builds NIC and uplink           networks, {"ready":true} + a netlink socket of the namespace
  *         builds NIC and uplink
@@ -95,12 +96,36 @@ export interface StageLate {
 export interface StageGo {
   readonly go: true;
   readonly late?: StageLate;
+  /** What has become of the {@linkcode StageShadow}s: MTU and IPv4 routes, never an address. */
+  readonly shadows?: readonly StageDevice[];
+}
+
+/**
+ * An interface of the guest's stack, as the kernel is to show it in the guest's namespace: for programs that read `/proc/net`
+ * and `/sys/class/net`, and for packet sockets. It leads nowhere, and has no address, so the kernel answers nothing on it.
+ */
+export interface StageShadow {
+  readonly name: string;
+  /** The same as in the stack: programs name interfaces by it. */
+  readonly index: number;
+  readonly mac: string;
+}
+
+/** What is to be shown of the guest's stack beside its sockets. */
+export interface StageShadows {
+  readonly interfaces: readonly StageShadow[];
+  /** Whether the program may have packet sockets on them. */
+  readonly packets: boolean;
 }
 
 /** For attachment `sockets`. */
 export interface StageSockets {
   /** Whether the stage is in network and mount namespaces of its own. */
   readonly ownNamespaces: boolean;
+  /** Whether in a user namespace of its own, too. */
+  readonly ownUserNamespace: boolean;
+  /** Only in namespaces of its own. */
+  readonly shadows?: StageShadows;
 }
 
 /** What the stage is to do. */
@@ -132,8 +157,19 @@ export interface StageProgram {
   readonly dropCapabilities: boolean;
 }
 
+/**
+ * A descriptor for the engine: the far end of a shadow, a socket that sends frames on it in the guest's name, or the list
+ * of the guest's packet sockets, which is the last of them.
+ */
+export interface StageHanded {
+  readonly handed: "tap" | "sender" | "packets";
+  /** Of the interface; 0 for the list. */
+  readonly index: number;
+}
+
 /** What the stage answers. */
 export type StageReply =
+  | StageHanded
   | { readonly tap: true }
   | { readonly ready: true }
   /** With a descriptor to change the file by which the guest sees. */
@@ -141,4 +177,6 @@ export type StageReply =
   /** Number of the seccomp listener in the process of that id. */
   | { readonly listener: number; readonly pid: number }
   | { readonly warning: string }
+  /** Of no concern unless somebody looks for it. */
+  | { readonly note: string }
   | { readonly failed: string; readonly status: number };

@@ -9,11 +9,13 @@
  */
 
 import { furnishInterface, furnishTaps, raiseTaps } from "./interface.ts";
+import { furnishShadows, makeShadows } from "./shadows.ts";
 import { SystemError } from "../../host/errno.ts";
 import { receiveMessage, sendDescriptor, sendMessage } from "../../host/fdpass.ts";
 import { dropCapabilities } from "../../host/capabilities.ts";
 import { moveDescriptor, setCloseOnExec } from "../../host/inherited.ts";
-import { bindMount, mountEmpty } from "../../host/mount.ts";
+import { bindMount, mountEmpty, showOwnInterfaces } from "../../host/mount.ts";
+import { enterOwnedNetwork } from "../../host/owned_network.ts";
 import { becomeProgram, dieWithParent, effectiveGroup, setNoFileLimit } from "../../host/process.ts";
 import { exitNow } from "../../host/sys.ts";
 import { openRouteNetlink } from "../../host/netlink.ts";
@@ -29,12 +31,15 @@ import {
   type StageGo,
   type StageProgram,
   type StageReply,
+  type StageSockets,
 } from "./protocol.ts";
 
 const encoder = new TextEncoder();
 
 /** Our end of the socketpair with the engine. */
 let socket = -1;
+/** Whether the kernel shows the interfaces of the guest's stack. */
+let shadowed = false;
 
 /** Runs the stage to its end; does not return. `words` are what follows the subcommand's name. */
 export async function runStage(words: readonly string[]): Promise<never> {
@@ -56,6 +61,7 @@ export async function runStage(words: readonly string[]): Promise<never> {
     const word = hear() as StageGo | undefined;
     if (word === undefined) exitNow(status);
     furnishLate(config as StageConfig, word as StageGo);
+    showShadows(word as StageGo);
     if (program === undefined) exitNow(0);
     for (const fd of descriptors.inherited) setCloseOnExec(fd, false);
     status = become(program as StageProgram, () => trap?.(socket));
@@ -82,6 +88,7 @@ function furnish(config: StageConfig): void {
   if (sockets !== undefined) {
     // Nobody will ever use the kernel's network in there.
     if (!sockets.ownNamespaces) return say({ ready: true });
+    shadows(sockets);
     if (config.late !== true) mounts(config);
     // The engine asks with it which unix sockets are the guest's: those of this namespace.
     return say({ ready: true }, unixDiag());
@@ -109,6 +116,50 @@ function furnishLate(config: StageConfig, { late }: StageGo): void {
   mounts({ ...config, resolvConf: late.resolvConf }, (fd) => say({ resolvConf: true }, fd));
 }
 
+/** The guest works without; what it asked for is said. */
+function shadows({ shadows, ownUserNamespace }: StageSockets): void {
+  if (shadows === undefined) return;
+  let { packets } = shadows;
+  const complain = (what: string, error: unknown) => {
+    const text = `${what}: ${error instanceof Error ? error.message : error}`;
+    say(shadows.packets ? { warning: text } : { note: text });
+  };
+  try {
+    if (packets && ownUserNamespace) enterOwnedNetwork(program("unshare"), program("cat"));
+  } catch (error) {
+    packets = false;
+    complain("the program has no packet sockets", error);
+  }
+  try {
+    makeShadows({ ...shadows, packets }, say);
+    shadowed = true;
+  } catch (error) {
+    complain(
+      packets
+        ? "the program has no packet sockets"
+        : "/proc/net and /sys/class/net do not show the program's interfaces",
+      error,
+    );
+  }
+}
+
+function program(name: string): string {
+  const path = findInPath(name);
+  if (path === undefined) throw new Error(`${name} is not in PATH`);
+  return path;
+}
+
+function showShadows({ shadows }: StageGo): void {
+  if (shadows === undefined || !shadowed) return;
+  try {
+    furnishShadows(shadows);
+  } catch (error) {
+    say({
+      note: `/proc/net does not show the program's routes: ${error instanceof Error ? error.message : error}`,
+    });
+  }
+}
+
 function unixDiag(): number | undefined {
   try {
     return openUnixDiag();
@@ -128,6 +179,7 @@ function allowPing(): void {
 /** @param shown gets a descriptor of what the guest sees as its resolv.conf */
 function mounts(config: StageConfig, shown?: (fd: number) => void): void {
   const { resolvConf, scratch, hide } = config;
+  if (scratch !== undefined) showInterfaces(scratch);
   try {
     if (resolvConf !== undefined && scratch !== undefined) showResolvConf(resolvConf, scratch, shown);
     if (hide !== undefined && directoryExists(hide)) mountEmpty(hide);
@@ -135,6 +187,16 @@ function mounts(config: StageConfig, shown?: (fd: number) => void): void {
     // A guest without these works; it must only be said.
     if (!(error instanceof SystemError)) throw error;
     say({ warning: error.message });
+  }
+}
+
+/** Where the kernel does not allow it, /sys shows what it shows. */
+function showInterfaces(scratch: string): void {
+  try {
+    showOwnInterfaces(scratch);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    say({ note: `/sys/class/net is the host's: ${error.message}` });
   }
 }
 

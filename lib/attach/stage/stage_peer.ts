@@ -10,7 +10,14 @@ import { EpollEvents, type Reactor } from "../../host/reactor.ts";
 import { ResolverFile } from "../../host/resolver_file.ts";
 import { close } from "../../host/sys.ts";
 import { setReceiveTimeout } from "../../host/socket_pair.ts";
-import { STAGE_MESSAGE_MAX, type StageGo, type StageLate, type StageReply } from "./protocol.ts";
+import {
+  STAGE_MESSAGE_MAX,
+  type StageDevice,
+  type StageGo,
+  type StageHanded,
+  type StageLate,
+  type StageReply,
+} from "./protocol.ts";
 
 /** How long the stage may take: it waits for nothing but the kernel. */
 const PREPARE_SECONDS = 20;
@@ -38,18 +45,20 @@ function namespaceError(complaint: string): Error {
 export class Stage {
   readonly #reactor: Reactor;
   readonly #fd: number;
-  readonly #log: (level: "warn", text: string) => void;
+  readonly #log: (level: "debug" | "warn", text: string) => void;
   readonly #fail: (message: string, status: number) => void;
   readonly #onListener: ((listener: number, pid: number) => void) | undefined;
   #resolvers: ResolverFile | undefined;
   /** What resolv.conf was to say at first. */
   #resolvConf = "";
   #open = true;
+  /** What the stage handed out beside its answers; the taker's to close. */
+  readonly handed: (StageHanded & { readonly fd: number })[] = [];
 
   constructor(
     reactor: Reactor,
     fd: number,
-    log: (level: "warn", text: string) => void,
+    log: (level: "debug" | "warn", text: string) => void,
     fail: (message: string, status: number) => void,
     /** Takes over the listener of attachment `sockets`; throws if it cannot. */
     onListener?: (listener: number, pid: number) => void,
@@ -97,6 +106,8 @@ export class Stage {
       const reply = JSON.parse(text) as StageReply;
       if ("failed" in reply) throw new Error(reply.failed);
       if ("warning" in reply) this.#log("warn", reply.warning);
+      else if ("note" in reply) this.#log("debug", reply.note);
+      else if ("handed" in reply) this.handed.push({ ...reply, fd: descriptors[0]! });
       else {
         answers++;
         if (descriptors[0] !== undefined) handedOut.push(descriptors[0]);
@@ -109,10 +120,15 @@ export class Stage {
    * Lets the program start, and listens for why it does not.
    *
    * @param late what was not known when the stage was prepared
+   * @param shadows likewise
    */
-  go(late?: StageLate): void {
+  go(late?: StageLate, shadows?: readonly StageDevice[]): void {
     this.#resolvConf = late?.resolvConf ?? "";
-    const word: StageGo = { go: true, ...(late === undefined ? {} : { late }) };
+    const word: StageGo = {
+      go: true,
+      ...(late === undefined ? {} : { late }),
+      ...(shadows === undefined ? {} : { shadows }),
+    };
     sendMessage(this.#fd, new TextEncoder().encode(JSON.stringify(word)));
     this.#reactor.add(this.#fd, EpollEvents.in, this);
   }
@@ -138,8 +154,9 @@ export class Stage {
         this.#resolvers = new ResolverFile(descriptors[0]!, this.#resolvConf);
         return;
       }
-      if ("warning" in reply) return this.#log("warn", reply.warning);
       if ("listener" in reply) return this.#takeListener(reply.listener, reply.pid);
+      if ("warning" in reply) return this.#log("warn", reply.warning);
+      if ("note" in reply) return this.#log("debug", reply.note);
       if ("failed" in reply) this.#fail(reply.failed, reply.status);
     }
     this.close();

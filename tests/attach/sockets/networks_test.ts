@@ -1,7 +1,7 @@
 /** Which stack a thread of the guest gets: one per network namespace, and those of its own making with a loopback only. */
 
 import { test } from "node:test";
-import { notStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { SocketsContext } from "../../../lib/attach/sockets/guest_socket.ts";
 import { MAX_NETWORKS, Networks } from "../../../lib/attach/sockets/networks.ts";
 import type { GuestFiles } from "../../../lib/host/guest_files.ts";
@@ -28,6 +28,16 @@ test("of() finds threads of the first namespace at home, and those it cannot loo
   strictEqual(networks.of(1), home);
   strictEqual(networks.of(99), home);
   strictEqual(networks.of(0), home);
+});
+
+test("isHome() is true of the first namespace only, and of nobody who cannot be looked at", () => {
+  const { networks } = world();
+  deepStrictEqual([1, 99, 100, 0].map((thread) => networks.isHome(thread)), [true, true, false, false]);
+});
+
+test("nobody is at home before the guest has begun", () => {
+  const { home } = world();
+  strictEqual(new Networks(home, { networkInode: () => 0 } as unknown as GuestFiles).isHome(1), false);
 });
 
 test("of() gives another namespace a stack with nothing but a loopback, always the same one", () => {

@@ -1,5 +1,5 @@
 /**
- * Sockets that need a privilege, and those that nobody has: raw ones, packet sockets, and types that IP does not know.
+ * Sockets that need a privilege, and those that nobody has: raw ones, and types that IP does not know.
  *
  * `--net-raw` is to the guest what `CAP_NET_RAW` is to a container: with it every program has raw sockets, without it none.
  *
@@ -32,10 +32,9 @@ export function openRaw(context: SocketsContext, call: Call, request: SocketRequ
   return true;
 }
 
-/** Refuses what is left, with the errnos of `inet_create` and `packet_create`; the last to be asked. */
+/** Refuses what is left, with the errnos of `inet_create`; the last to be asked. */
 export function refuseOthers(_context: SocketsContext, call: Call, request: SocketRequest): boolean {
   const { domain, type, protocol } = request;
-  if (domain === AF.PACKET) return call.fail(Errno.EPERM), true;
   if (domain !== AF.INET && domain !== AF.INET6) return false;
   if (protocol < 0 || protocol > MOST_PROTOCOL) call.fail(Errno.EINVAL);
   else if (type === SOCK.RAW) call.fail(protocol === 0 ? Errno.EPROTONOSUPPORT : Errno.EPERM);

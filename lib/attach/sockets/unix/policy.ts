@@ -23,6 +23,7 @@ import { type Instant, later, NEVER } from "../../../stack/time.ts";
 import type { Call } from "../call.ts";
 import { INTERFACE_IOCTL } from "../families.ts";
 import { isOfStream, type SocketsContext } from "../guest_socket.ts";
+import { bindPacket, concernsPackets, sendAnswer, sendPacket } from "../packet/calls.ts";
 import type { Networks } from "../networks.ts";
 import { type Target, UnixTargets } from "./targets.ts";
 
@@ -86,6 +87,9 @@ export class UnixPolicy {
     // Never passed on: the number could mean another descriptor by the time the kernel looks.
     if (inode === -Errno.ENOENT) return void call.fail(Errno.EBADF);
     if (inode <= 0) return void call.fail(inode === 0 ? Errno.ENOTSOCK : Errno.EBADF);
+    if (this.#context.packets?.everOpened === true && concernsPackets(call) && this.#packet(call, inode)) {
+      return;
+    }
     switch (call.nr) {
       case C.bind:
         return this.#bind(call, inode);
@@ -125,6 +129,35 @@ export class UnixPolicy {
 
   close(): void {
     this.#targets.close();
+  }
+
+  /** False: it is no packet socket, and nothing has been answered. */
+  #packet(call: Call, inode: number): boolean {
+    const fd = call.borrow();
+    if (fd < 0) return false;
+    const { nr } = call;
+    const isPacket = getOption(fd, SOL.SOCKET, SO.DOMAIN) === AF.PACKET;
+    let result: number | undefined = -Errno.EOPNOTSUPP;
+    if (isPacket) {
+      if (nr === C.bind) result = bindPacket(call, fd);
+      else if (nr === C.sendto || nr === C.sendmsg || nr === C.sendmmsg) result = sendPacket(call, fd);
+    }
+    call.giveBack(fd);
+    if (!isPacket) return false;
+    if (nr === C.ioctl) {
+      // Those of addresses work, too: packet(7) sockets pass them to IPv4.
+      if (!INTERFACE_IOCTL(this.#networks.of(call.tid), call, AF.INET)) call.pass();
+      return true;
+    }
+    if (result !== undefined && nr !== C.bind) result = sendAnswer(call, result);
+    const flags = call.int(nr === C.sendmsg ? 2 : 3);
+    this.#settle(
+      call,
+      inode,
+      result,
+      (flags & MSG.DONTWAIT) === 0 && result === -Errno.EAGAIN && call.blocking,
+    );
+    return true;
   }
 
   #bind(call: Call, inode: number): void {
