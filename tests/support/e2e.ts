@@ -17,6 +17,8 @@ import process from "node:process";
 export const PROJECT: string = fileURLToPath(new URL("../../", import.meta.url));
 /** `SLUICE_BINARY` names another one to be tested. */
 const BUILT = process.env["SLUICE_BINARY"] ?? join(PROJECT, "dist", "sluice");
+/** How many times slower than an ordinary machine this one is: an emulated one needs more time before it counts as hung. */
+const SLOWNESS = Number(process.env["SLUICE_SLOWNESS"] ?? 1);
 
 /** What a finished program left behind. */
 export interface Finished {
@@ -125,7 +127,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const stderr: Uint8Array[] = [];
   child.stdout!.on("data", (chunk: Uint8Array) => stdout.push(chunk));
   child.stderr!.on("data", (chunk: Uint8Array) => stderr.push(chunk));
-  const limit = setTimeout(() => child.kill("SIGKILL"), options.limit ?? 60_000);
+  const limit = setTimeout(() => child.kill("SIGKILL"), SLOWNESS * (options.limit ?? 60_000));
   return await new Promise<Finished>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (status, signal) => {
@@ -167,7 +169,7 @@ export function printed(
       reject(new Error(`The program ${why} before it printed ${pattern}: ${seen}`));
     };
     const onClose = (status: number | null) => fail(`ended (${status})`);
-    const limit = setTimeout(() => fail("waited 30 s"), 30_000);
+    const limit = setTimeout(() => fail("waited too long"), SLOWNESS * 30_000);
     // Stays: what nobody reads would stop the program.
     child[stream]!.on("data", (chunk: Uint8Array) => {
       seen += new TextDecoder().decode(chunk);

@@ -9,7 +9,7 @@ import { Errno } from "../../../lib/host/errno.ts";
 import { SOCKET_CALLS_OF } from "../../../lib/host/socket_calls.ts";
 
 const NATIVE = ARCH === "x86_64" ? 0xc000003e : 0xc00000b7;
-const I386 = 0x40000003;
+const I386 = 0x40000003, ARM = 0x40000028;
 const { allow, notify, errno } = SeccompAction;
 const NAMES: Readonly<Record<number, string>> = {
   [allow]: "allow",
@@ -105,6 +105,7 @@ for (const [arch, calls] of Object.entries(SOCKET_CALLS_OF)) {
     ["an x32 call", verdict(0x40000000 | calls.socket, [2, 1, 0]), "ENOSYS"],
     ["a number with the sign bit", verdict(0xffffffff), "ENOSYS"],
     ["int 0x80", verdict(102, [1], I386), "ENOSYS"],
+    ["a 32-bit program on arm64", verdict(281, [2], ARM), "ENOSYS"],
   ];
   for (const [name, got, expected] of cases) {
     test(`rulesFor() answers ${name} with ${expected} (${arch})`, () => strictEqual(got, expected));
