@@ -64,6 +64,6 @@ async function writeCapture({ args, flags }: CommandContext): Promise<number> {
 function intoFile(path: string): (bytes: Uint8Array) => boolean {
   const file = new FileSink(path, (why) => {
     throw new Failure(`Cannot write ${path}: ${why}`);
-  });
+  }, true);
   return (bytes) => file.write(bytes);
 }

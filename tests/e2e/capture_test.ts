@@ -137,6 +137,28 @@ test("a capture goes to stdout with --pcap-log=-, whole", MACHINE, () =>
   }));
 
 test(
+  "a FIFO as --pcap-log holds nobody up: not before it is read, not when it is full",
+  MACHINE,
+  () =>
+    withScope(async (scope) => {
+      const user = new User(scope, "tester");
+      const fifo = join(user.options.env!["XDG_RUNTIME_DIR"]!, "fifo");
+      strictEqual((await run(["mkfifo", fifo], user.options)).status, 0);
+      // Four megabytes on the loopback, of which the FIFO holds one.
+      const script = "import socket\ns=socket.create_server(('127.0.0.1',0))\n" +
+        "c=socket.create_connection(s.getsockname());a,_=s.accept()\n" +
+        "for i in range(64):\n c.sendall(bytes(65536));n=0\n while n<65536: n+=len(a.recv(65536))\nprint('done')";
+      const words = ["--attach=sockets", "--pcap-log", fifo, "do", "--", "python3", "-c", script];
+      const { stdout, stderr, status } = await run([user.sluice, ...words], {
+        ...user.options,
+        limit: 20_000,
+      });
+      deepStrictEqual([status, stdout], [0, "done\n"], stderr);
+      match(stderr, /Cannot write all packets to .*EAGAIN/i);
+    }),
+);
+
+test(
   "readers that do not read cost what they may, and those that leave make room",
   MACHINE,
   () =>
