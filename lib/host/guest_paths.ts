@@ -14,6 +14,7 @@ import type { FileIdentity } from "./unix_diag.ts";
 const RESOLVE_IN_ROOT = 0x10;
 /** Nothing above the directory is reached. */
 const RESOLVE_BENEATH = 0x08;
+const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000, STATX_BASIC = 0x7ff;
 const S_IFMT = 0o170000, S_IFSOCK = 0o140000;
 
@@ -56,6 +57,13 @@ function openBelow(from: string, path: Uint8Array, resolve: number): number {
   close(directory);
   // A race with a rename, or a link of /proc, neither of which the kernel resolves below a root: as if nothing were there.
   return result === -Errno.EAGAIN || result === -Errno.EXDEV ? -Errno.ENOENT : result;
+}
+
+/** Who owns the file of that name; 0 when it cannot be told. */
+export function ownerOf(path: number): number {
+  return syscall(STATX, AT_FDCWD, path, 0, STATX_BASIC, stat.address, 0) < 0
+    ? 0
+    : stat.view.getUint32(20, true);
 }
 
 /** Which file a handle stands for; undefined unless it is a socket's. */

@@ -25,6 +25,8 @@ export interface DiagSocket {
   readonly remote: SocketAddress;
   readonly receiveQueue: number;
   readonly sendQueue: number;
+  readonly inode: number;
+  readonly user: number;
 }
 
 let memory: NativeMemory | undefined;
@@ -91,5 +93,7 @@ function read(view: DataView, at: number): DiagSocket {
     cookie: view.getBigUint64(at + 44, true),
     receiveQueue: view.getUint32(at + 56, true),
     sendQueue: view.getUint32(at + 60, true),
+    user: view.getUint32(at + 64, true),
+    inode: view.getUint32(at + 68, true),
   };
 }

@@ -7,9 +7,10 @@
 import { readFileSync } from "node:fs";
 import { O } from "./arch.ts";
 import { cString, NativeMemory } from "./memory.ts";
+import { ownerOf } from "./guest_paths.ts";
 import { close, fstat, ioctl, open } from "./sys.ts";
 
-const CAP_NET_ADMIN = 12;
+const CAP_SETUID = 7, CAP_NET_ADMIN = 12;
 /** Of a descriptor of a namespace: the user namespace that owns it; the parent of a user namespace. */
 const NS_GET_USERNS = 0xb701, NS_GET_PARENT = 0xb702;
 /** The kernel nests user namespaces no deeper (32), and so do we. */
@@ -25,6 +26,8 @@ interface Credentials {
   readonly user: number;
   /** Whether CAP_NET_ADMIN is in effect in its user namespace. */
   readonly administrator: boolean;
+  /** Whether it may become another user. */
+  readonly changesUser: boolean;
 }
 
 function credentialsOf(thread: number): Credentials | undefined {
@@ -35,7 +38,8 @@ function credentialsOf(thread: number): Credentials | undefined {
     if (user === undefined || effective === undefined) return undefined;
     // The lowest 32 bits are enough, and fit a number.
     const low = Number.parseInt(effective.slice(-8), 16);
-    return { user: Number(user), administrator: (low >>> CAP_NET_ADMIN & 1) === 1 };
+    const has = (capability: number) => (low >>> capability & 1) === 1;
+    return { user: Number(user), administrator: has(CAP_NET_ADMIN), changesUser: has(CAP_SETUID) };
   } catch {
     return undefined;
   }
@@ -81,11 +85,19 @@ function isAboveNetwork(namespace: number, thread: number): boolean {
 export class NetworkOwner {
   #user = -1;
   #namespace = 0;
+  #users = true;
 
   /** @param process the guest's first, which has its final credentials or more */
   settle(process: number): void {
-    this.#user = credentialsOf(process)?.user ?? -1;
+    const who = credentialsOf(process);
+    this.#user = who?.user ?? -1;
+    this.#users = who?.changesUser ?? true;
     this.#namespace = userNamespaceOf(process);
+  }
+
+  /** The user of a thread. A guest without CAP_SETUID never has another than its first, for setuid programs are no use to it. */
+  userOf(thread: number): number {
+    return this.#users ? ownerOf(cString(`/proc/${thread}`).address) : this.#user;
   }
 
   /**

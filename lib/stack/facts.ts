@@ -107,6 +107,9 @@ export interface SocketFacts {
   readonly sendQueue: number;
   /** TCP only: what `ss -i` prints. */
   readonly tcp?: TcpFacts;
+  /** Of the descriptor by which a guest holds it, and the user who opened it, where somebody else than the stack knows. */
+  readonly inode?: number;
+  readonly user?: number;
 }
 
 /** What `ss -i` prints of a connection. */

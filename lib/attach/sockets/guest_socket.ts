@@ -134,6 +134,8 @@ export abstract class GuestSocket {
   /** Who made the last call on it, and by which number; see {@linkcode SupervisorFace.reach}. */
   thread = 0;
   number = -1;
+  /** The user who opened it, as the host knows him. */
+  owner = 0;
   /** `AF_…`, `SOCK_…`, `IPPROTO_…` as the guest asked for them; protocol 0 resolved. */
   readonly domain: number;
   readonly type: number;

@@ -189,6 +189,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     }
     const [near, far] = pair;
     const socket = make(near, this.files.ownInode(far), far);
+    socket.owner = this.#owner.userOf(call.tid);
     this.#admit(socket);
     const result = call.replyWithDescriptor(far, cloexec);
     close(far);
@@ -233,6 +234,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     if (typeof pair === "number") return pair;
     const [near, far] = pair;
     const socket = make(near, this.files.ownInode(far), far);
+    socket.owner = this.#owner.userOf(call.tid);
     this.#admit(socket);
     const result = call.replaceDescriptor(far, call.fd, this.files.closesOnExec(call.tid, call.fd));
     close(far);

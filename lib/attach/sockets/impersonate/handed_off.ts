@@ -121,9 +121,11 @@ export class HandedOff {
     return all.filter((one) =>
       cookies.has(one.cookie) || (one.state !== TCP_LISTEN && ports.has(one.local.port))
     )
-      .map(({ state, local, remote, receiveQueue, sendQueue }) =>
-        socketFacts("tcp", state, local, remote, receiveQueue, sendQueue)
-      );
+      .map(({ state, local, remote, receiveQueue, sendQueue, inode, user }) => ({
+        ...socketFacts("tcp", state, local, remote, receiveQueue, sendQueue),
+        inode,
+        user,
+      }));
   }
 
   /** Answers `socket()`. */

@@ -75,6 +75,9 @@ export interface BoundOnHost {
 
 /** Something of the guest that a socket of the host stands for. */
 export interface HostFlow {
+  /** Of the guest's end, and who opened it. */
+  readonly inode: number;
+  readonly owner: number;
   /** Undefined: nothing flows, it only listens. */
   facts(now: number): FlowFacts | undefined;
   socket(): SocketFacts | undefined;
@@ -235,7 +238,10 @@ export class HostNetwork {
 
   /** Every socket of the host's that stands for one of the guest's, by the names that the guest has for both ends. */
   sockets(): SocketFacts[] {
-    const relayed = [...this.flows].flatMap((flow) => flow.socket() ?? []);
+    const relayed = [...this.flows].flatMap((flow) => {
+      const facts = flow.socket();
+      return facts === undefined ? [] : [{ ...facts, inode: flow.inode, user: flow.owner }];
+    });
     const guests = new Map<string, number>();
     for (const { protocol, place, guestPort } of this.#holders()) {
       if (place.port !== guestPort) guests.set(`${protocol} ${place.port}`, guestPort);

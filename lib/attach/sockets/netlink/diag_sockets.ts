@@ -4,21 +4,31 @@
  * @module
  */
 
-import type { SocketsContext } from "../guest_socket.ts";
+import type { GuestSocket, SocketsContext } from "../guest_socket.ts";
 import type { SocketFacts } from "../../../stack/facts.ts";
 import type { DiagSocket } from "./inet_diag.ts";
 
-/** Every socket of the guest's. */
-export function* diagSockets({ stack, host, supervisor }: SocketsContext): Iterable<DiagSocket> {
-  const inodes = new Map<string, number>();
+/**
+ * Every socket of the guest's.
+ *
+ * @param told what the asking thread is told of a user of the host's
+ */
+export function* diagSockets(
+  { stack, host, supervisor }: SocketsContext,
+  told: (user: number) => number,
+): Iterable<DiagSocket> {
+  const holders = new Map<string, GuestSocket>();
   for (const socket of supervisor.sockets()) {
     const facts = socket.endpointFacts(stack);
-    if (facts !== undefined) inodes.set(identity(facts), socket.inode);
+    if (facts !== undefined) holders.set(identity(facts), socket);
   }
   for (const facts of stack.snapshot().sockets) {
-    yield { facts, inode: inodes.get(identity(facts)) ?? 0, uid: 0 };
+    const holder = holders.get(identity(facts));
+    yield { facts, inode: holder?.inode ?? 0, uid: holder === undefined ? 0 : told(holder.owner) };
   }
-  for (const facts of host?.sockets() ?? []) yield { facts, inode: 0, uid: 0 };
+  for (const facts of host?.sockets() ?? []) {
+    yield { facts, inode: facts.inode ?? 0, uid: told(facts.user ?? 0) };
+  }
 }
 
 function identity({ protocol, family, local, localPort, remote, remotePort }: SocketFacts): string {

@@ -20,7 +20,7 @@
 
 import { AF, MSG, SCM, SO, SOCK, SOL } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
-import { effectiveUser } from "../../../host/guest_owner.ts";
+import { effectiveUser, usersAsSeenBy } from "../../../host/guest_owner.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import { EpollEvents } from "../../../host/reactor.ts";
 import { recv, send, setsockopt } from "../../../host/sys.ts";
@@ -337,7 +337,7 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
   #dispatch(request: Request, out: ReplyWriter, thread: number): ReturnType<typeof answerRoute> {
     const { stack, reactor } = this.#context;
     if (this.protocol === NETLINK.SOCK_DIAG) {
-      return answerDiag(request, () => diagSockets(this.#context), out);
+      return answerDiag(request, () => diagSockets(this.#context, usersAsSeenBy(thread)), out);
     }
     return answerRoute(
       request,
