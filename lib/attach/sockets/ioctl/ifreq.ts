@@ -20,17 +20,26 @@ export const SIOC = {
   GIFNAME: 0x8910,
   GIFCONF: 0x8912,
   GIFFLAGS: 0x8913,
+  SIFFLAGS: 0x8914,
   GIFADDR: 0x8915,
+  SIFADDR: 0x8916,
   GIFDSTADDR: 0x8917,
   GIFBRDADDR: 0x8919,
+  SIFBRDADDR: 0x891a,
   GIFNETMASK: 0x891b,
+  SIFNETMASK: 0x891c,
   GIFMETRIC: 0x891d,
   GIFMTU: 0x8921,
+  SIFMTU: 0x8922,
+  SIFNAME: 0x8923,
+  SIFHWADDR: 0x8924,
   GIFHWADDR: 0x8927,
   GIFSLAVE: 0x8929,
   GIFINDEX: 0x8933,
   GIFPFLAGS: 0x8935,
+  DIFADDR: 0x8936,
   GIFTXQLEN: 0x8942,
+  SIFTXQLEN: 0x8943,
   ETHTOOL: 0x8946,
   GMIIPHY: 0x8947,
   GMIIREG: 0x8948,
@@ -73,12 +82,12 @@ const UNSUPPORTED: ReadonlySet<number> = new Set([
 ]);
 
 /** What to do with a command on an interface. */
-export type Verdict = "ifreq" | "ifconf" | number;
+export type Verdict = "ifreq" | "ifconf" | "change" | number;
 
-/** `ifreq`, `ifconf`: the answer is in one; a number: fails with that errno; undefined: no command for interfaces. */
+/** `ifreq`, `ifconf`: the answer is in one; `change`: for who may administer the network; a number: fails with that errno; undefined: no command for interfaces. */
 export function verdictOn(command: number, domain: number): Verdict | undefined {
   if (command === SIOC.GIFCONF) return "ifconf";
-  if (CHANGES.has(command)) return Errno.EPERM;
+  if (CHANGES.has(command)) return "change";
   if (IPV4_ONLY.has(command)) return domain === AF.INET ? "ifreq" : Errno.ENOTTY;
   switch (command) {
     case SIOC.GIFNAME:
@@ -130,7 +139,7 @@ export function answerIfreq(command: number, nics: readonly NicFacts[], view: Da
       view.setInt32(VALUE, nic.index, true);
       return 0;
     case SIOC.GIFTXQLEN:
-      view.setInt32(VALUE, TX_QUEUE_LENGTH, true);
+      view.setInt32(VALUE, nic.txQueueLength ?? TX_QUEUE_LENGTH, true);
       return 0;
     case SIOC.GIFMAP:
       bytes.fill(0, VALUE, IFREQ_SIZE);
