@@ -61,7 +61,7 @@ function openBelow(from: string, path: Uint8Array, resolve: number): number {
 
 /** Who owns the file of that name; 0 when it cannot be told. */
 export function ownerOf(path: number): number {
-  return syscall(STATX, AT_FDCWD, path, 0, STATX_BASIC, stat.address, 0) < 0
+  return syscall(SYS.statx, AT_FDCWD, path, 0, STATX_BASIC, stat.address, 0) < 0
     ? 0
     : stat.view.getUint32(20, true);
 }
