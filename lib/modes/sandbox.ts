@@ -11,6 +11,7 @@
 
 import { attachSockets } from "../attach/sockets/attach.ts";
 import { runtimeDirectory } from "../host/files.ts";
+import { earlier } from "../stack/time.ts";
 import { DeviceUplink } from "../uplink/device/device.ts";
 import type { ModeContext, ModeSession } from "./mode.ts";
 import { noUplink } from "./none.ts";
@@ -24,8 +25,11 @@ export function startSandbox(context: ModeContext): ModeSession {
     return {
       ...noUplink(config.network),
       counters: () => uplink.counters(),
-      pollAt: () => attachment.pollAt(),
-      poll: (now) => attachment.poll(now),
+      pollAt: () => earlier(attachment.pollAt(), uplink.pollAt()),
+      poll: (now) => {
+        attachment.poll(now);
+        uplink.poll(now);
+      },
       flush: (now) => uplink.flush(now),
       unfinished: () => uplink.unfinished(),
       go: () => attachment.go(),

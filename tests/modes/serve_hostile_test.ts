@@ -1,4 +1,8 @@
 import { ok } from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { closeSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { SOCK } from "../../lib/host/constants.ts";
 import { NativeMemory } from "../../lib/host/memory.ts";
@@ -230,3 +234,56 @@ function syn(number: number, port: number, from: number, sequence: number): Uint
   packet.release();
   return bytes;
 }
+
+/** Runs `body` while this process may open nothing more. */
+function withoutDescriptors(body: () => void): void {
+  const most = Math.max(...readdirSync("/proc/self/fd").map(Number));
+  const limits = /^Max open files +(\S+) /m.exec(readFileSync("/proc/self/limits", "utf8"))![1]!;
+  const limit = (soft: string) =>
+    execFileSync("prlimit", ["--pid", String(process.pid), `--nofile=${soft}:`]);
+  limit(String(most + 32));
+  const fillers: number[] = [];
+  try {
+    for (;;) fillers.push(openSync("/dev/null", "r"));
+  } catch {
+    // There is no more.
+  }
+  try {
+    body();
+  } finally {
+    for (const fd of fillers) closeSync(fd);
+    limit(limits);
+  }
+}
+
+test("guests that come while descriptors have run out are counted, and come in afterwards", () =>
+  within((world) => {
+    const guest = world.guest("unixstream", 5);
+    const stream = intruder(world);
+    const datagrams = dialUnix(SOCK.DGRAM, world.path("unixgram"), join(world.directory, "late"));
+    ok(stream.fd >= 0 && datagrams >= 0);
+    const frame = new NativeMemory(60);
+    write(datagrams, frame.address, 60);
+    const before = world.session.serving!().guests.length;
+    withoutDescriptors(() => {
+      world.until(() => world.counted("vm.accept-failed") >= 1, "a connection that cannot be accepted");
+      world.until(() => world.counted("vm.not-opened") >= 1, "a peer that cannot be answered");
+    });
+    world.until(() => world.session.serving!().guests.length >= before + 1, "the connection");
+    write(datagrams, frame.address, 60);
+    world.until(() => world.session.serving!().guests.length >= before + 2, "the peer");
+    undisturbed(world, guest);
+    stream.close();
+    close(datagrams);
+  }));
+
+test("a datagram peer whose name is gone before it is answered is counted", () =>
+  within((world) => {
+    const name = join(world.directory, "gone");
+    const fd = dialUnix(SOCK.DGRAM, world.path("unixgram"), name);
+    const frame = new NativeMemory(60);
+    write(fd, frame.address, 60);
+    rmSync(name);
+    world.until(() => world.counted("vm.unreachable-peer") === 1, "the count");
+    close(fd);
+  }));

@@ -24,7 +24,7 @@ import { RouteNetlink } from "../../host/rtnetlink.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Stack } from "../../stack/stack.ts";
 import { unfinishedOf } from "../../stack/unfinished.ts";
-import type { Instant } from "../../stack/time.ts";
+import { type Instant, later, NEVER, SECOND } from "../../stack/time.ts";
 import { Lease, type Restored, restoreNamespace, whyNotThisNamespace } from "./lease.ts";
 import { Port } from "./port.ts";
 import { deviceAddress, neighboursOf, scrape, type Scraped } from "./scrape.ts";
@@ -34,6 +34,8 @@ import { deviceAddress, neighboursOf, scrape, type Scraped } from "./scrape.ts";
  * left to it.
  */
 export const MAX_FOLLOWED = 256;
+/** How long until it is looked again where that failed (`device.look-failed`). */
+const LOOK_AGAIN = SECOND;
 
 /** Lines for the log. */
 export type Log = (level: "debug" | "info" | "warn" | "error", text: string) => void;
@@ -70,6 +72,9 @@ export class DeviceUplink {
   #followed = 0;
   #leftAlone = 0;
   #stopped = false;
+  /** `NEVER`: what there is has been looked at. */
+  #lookAt: Instant = NEVER;
+  #failedLooks = 0;
 
   /**
    * Takes the interfaces over.
@@ -125,6 +130,31 @@ export class DeviceUplink {
   /** Something has changed in the kernel. */
   onReady(): void {
     this.#monitor!.drain();
+    try {
+      this.#look();
+      this.#lookAt = NEVER;
+    } catch (error) {
+      // Out of descriptors or memory for a moment: nobody will tell us of this change again.
+      this.#failedLooks++;
+      if (this.#lookAt === NEVER) {
+        const why = error instanceof Error ? error.message : String(error);
+        this.#context.log("warn", `Cannot look at what has changed in the kernel: ${why} (looking again)`);
+      }
+      this.#lookAt = later(this.#context.reactor.now() as Instant, LOOK_AGAIN);
+    }
+  }
+
+  /** When {@linkcode poll} is due. */
+  pollAt(): Instant {
+    return this.#lookAt;
+  }
+
+  /** Looks again at what could not be looked at. */
+  poll(now: Instant): void {
+    if (now >= this.#lookAt && !this.#stopped) this.onReady();
+  }
+
+  #look(): void {
     const netlink = new RouteNetlink();
     try {
       const links = netlink.links();
@@ -165,6 +195,7 @@ export class DeviceUplink {
   counters(): Record<string, number> {
     return Object.assign(
       this.#leftAlone === 0 ? {} : { "device.limit.addresses": this.#leftAlone },
+      this.#failedLooks === 0 ? {} : { "device.look-failed": this.#failedLooks },
       ...this.#ports.map((port) => port.problems()),
     );
   }
