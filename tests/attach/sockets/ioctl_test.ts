@@ -71,8 +71,11 @@ test("interfaceList() has an entry for each IPv4 address", () => {
 });
 
 test("verdictOn() tells commands that change something, and knows which family a command is for", () => {
-  for (const command of [0x890b, 0x8914, 0x8916, 0x891c, 0x8922, 0x8924, 0x8955, 0x89a0]) {
+  for (const command of [0x890b, 0x8914, 0x8916, 0x891c, 0x8922, 0x8924]) {
     strictEqual(verdictOn(command, AF.INET), "change");
+  }
+  for (const command of [0x8930, 0x8934, 0x894c, 0x8955, 0x89a0]) {
+    strictEqual(verdictOn(command, AF.INET), Errno.EPERM);
   }
   deepStrictEqual(
     [AF.INET, AF.INET6, AF.UNIX, AF.NETLINK].map((domain) => verdictOn(SIOC.GIFADDR, domain)),

@@ -61,13 +61,32 @@ const IPV4_ONLY: ReadonlySet<number> = new Set([
   SIOC.GIFNETMASK,
 ]);
 
-/**
- * Commands that change something: those of routes, links, addresses, groups, ARP and RARP entries, bridges, bonds and
- * time stamps. Whoever may not administer the network gets EPERM before anything is looked at.
- */
+/** Commands that change something, and that are carried out for who may administer the network. */
 const CHANGES: ReadonlySet<number> = new Set([
-  ...[SIOC.ADDRT, SIOC.DELRT, 0x8914, 0x8916, 0x8918, 0x891a, 0x891c, 0x891e, 0x8922, 0x8923, 0x8924, 0x8930],
-  ...[0x8931, 0x8932, 0x8934, 0x8936, 0x8937, 0x8941, 0x8943, 0x8949, SIOC.GSKNS, 0x8953, 0x8955, 0x8971],
+  ...[SIOC.ADDRT, SIOC.DELRT, SIOC.SIFFLAGS, SIOC.SIFADDR, SIOC.SIFBRDADDR, SIOC.SIFNETMASK, SIOC.SIFMTU],
+  ...[SIOC.SIFNAME, SIOC.SIFHWADDR, SIOC.DIFADDR, SIOC.SIFTXQLEN],
+]);
+
+/**
+ * Others that do: those of groups, ARP and RARP entries, bridges, bonds and time stamps. Nobody may, and gets EPERM before
+ * anything is looked at.
+ */
+const FORBIDDEN: ReadonlySet<number> = new Set([
+  ...[
+    0x8918,
+    0x891e,
+    0x8930,
+    0x8931,
+    0x8932,
+    0x8934,
+    0x8937,
+    0x8941,
+    0x8949,
+    SIOC.GSKNS,
+    0x8953,
+    0x8955,
+    0x8971,
+  ],
   ...[0x8990, 0x8991, 0x8992, 0x8995, 0x89a0, 0x89a1, 0x89a2, 0x89a3, 0x89b0],
 ]);
 
@@ -88,6 +107,7 @@ export type Verdict = "ifreq" | "ifconf" | "change" | number;
 export function verdictOn(command: number, domain: number): Verdict | undefined {
   if (command === SIOC.GIFCONF) return "ifconf";
   if (CHANGES.has(command)) return "change";
+  if (FORBIDDEN.has(command)) return Errno.EPERM;
   if (IPV4_ONLY.has(command)) return domain === AF.INET ? "ifreq" : Errno.ENOTTY;
   switch (command) {
     case SIOC.GIFNAME:
