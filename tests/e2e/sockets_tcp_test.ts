@@ -1,27 +1,16 @@
 /** TCP on attachment `sockets`: the interface's answers, and real programs that talk to each other inside. */
 
 import { test } from "node:test";
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { match, strictEqual } from "node:assert/strict";
 import { cpSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { needs } from "../support/capability.ts";
 import { run, type Scope, withScope } from "../support/e2e.ts";
+import { sameAnswers } from "./conformance/differences.ts";
 
 const MACHINE = needs("tool:python3");
 const PYTHON = "/usr/bin/python3";
-
-/** Answers that differ from Linux', and why they must. */
-const DIFFERENCES: readonly (readonly [pattern: RegExp, reason: string])[] = [
-  [
-    /^connect_epoll_refused: recv: /,
-    "recv() is not trapped, and the error of a pair of unix sockets is always ECONNRESET; SO_ERROR names the true one",
-  ],
-  [
-    /^option_values: set \d+ 1 12 to /,
-    "SO_PRIORITY above 6 takes CAP_NET_ADMIN over the network, which nobody in the sandbox has",
-  ],
-];
 
 /** A copy of a file that every user can read. */
 function shared(scope: Scope, name: string): string {
@@ -47,16 +36,7 @@ for (const user of [undefined, "tester"]) {
         const native = await run([PYTHON, script], options);
         const ours = await run(inside(scope, PYTHON, script), options);
         strictEqual(ours.status, 0, ours.stderr);
-        const expected = native.stdout.trimEnd().split("\n");
-        const answers = ours.stdout.trimEnd().split("\n");
-        ok(expected.length > 1_000, `${expected.length} checks`);
-        const known = (line: string) => DIFFERENCES.some(([pattern]) => pattern.test(line));
-        // Only what differs: a thousand equal lines help nobody.
-        const surprises = answers.flatMap((line, i) =>
-          line === expected[i] || known(line) ? [] : [[line, expected[i]]]
-        );
-        deepStrictEqual(surprises, []);
-        strictEqual(answers.length, expected.length);
+        sameAnswers(ours.stdout, native.stdout, 1_000);
       }),
   );
 }

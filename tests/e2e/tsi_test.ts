@@ -6,6 +6,7 @@ import { cpSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { printed, run, type RunOptions, type Scope, start, withScope } from "../support/e2e.ts";
+import { sameAnswers } from "./conformance/differences.ts";
 import { needs } from "../support/capability.ts";
 import { echoTcp, echoUdp } from "../support/echo_host.ts";
 import { freePort, freeUdpPort, succeeded } from "../support/guest.ts";
@@ -30,15 +31,6 @@ function shared(scope: Scope, name: string): string {
   return path;
 }
 
-/** Answers that differ from Linux', and why they must. */
-const DIFFERENCES: readonly (readonly [pattern: RegExp, reason: string])[] = [
-  [
-    /^connect_epoll_refused: recv: /,
-    "recv() is not trapped, and the error of a pair of unix sockets is always ECONNRESET; SO_ERROR names the true one",
-  ],
-  [/^option_values: set \d+ 1 12 to /, "SO_PRIORITY above 6 takes CAP_NET_ADMIN over the network"],
-];
-
 for (const { way, flags } of WAYS) {
   for (const protocol of ["tcp", "udp"]) {
     // UDP is relayed always.
@@ -53,14 +45,7 @@ for (const { way, flags } of WAYS) {
             await run([PYTHON, script]),
             await run(tsi(scope, [...flags, "--publish-all"], PYTHON, script)),
           ];
-          const expected = succeeded(native).stdout.trimEnd().split("\n");
-          const answers = succeeded(ours).stdout.trimEnd().split("\n");
-          const known = (line: string) => DIFFERENCES.some(([pattern]) => pattern.test(line));
-          const surprises = answers.flatMap((line, i) =>
-            line === expected[i] || known(line) ? [] : [[line, expected[i]]]
-          );
-          deepStrictEqual(surprises, []);
-          strictEqual(answers.length, expected.length);
+          sameAnswers(succeeded(ours).stdout, succeeded(native).stdout, 200);
         }),
     );
   }

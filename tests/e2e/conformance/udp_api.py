@@ -631,6 +631,21 @@ def full():
     yield "goes on", hears(b), b.recvfrom(9)[0]
 
 
+# ── what is known to be answered otherwise in the sandbox ──
+
+
+@check
+def unlike_refused():
+    a = udp()
+    a.connect(closed_port())
+    for name, call in ("recv", lambda: a.recv(9, socket.MSG_DONTWAIT)), ("send", lambda: a.send(b"y")):
+        a.send(b"x")
+        time.sleep(0.05)
+        yield "events", events(a)
+        yield name, attempt(call)
+        a.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
 def main():
     wanted = sys.argv[1:]
     watchdog = threading.Timer(60, os._exit, [9])

@@ -40,12 +40,14 @@ end of a pair of unix sockets, which says the same in all that is tested, but fo
 - For the same reason a plain \`recv\` after a non-blocking \`connect\` that failed says ECONNRESET; \`poll\`, \`SO_ERROR\` and the
   next \`connect\` say what they should.
 - A stream that is neither connected nor listening takes no bytes and has none, so \`read\` and \`write\` wait or say EAGAIN
-  where Linux says ENOTCONN and EPIPE, and \`poll\` says nothing where Linux says POLLOUT and POLLHUP.
+  where Linux says ENOTCONN and EPIPE, and \`poll\` says nothing where Linux says POLLOUT and POLLHUP. A \`read\` of a
+  listening socket is no error either, and returns a byte of no meaning while a connection waits.
 - Urgent data (\`MSG_OOB\`) is that of unix sockets, from Linux 5.15 on; older kernels and those built without refuse it. It polls
   readable (POLLIN) also where it is all that waits, and FIONREAD counts past the mark. SIGURG comes with the
   urgent byte, not with the first announcement of it. An urgent byte that was read out of band is not read again in line
   when another becomes urgent while it is still unpassed.
-- A signal handler without \`SA_RESTART\` may interrupt calls that Linux never interrupts (\`setsockopt\`).
+- A signal handler without \`SA_RESTART\` may interrupt calls that Linux never interrupts (\`setsockopt\`). A call with a
+  time-out (\`SO_RCVTIMEO\`) that a program itself repeats unchanged after EINTR may say EINTR once more.
 `;
 
 /** Options that only datagrams, which are sent one by one, can honour. */
