@@ -4,7 +4,7 @@
  * @module
  */
 
-import { check, errnoText } from "../../host/errno.ts";
+import { check, Errno, errnoText } from "../../host/errno.ts";
 import type { Reactor } from "../../host/reactor.ts";
 import { close, pidfd_getfd, pidfd_open } from "../../host/sys.ts";
 import { openUnixDiag } from "../../host/unix_diag.ts";
@@ -132,7 +132,12 @@ function fetchListener(fd: number, pid: number): number {
   const listener = pidfd_getfd(pidfd, fd);
   close(pidfd);
   if (listener >= 0) return listener;
+  // Containers whose seccomp profile keeps the call for those who may trace: docker's does.
+  const profile = listener === -Errno.EPERM || listener === -Errno.ENOSYS;
+  const hint = profile
+    ? "start the container with --cap-add=SYS_PTRACE, or use --attach=tap"
+    : "use --attach=tap";
   throw new Error(
-    `Cannot take over the guest's system calls: pidfd_getfd: ${errnoText(-listener)} (use --attach=tap)`,
+    `Cannot take over the guest's system calls: pidfd_getfd: ${errnoText(-listener)} (${hint})`,
   );
 }
