@@ -20,7 +20,11 @@ export const MAX_ZONES = 256, MAX_RECORDS = 4_096, MAX_ALL_RECORDS = 65_536;
 export const MAX_PATTERN_STATES = 4_096;
 /** Seconds for which an answer holds: records may change at any time. */
 const TTL = 5;
-const TYPE_A = 1, TYPE_AAAA = 28, TYPE_ANY = 255, CLASS_IN = 1;
+const TYPE_A = 1, TYPE_AAAA = 28, TYPE_OPT = 41, TYPE_ANY = 255, CLASS_IN = 1;
+/** RFC 6891: an empty OPT record, and what we say that we take (section 6.2.5, and what fits everywhere). */
+const OPT_LENGTH = 11, UDP_PAYLOAD = 1_232;
+/** RFC 6891 section 9: the upper bits of rcode 16. */
+const BADVERS = 1;
 const QR = 0x80, AA = 0x04, RA = 0x80, NXDOMAIN = 3;
 const POINTER_TO_QUESTION = 0xc00c;
 
@@ -104,16 +108,19 @@ export class DnsZones {
       .map(({ ip }) => ip);
     if (addresses.length === 0 && zone.defaultIp !== undefined) addresses.push(zone.defaultIp);
     const exists = addresses.length > 0 || relative === "";
-    const wanted = addresses.filter(({ family }) =>
-      question.type === TYPE_ANY || question.type === (family === 4 ? TYPE_A : TYPE_AAAA)
-    ).slice(0, 16);
+    const version = ednsVersion(packet, question.end, end);
+    const wanted = version > 0
+      ? []
+      : addresses.filter(({ family }) =>
+        question.type === TYPE_ANY || question.type === (family === 4 ? TYPE_A : TYPE_AAAA)
+      ).slice(0, 16);
 
-    const reply = pool.take(question.end - start + 28 * wanted.length);
+    const reply = pool.take(question.end - start + 28 * wanted.length + OPT_LENGTH);
     let at = reply.start + (question.end - start);
     reply.bytes.set(packet.bytes.subarray(start, question.end), reply.start);
     const out = reply.view;
     out.setUint8(reply.start + 2, (out.getUint8(reply.start + 2) & 0x79) | QR | AA);
-    out.setUint8(reply.start + 3, RA | (exists ? 0 : NXDOMAIN));
+    out.setUint8(reply.start + 3, RA | (exists || version > 0 ? 0 : NXDOMAIN));
     out.setUint16(reply.start + 6, wanted.length);
     out.setUint32(reply.start + 8, 0);
     for (const ip of wanted) {
@@ -124,6 +131,16 @@ export class DnsZones {
       out.setUint16(at + 10, ip.family === 4 ? 4 : 16);
       ip.write(out, at + 12);
       at += 12 + (ip.family === 4 ? 4 : 16);
+    }
+    // RFC 6891 section 6.1.1: who asked with an OPT record gets one back.
+    if (version >= 0) {
+      out.setUint16(reply.start + 10, 1);
+      out.setUint8(at, 0);
+      out.setUint16(at + 1, TYPE_OPT);
+      out.setUint16(at + 3, UDP_PAYLOAD);
+      out.setUint32(at + 5, version > 0 ? BADVERS << 24 : 0);
+      out.setUint16(at + 9, 0);
+      at += OPT_LENGTH;
     }
     reply.end = at;
     return reply;
@@ -194,4 +211,11 @@ function readQuestion(
     at += length;
   }
   return undefined;
+}
+
+/** The version of the OPT record right behind the question; −1: there is none, as with whatever is no plain question. */
+function ednsVersion({ view, start }: PacketBuffer, at: number, end: number): number {
+  const isPlain = view.getUint32(start + 6) === 0 && view.getUint16(start + 10) > 0;
+  if (!isPlain || at + OPT_LENGTH > end || view.getUint8(at) !== 0) return -1;
+  return view.getUint16(at + 1) === TYPE_OPT ? view.getUint8(at + 6) : -1;
 }

@@ -106,3 +106,34 @@ test("the records of all zones are bounded together", () => {
   for (let i = 0; i < MAX_ALL_RECORDS / MAX_RECORDS; i++) zones.add({ name: `z${i}.`, records });
   throws(() => zones.add({ name: "more.", records: records.slice(0, 1) }), /more than 65536 records/);
 });
+
+test("who asks with EDNS is answered with EDNS, and a version that nobody has is refused", () => {
+  const zones = new DnsZones(ZONES);
+  const asked = (ednsVersion: number, more: object[] = []) => {
+    const query = dnsPacket.encode({
+      type: "query",
+      id: 7,
+      questions: [{ name: "host.containers.internal", type: "A" }],
+      additionals: [...more, {
+        type: "OPT",
+        name: ".",
+        udpPayloadSize: 4_096,
+        ednsVersion,
+        flags: 0,
+        options: [],
+      }],
+    } as never);
+    const reply = zones.answer(tight(new Uint8Array(query)), pool)!;
+    return dnsPacket.decode(Buffer.from(reply.toBytes())) as unknown as {
+      answers: { data: string }[];
+      additionals: { type: string; udpPayloadSize: number; extendedRcode: number; ednsVersion: number }[];
+    };
+  };
+  const { answers, additionals: [opt] } = asked(0);
+  deepStrictEqual(answers.map(({ data }) => data), ["192.168.127.254"]);
+  deepStrictEqual([opt!.type, opt!.udpPayloadSize, opt!.extendedRcode], ["OPT", 1_232, 0]);
+  const refused = asked(1);
+  deepStrictEqual(refused.answers, []);
+  deepStrictEqual([refused.additionals[0]!.extendedRcode, refused.additionals[0]!.ednsVersion], [1, 0]);
+  deepStrictEqual(asked(0, [{ type: "A", name: "x", data: "1.2.3.4" }]).additionals, []);
+});
