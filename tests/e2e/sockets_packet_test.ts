@@ -140,7 +140,13 @@ for (const { name, as, around, outcomes } of SITUATIONS) {
     () =>
       withScope(async (scope) => {
         const marker = `sluice-packet-${process.pid}`;
-        const script = python("packet_escape.py", marker, `/proc/${process.pid}/ns/net`);
+        const host = createSocket("udp4");
+        let reached = 0;
+        host.on("message", () => reached++);
+        await new Promise<void>((resolve) => host.bind(0, "127.0.0.1", resolve));
+        scope.defer(() => void host.close());
+        const network = `/proc/${process.pid}/ns/net`;
+        const script = python("packet_escape.py", marker, network, String(host.address().port));
         const sluice = [scope.binary(), ...RAW, "--api=off", "do", "--", ...script];
         const guest = start(scope, [...around, ...sluice], as);
         const works = "packet socket" in outcomes && outcomes["packet socket"] === "works";
@@ -149,11 +155,9 @@ for (const { name, as, around, outcomes } of SITUATIONS) {
         guest.stdout!.on("data", (chunk: Uint8Array) => said += new TextDecoder().decode(chunk));
         if (works) {
           await printed(guest, /listening/);
-          const host = createSocket("udp4");
           for (let i = 0; i < 10; i++) {
             await new Promise((resolve) => host.send(marker, 9, "127.0.0.1", resolve));
           }
-          host.close();
         }
         guest.stdin!.end();
         strictEqual(await ended, 0, said);
@@ -164,6 +168,8 @@ for (const { name, as, around, outcomes } of SITUATIONS) {
           "own user namespace": works ? "EPERM" : "unshare ENOSPC",
           ...(works
             ? {
+              // Port unreachable, as for every other datagram.
+              "a frame to the host's loopback": "(1, 3, 3)",
               "interfaces": "[1, 2]",
               "namespace of a socket": "EPERM",
               // Of the stack's interface: root may change some, these it has not.
@@ -175,6 +181,7 @@ for (const { name, as, around, outcomes } of SITUATIONS) {
             }
             : {}),
         });
+        strictEqual(reached, 0);
       }),
   );
 }

@@ -96,8 +96,7 @@ export interface StageLate {
 export interface StageGo {
   readonly go: true;
   readonly late?: StageLate;
-  /** What has become of the {@linkcode StageShadow}s: MTU and IPv4 routes, never an address. */
-  readonly shadows?: readonly StageDevice[];
+  readonly shadows?: readonly StageShadowState[];
 }
 
 /**
@@ -110,6 +109,9 @@ export interface StageShadow {
   readonly index: number;
   readonly mac: string;
 }
+
+/** What has become of a {@linkcode StageShadow} until the program starts: MTU and IPv4 routes, never an address. */
+export type StageShadowState = StageDevice & Pick<StageShadow, "index">;
 
 /** What is to be shown of the guest's stack beside its sockets. */
 export interface StageShadows {

@@ -23,11 +23,13 @@ import { openPacketList } from "../../host/packet_list.ts";
 import { openFrameSender } from "../../host/packet_socket.ts";
 import { RouteNetlink } from "../../host/rtnetlink.ts";
 import { openTap } from "../../host/tun.ts";
-import type { StageDevice, StageHanded, StageShadow, StageShadows } from "./protocol.ts";
+import type { StageHanded, StageShadow, StageShadows, StageShadowState } from "./protocol.ts";
 import { address } from "./interface.ts";
 
 /** Of the frames that the engine sends on a shadow. A guest that uses it hides its own frames from its stack. */
 const MARK = 0x51_1c_e0;
+/** Of the loopback in every namespace (`LOOPBACK_IFINDEX`). */
+const LOOPBACK = 1;
 /** Longest IP packet that a TAP takes. */
 const MTU_MAX = 65_521;
 
@@ -47,12 +49,11 @@ export function makeShadows(
     for (const shadow of interfaces) {
       hand({ handed: "tap", index: shadow.index }, makeShadow(netlink, shadow));
     }
-    const loopback = netlink.link("lo").index;
     if (packets) silence("ipv6", "lo", "disable_ipv6", "1");
-    netlink.setLinkUp(loopback);
+    netlink.setLinkUp(LOOPBACK);
     if (!packets) return;
-    netlink.removeAddress(loopback, IpAddress.v4(0x7f000001), 8);
-    for (const index of [loopback, ...interfaces.map((shadow) => shadow.index)]) {
+    netlink.removeAddress(LOOPBACK, IpAddress.v4(0x7f000001), 8);
+    for (const index of [LOOPBACK, ...interfaces.map((shadow) => shadow.index)]) {
       hand({ handed: "sender", index }, openFrameSender(index, MARK));
     }
     hand({ handed: "packets", index: 0 }, openPacketList());
@@ -62,14 +63,11 @@ export function makeShadows(
 }
 
 /** Gives shadows what has become known. */
-export function furnishShadows(devices: readonly StageDevice[]): void {
+export function furnishShadows(devices: readonly StageShadowState[]): void {
   const netlink = new RouteNetlink();
   try {
     for (const device of devices) {
-      address(netlink, netlink.link(device.name).index, {
-        ...device,
-        mtu: Math.min(device.mtu, MTU_MAX),
-      });
+      address(netlink, device.index, { ...device, mtu: Math.min(device.mtu, MTU_MAX) });
     }
   } finally {
     netlink.close();

@@ -12,11 +12,11 @@ import { close } from "../../host/sys.ts";
 import { setReceiveTimeout } from "../../host/socket_pair.ts";
 import {
   STAGE_MESSAGE_MAX,
-  type StageDevice,
   type StageGo,
   type StageHanded,
   type StageLate,
   type StageReply,
+  type StageShadowState,
 } from "./protocol.ts";
 
 /** How long the stage may take: it waits for nothing but the kernel. */
@@ -122,7 +122,7 @@ export class Stage {
    * @param late what was not known when the stage was prepared
    * @param shadows likewise
    */
-  go(late?: StageLate, shadows?: readonly StageDevice[]): void {
+  go(late?: StageLate, shadows?: readonly StageShadowState[]): void {
     this.#resolvConf = late?.resolvConf ?? "";
     const word: StageGo = {
       go: true,

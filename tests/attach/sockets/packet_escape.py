@@ -1,6 +1,6 @@
 """Tries to reach the host's frames by packet sockets of a sandbox. Prints one line per attempt, as escape.py does.
 
-Arguments: a marker, and a path that leads to the host's network namespace. When "listening" has been printed, whoever sends the marker on the host's network does so, and then
+Arguments: a marker, a path that leads to the host's network namespace, and a UDP port of the host's loopback. When "listening" has been printed, whoever sends the marker on the host's network does so, and then
 ends our standard input.
 """
 
@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 
-marker, namespace = sys.argv[1].encode(), sys.argv[2]
+marker, namespace, port = sys.argv[1].encode(), sys.argv[2], int(sys.argv[3])
 libc = ctypes.CDLL(None, use_errno=True)
 NEWUSER, NEWNET = 0x10000000, 0x40000000
 
@@ -81,7 +81,34 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 
+GATEWAY = "10.0.2.2"
+
+
+def datagram():
+    """A frame to the gateway with a datagram to the port, which is the host's if the gateway may reach its loopback."""
+    with open("/sys/class/net/eth0/address") as file:
+        me = bytes.fromhex(file.read().strip().replace(":", ""))
+    body = struct.pack("!HHHH", 4000, port, 8 + len(marker), 0) + marker
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, 17, 0)
+    header += socket.inet_aton("10.0.2.100") + socket.inet_aton(GATEWAY)
+    total = sum(struct.unpack("!10H", header))
+    total = (total & 0xFFFF) + (total >> 16)
+    header = header[:10] + struct.pack("!H", ~total & 0xFFFF) + header[12:]
+    return bytes.fromhex("5a94efe40cdd") + me + b"\x08\x00" + header + body
+
+
+def answer(opened):
+    """Protocol, ICMP type and code of the first frame that comes in."""
+    while True:
+        data, source = opened.recvfrom(2000)
+        if source[1] == 0x800 and source[2] == socket.PACKET_HOST:
+            return data[23], data[34], data[35]
+
+
 if sniffer is not None:
+    sniffer.settimeout(5)
+    sniffer.sendto(datagram(), ("eth0", 0x800))
+    say("a frame to the host's loopback", answer(sniffer))
     found = []
     # One that hears nothing is bound in no time.
     silent = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)

@@ -78,6 +78,7 @@ test(
       withShadows(packets, (handed, netlink) => {
         furnishShadows([{
           name: "eth0",
+          index: 7,
           mtu: 65_535,
           addresses: [],
           gateways: ["10.0.2.2"],

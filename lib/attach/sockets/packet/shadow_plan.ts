@@ -5,7 +5,7 @@
  */
 
 import type { Stack } from "../../../stack/stack.ts";
-import type { StageConfig, StageDevice, StageShadows } from "../../stage/protocol.ts";
+import type { StageConfig, StageShadows, StageShadowState } from "../../stage/protocol.ts";
 
 /** The interfaces of the stack, its loopback apart, which every namespace has. */
 export function shadowsOf({ nics }: Stack, packets: boolean): StageShadows {
@@ -16,12 +16,13 @@ export function shadowsOf({ nics }: Stack, packets: boolean): StageShadows {
 }
 
 /** As they are when the program starts: with MTU, and the routes of IPv4. No addresses: see `stage/shadows.ts`. */
-export function shadowDevices(stack: Stack): StageDevice[] {
+export function shadowDevices(stack: Stack): StageShadowState[] {
   const routes = stack.routes.all().filter(({ destination }) => destination.family === 4);
   return stack.nics.filter(({ kind }) => kind === "ether").map((nic) => {
     const own = routes.filter((route) => route.nic === nic);
     return {
       name: nic.name,
+      index: nic.index,
       mtu: nic.mtu,
       addresses: [],
       gateways: own.filter(({ prefixLength }) => prefixLength === 0)

@@ -17,8 +17,9 @@ import { VNET_HEADER } from "../../../../lib/host/tun.ts";
 import { HEADROOM, type PacketBuffer } from "../../../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../../../lib/stack/buffer/pool.ts";
 import type { Nic } from "../../../../lib/stack/nic.ts";
+import { createQdisc } from "../../../../lib/stack/qdisc/qdisc.ts";
 import { Stack } from "../../../../lib/stack/stack.ts";
-import { type Instant, NEVER, SECOND } from "../../../../lib/stack/time.ts";
+import { type Instant, MILLISECOND, NEVER, SECOND } from "../../../../lib/stack/time.ts";
 import { seeded } from "../../../support/random.ts";
 import { ip, mac } from "../../../support/two_stacks.ts";
 
@@ -198,6 +199,33 @@ test("what a packet socket sends leaves by the interface, counted, and is not sh
     world.sends(60);
     deepStrictEqual([nic.tx.packets, world.left(), nic.tx.packets], [0, [60], 1]);
     deepStrictEqual(world.shown(), [[], [], []]);
+  });
+});
+
+test("what a packet socket sends is shaped like everything else", () => {
+  withWorld((world) => {
+    world.nic.setQdisc(createQdisc({ kind: "tbf", rate: 1_000_000, burst: 2_000, mtu: MTU, gsoMaxSize: 0 }));
+    world.sockets.opens(world.now);
+    for (let i = 0; i < 3; i++) world.sends(1_000);
+    deepStrictEqual(world.left(), [1_000, 1_000]);
+    world.now = (world.now + MILLISECOND) as Instant;
+    deepStrictEqual(world.left(), [1_000]);
+    deepStrictEqual(world.shown(), [[], [], []]);
+  });
+});
+
+test("of too many frames that wait for a slow interface it is forgotten whose they are, and that is counted", () => {
+  withWorld((world) => {
+    world.nic.setQdisc(createQdisc({ kind: "tbf", rate: 1_000_000, burst: 2_000, mtu: MTU, gsoMaxSize: 0 }));
+    world.sockets.opens(world.now);
+    const forgotten = () => world.stack.counters.get("sockets.limit.packet-frames");
+    let sent = 0;
+    for (; sent < 4_000 && forgotten() === 0; sent++) {
+      world.sends(60);
+      world.left();
+    }
+    strictEqual(forgotten(), 1);
+    ok(sent > 2_048 && sent < 2_200, `${sent}`);
   });
 });
 
