@@ -250,7 +250,8 @@ class Session {
       // The kernel makes its own IPv6 addresses, from the same advertisements and the same hardware address.
       addresses: nic.addresses
         .filter(({ address, scope }) =>
-          scope === "global" && (address.family === 4 || !followsRouters(config))
+          scope === "global" &&
+          (address.family === 4 || !followsRouters(config) || addressing.isLeased6(address))
         )
         .map(({ address, prefixLength }) => ({ address: address.toString(), prefixLength })),
       gateways,

@@ -15,7 +15,9 @@ const NEEDS = needs("root", "tun", "userns", "tool:dnsmasq");
 const MAC = "02:00:00:00:00:07";
 
 /** dnsmasq in a lab, and the path of the socket that leads to it. */
-async function serve(scope: Scope): Promise<{ lab: Lab; socket: string; log: string[] }> {
+async function serve(
+  scope: Scope,
+): Promise<{ lab: Lab; socket: string; log: string[]; released: Promise<string> }> {
   const lab = await Lab.make(scope);
   const directory = scope.directory();
   const socket = join(directory, "bridge.sock");
@@ -44,15 +46,20 @@ async function serve(scope: Scope): Promise<{ lab: Lab; socket: string; log: str
     "--no-ping",
     "--address=/www.test/10.9.0.99",
     "--dhcp-range=10.9.0.50,10.9.0.50,120",
-    "--dhcp-range=2001:db8:9::,ra-only,64,600",
+    "--dhcp-range=2001:db8:9::50,2001:db8:9::50,slaac,64,600",
     "--enable-ra",
     "--dhcp-option=option:mtu,1400",
+    // Its link-local address, and one that needs no zone.
+    "--dhcp-option=option6:dns-server,[fe80::],[2001:db8:9::1]",
     "--dhcp-option=option:classless-static-route,0.0.0.0/0,10.9.0.1,172.20.0.0/16,10.9.0.2",
     "--domain=lan.test",
   ]);
   dnsmasq.stderr!.on("data", (chunk: Uint8Array) => log.push(new TextDecoder().decode(chunk)));
   await printed(dnsmasq, /sockets bound exclusively/, "stderr");
-  return { lab, socket, log };
+  // What it says last of a guest that has gone in order.
+  const released = printed(dnsmasq, /DHCPRELEASE\(.*00:03:00:01/, "stderr");
+  released.catch(() => {});
+  return { lab, socket, log, released };
 }
 
 for (const attachment of ["tap", "sockets"]) {
@@ -61,10 +68,10 @@ for (const attachment of ["tap", "sockets"]) {
     NEEDS,
     () =>
       withScope(async (scope) => {
-        const { lab, socket, log } = await serve(scope);
+        const { lab, socket, log, released } = await serve(scope);
         const network = `socket=${socket},mode=unixstream,mac=${MAC},dhcp=true`;
         const script = `ip -4 -o addr show dev eth0 | awk '{print $4}'
-        ip -6 -o addr show dev eth0 scope global | awk '{print $4}'
+        ip -6 -o addr show dev eth0 scope global | awk '{print $4}' | sort
         ip link show dev eth0 | grep -o 'mtu [0-9]*'
         ip -4 route show | grep -E '^(default|172)' | cut -d' ' -f1-5
         cat /etc/resolv.conf
@@ -86,20 +93,27 @@ for (const attachment of ["tap", "sockets"]) {
         // dnsmasq names itself by its link-local address, which needs its zone.
         deepStrictEqual(stdout.trim().replace(/fe80::[0-9a-f:]+%eth0/, "fe80::…%eth0").split("\n"), [
           "10.9.0.50/24",
+          "2001:db8:9::50/128",
           "2001:db8:9::ff:fe00:7/64",
           "mtu 1400",
           "default via 10.9.0.1 dev eth0",
           "172.20.0.0/16 via 10.9.0.2 dev eth0",
           "nameserver 10.9.0.1",
           "nameserver fe80::…%eth0",
+          "nameserver 2001:db8:9::1",
           "search lan.test",
           "10.9.0.99",
         ]);
+        await released;
         const said = log.join("");
-        const steps = [...said.matchAll(/DHCP(DISCOVER|OFFER|REQUEST|ACK|NAK|DECLINE|RELEASE)\(/g)].map((m) =>
-          m[1]
-        );
+        const steps = [
+          ...said.matchAll(/DHCP(DISCOVER|OFFER|REQUEST|ACK|NAK|DECLINE|RELEASE)\(tap9\) (?!00:03)/g),
+        ].map((m) => m[1]);
         deepStrictEqual(steps, ["DISCOVER", "OFFER", "REQUEST", "ACK", "RELEASE"], said);
+        const steps6 = [
+          ...said.matchAll(/DHCP(SOLICIT|ADVERTISE|REQUEST|REPLY|RELEASE|DECLINE)\(.*00:03:00:01/g),
+        ];
+        deepStrictEqual(steps6.map((m) => m[1]), ["SOLICIT", "REPLY", "RELEASE"], said);
         match(said, new RegExp(`DHCPRELEASE\\(tap9\\) 10\\.9\\.0\\.50 ${MAC}`));
       }),
   );

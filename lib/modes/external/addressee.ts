@@ -7,6 +7,7 @@
 import type { Addressee } from "../../link/patch.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import { DHCPV4_CLIENT_PORT } from "../../stack/wire/dhcpv4.ts";
+import { DHCPV6_CLIENT_PORT } from "../../stack/wire/dhcpv6.ts";
 import { EtherType } from "../../stack/wire/ethernet.ts";
 import { Icmpv6Type } from "../../stack/wire/icmpv6.ts";
 import { IpProtocol } from "../../stack/wire/ip.ts";
@@ -30,7 +31,12 @@ export function addresseeWithClients(frame: PacketBuffer): Addressee {
       return view.getUint16(udp + 2) === DHCPV4_CLIENT_PORT ? "stack" : "guest";
     }
     case EtherType.ipv6: {
-      if (end - ip <= IPV6 || view.getUint8(ip + 6) !== IpProtocol.icmpv6) return "guest";
+      if (end - ip < IPV6 + 4) return "guest";
+      const protocol = view.getUint8(ip + 6);
+      if (protocol === IpProtocol.udp) {
+        return view.getUint16(ip + IPV6 + 2) === DHCPV6_CLIENT_PORT ? "stack" : "guest";
+      }
+      if (protocol !== IpProtocol.icmpv6) return "guest";
       return view.getUint8(ip + IPV6) === Icmpv6Type.routerAdvertisement ? "both" : "guest";
     }
     default:

@@ -5,7 +5,7 @@
  * ```text
  *            IPv4                         IPv6
  *   addr     as configured; gateway: the first host of the prefix (nerdbox guesses so)
- *   dhcp     DHCP                         router advertisements, if there are any
+ *   dhcp     DHCP                         router advertisements, if there are any, and DHCPv6 if those say so
  *   neither  none: the guest may do as it likes
  * ```
  *
@@ -15,7 +15,9 @@
  */
 
 import { Dhcpv4Client } from "../../stack/dhcp/client.ts";
+import { Dhcpv6Client } from "../../stack/dhcp/client6.ts";
 import type { Dhcpv4Lease } from "../../stack/dhcp/lease.ts";
+import type { Dhcpv6Information, Dhcpv6Lease } from "../../stack/dhcp/lease6.ts";
 import { Dhcpv4Transport } from "../../stack/dhcp/transport.ts";
 import { prefixOf } from "../../stack/ip/routes.ts";
 import { Slaac } from "../../stack/ip/slaac.ts";
@@ -54,9 +56,12 @@ export class Addressing {
   readonly #observer: AddressingObserver;
   readonly #dhcp: Dhcpv4Client | undefined;
   readonly #slaac: Slaac | undefined;
+  readonly #dhcp6: Dhcpv6Client | undefined;
   readonly #gateway4: IpAddress | undefined;
   readonly #gateway6: IpAddress | undefined;
   #applied: Dhcpv4Lease | undefined;
+  #applied6: IpAddress | undefined;
+  #information6: Dhcpv6Information | undefined;
   #routerBy: Instant = NEVER;
 
   constructor(stack: Stack, nic: Nic, config: AddressingConfig, observer: AddressingObserver) {
@@ -71,6 +76,14 @@ export class Addressing {
     if (dhcp) {
       this.#dhcp = new Dhcpv4Client(stack, nic, {
         onLease: (lease, now) => this.#onLease(lease, now),
+        onNote,
+      });
+      this.#dhcp6 = new Dhcpv6Client(stack, nic, {
+        onLease: (lease, now) => this.#onLease6(lease, now),
+        onInformation: (information, now) => {
+          this.#information6 = information;
+          observer.onChange(now);
+        },
         onNote,
       });
     }
@@ -93,32 +106,37 @@ export class Addressing {
   resume(now: Instant): void {
     this.#announce(now);
     this.#dhcp?.reboot(now);
+    this.#dhcp6?.reboot(now);
     this.#slaac?.start(now);
   }
 
   /** Gives addresses back. */
   stop(now: Instant): void {
     this.#dhcp?.stop(now);
+    this.#dhcp6?.stop(now);
     this.#slaac?.stop();
   }
 
   pollAt(): Instant {
-    return earlier(earlier(this.#dhcp?.pollAt() ?? NEVER, this.#slaac?.pollAt() ?? NEVER), this.#routerBy);
+    const v6 = earlier(this.#slaac?.pollAt() ?? NEVER, this.#dhcp6?.pollAt() ?? NEVER);
+    return earlier(earlier(this.#dhcp?.pollAt() ?? NEVER, v6), this.#routerBy);
   }
 
   poll(now: Instant): void {
     if (now >= this.#routerBy) this.#routerBy = NEVER;
     if (now >= (this.#dhcp?.pollAt() ?? NEVER)) this.#dhcp?.poll(now);
     if (now >= (this.#slaac?.pollAt() ?? NEVER)) this.#slaac?.poll(now);
+    if (now >= (this.#dhcp6?.pollAt() ?? NEVER)) this.#dhcp6?.poll(now);
   }
 
   /** Whether a program may start. */
   get ready(): boolean {
     if (!this.#config.dhcp) return true;
     if (this.#dhcp?.lease === undefined) return false;
-    if (this.#slaac?.tentative === true) return false;
+    if (this.#slaac?.tentative === true || this.#dhcp6?.isClose === true) return false;
+    if (this.#routerBy === NEVER || this.#applied6 !== undefined) return true;
     // A router's first word may be without a prefix: its own addresses were new then.
-    return this.#slaac?.configured === true || this.#routerBy === NEVER;
+    return this.#slaac?.configured === true && this.#slaac.dhcp !== "address";
   }
 
   /** Whether there is any address to speak of. */
@@ -134,14 +152,23 @@ export class Addressing {
 
   /** Resolvers: who is named; the gateway of a configured address, as nerdbox has it, and where nobody is named. */
   get dns(): readonly IpAddress[] {
-    const named = [...this.#applied?.dns ?? [], ...this.#slaac?.dns ?? []];
+    const named = [...this.#applied?.dns ?? [], ...this.#slaac?.dns ?? [], ...this.#information6?.dns ?? []];
     if (this.#config.dhcp && named.length > 0) return named;
     const gateway = this.gateway(4) ?? this.#gateway6;
     return gateway === undefined ? named : [gateway, ...named];
   }
 
   get searchDomains(): readonly string[] {
-    return [...this.#applied?.searchDomains ?? [], ...this.#slaac?.searchDomains ?? []];
+    return [
+      ...this.#applied?.searchDomains ?? [],
+      ...this.#slaac?.searchDomains ?? [],
+      ...this.#information6?.searchDomains ?? [],
+    ];
+  }
+
+  /** Whether DHCPv6 gave this address: no kernel makes it by itself. */
+  isLeased6(address: IpAddress): boolean {
+    return this.#applied6?.equals(address) === true;
   }
 
   /** Routes beside the default one. */
@@ -181,7 +208,19 @@ export class Addressing {
     this.#observer.onChange(now);
   }
 
+  /** Of which prefix an address is, DHCPv6 does not say: hosts beside us are reached by the router unless it says so. */
+  #onLease6(lease: Dhcpv6Lease | undefined, now: Instant): void {
+    const before = this.#applied6;
+    if (before !== undefined && lease?.address.equals(before) === true) return;
+    if (before !== undefined) this.#nic.removeAddress(before);
+    this.#applied6 = lease?.address;
+    if (lease !== undefined && !this.#nic.owns(lease.address)) this.#nic.addAddress(lease.address, 128);
+    this.#observer.onChange(now);
+  }
+
   #onRouter(now: Instant): void {
+    const has = this.#slaac?.dhcp;
+    if (has !== undefined) this.#dhcp6?.start(has, now);
     this.#setMtu();
     this.#observer.onChange(now);
   }

@@ -90,6 +90,7 @@ export class Slaac implements LinkWatch {
   #solicitations = 0;
   #solicitAt: Instant = NEVER;
   #heard = false;
+  #dhcp: "address" | "information" | undefined;
   #mtu: number | undefined;
   /** Until when somebody may object to our link-local address. */
   #linkLocalUntil: Instant = NEVER;
@@ -122,6 +123,11 @@ export class Slaac implements LinkWatch {
       if (best === undefined || router.preference > best.preference) best = router;
     }
     return best?.address;
+  }
+
+  /** What a router says DHCPv6 has: addresses (and information), information alone, or nothing. */
+  get dhcp(): "address" | "information" | undefined {
+    return this.#dhcp;
   }
 
   /** What the router says of the link's MTU. */
@@ -204,8 +210,11 @@ export class Slaac implements LinkWatch {
   }
 
   onRouterAdvertisement(message: RouterAdvertisementMessage, from: IpAddress, now: Instant): void {
-    const { options, lifetime, preference } = message;
+    const { options, lifetime, preference, managed, otherConfig } = message;
     this.#heard = true;
+    // Once said, it stays: routers that say different things of one link are in error (RFC 4861 section 6.2.7).
+    if (managed) this.#dhcp = "address";
+    else if (otherConfig) this.#dhcp ??= "information";
     this.#solicitAt = NEVER;
     this.#noteRouter(from, PREFERENCE[preference], lifetime, now);
     for (const prefix of options.prefixes ?? []) this.#notePrefix(prefix, now);
