@@ -61,7 +61,8 @@ export class FairRing implements ReadyQueue {
       const host = active[0]!;
       if (host.ring.length === 0) {
         host.active = false;
-        host.deficit = 0;
+        // What it did not use is gone, what it had too much is not: packets are longer than a turn.
+        if (host.deficit > 0) host.deficit = 0;
         active.shift();
         continue;
       }

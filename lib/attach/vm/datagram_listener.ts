@@ -43,7 +43,7 @@ import type { FrameQueue } from "./frame_queue.ts";
 import type { Listener } from "./listener.ts";
 import { type PacketIo, PacketWire, VFKT } from "./packet_wire.ts";
 import type { Port } from "./port.ts";
-import { SOCKET_BUFFER } from "./stream_listener.ts";
+import { SOCKET_BUFFER } from "./socket_buffers.ts";
 import type { Switch } from "./switch.ts";
 import type { GuestWire } from "./wire.ts";
 

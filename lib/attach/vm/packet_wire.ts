@@ -9,6 +9,7 @@ import { Errno, errnoText } from "../../host/errno.ts";
 import { EpollEvents, type Reactor, type ReadyHandler } from "../../host/reactor.ts";
 import type { NativeMemory } from "../../host/memory.ts";
 import { close } from "../../host/sys.ts";
+import { setSocketBuffers } from "../../host/unix_socket.ts";
 import { connectToName } from "../../host/unix_listen.ts";
 import { BATCH, type FrameReceiver, type FrameSender } from "./frame_batch.ts";
 import type { FrameQueue } from "./frame_queue.ts";
@@ -77,6 +78,10 @@ export class PacketWire implements GuestWire, ReadyHandler {
       return false;
     }
     return true;
+  }
+
+  buffer(bytes: number): void {
+    if (this.#fd >= 0) setSocketBuffers(this.#fd, bytes);
   }
 
   /** Connecting once more tells, and changes nothing; another socket of that name is connected elsewhere. */

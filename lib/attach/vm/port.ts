@@ -86,6 +86,11 @@ export class Port implements WireOwner {
     return this.#wire?.cuts === true;
   }
 
+  /** Sets the room of its socket. */
+  buffer(bytes: number): void {
+    this.#wire?.buffer?.(bytes);
+  }
+
   /** Whether its guest is there, as far as can be told. */
   get alive(): boolean {
     return this.#wire?.alive?.() ?? this.open;

@@ -10,7 +10,6 @@ import { EpollEvents, type Reactor, type ReadyHandler } from "../../host/reactor
 import { SocketAddress } from "../../host/structs.ts";
 import { close } from "../../host/sys.ts";
 import { acceptUnix } from "../../host/unix_listen.ts";
-import { setSocketBuffers } from "../../host/unix_socket.ts";
 import { type Instant, later, NEVER, SECOND } from "../../stack/time.ts";
 import type { Listener } from "./listener.ts";
 import type { Port } from "./port.ts";
@@ -21,8 +20,6 @@ import type { GuestWire } from "./wire.ts";
 const TURN_ACCEPTS = 16;
 /** How long a listener rests that cannot accept. */
 const PAUSE = SECOND;
-/** Bytes on their way in each direction, between a guest and us. */
-export const SOCKET_BUFFER = 1_024 * 1_024;
 
 /** A listening socket, which it closes. */
 export class StreamListener implements Listener, ReadyHandler {
@@ -60,7 +57,6 @@ export class StreamListener implements Listener, ReadyHandler {
         this.#resumeAt = later(this.#reactor.now() as Instant, PAUSE);
         return;
       }
-      setSocketBuffers(fd, SOCKET_BUFFER);
       if (this.#switch.attach((port) => this.#wire(fd, port)) === undefined) close(fd);
     }
   }

@@ -7,6 +7,7 @@
 
 import { EpollEvents, type Reactor, type ReadyHandler, type Work } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
+import { setSocketBuffers } from "../../host/unix_socket.ts";
 import type { Merging } from "../../link/frame_reader.ts";
 import { UnixStreamLink } from "../../link/unix_stream.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
@@ -81,6 +82,10 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
       queue.taken();
     }
     return this.#link.flush() || this.#wait();
+  }
+
+  buffer(bytes: number): void {
+    if (!this.#closed) setSocketBuffers(this.#fd, bytes);
   }
 
   close(): void {

@@ -36,6 +36,7 @@ import { isSendable } from "./frame_batch.ts";
 import { AddressGuard, type AddressOwners } from "./guard.ts";
 import { MacTable } from "./mac_table.ts";
 import { Port } from "./port.ts";
+import { SOCKET_BUFFER, socketBuffer } from "./socket_buffers.ts";
 import type { GuestWire } from "./wire.ts";
 
 /** Guests at one time (`switch.port-limit`). */
@@ -99,6 +100,8 @@ export class Switch {
   #dirty: Port[] = [];
   readonly #segmenter: Segmenter;
   #count = 0;
+  /** Room of each guest's socket. */
+  #buffer = SOCKET_BUFFER;
   #nic: GatewayPort | undefined;
   readonly #log: Log;
 
@@ -142,6 +145,8 @@ export class Switch {
     this.#ports[id] = port;
     this.#count++;
     port.join(open(port));
+    port.buffer(this.#buffer);
+    this.#shareBuffers();
     return port;
   }
 
@@ -152,6 +157,7 @@ export class Switch {
     this.#count--;
     this.#table.forget(port.id);
     port.close();
+    this.#shareBuffers();
     this.#guard.forget(port);
     this.#log("info", `${port.name}: ${why}`);
   }
@@ -292,6 +298,13 @@ export class Switch {
     if (owner === undefined || owner.alive) return false;
     this.detach(owner, "the guest is gone");
     return true;
+  }
+
+  #shareBuffers(): void {
+    const bytes = socketBuffer(this.#count, this.#buffer);
+    if (bytes === this.#buffer) return;
+    this.#buffer = bytes;
+    for (const port of this.#ports) port?.buffer(bytes);
   }
 
   #deliver(port: Port, frame: PacketBuffer): void {

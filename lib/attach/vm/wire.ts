@@ -26,6 +26,8 @@ export interface GuestWire {
   readonly cuts?: boolean;
   /** Sends from the front of `queue`, and drops there what is sent. False: the wire is full, {@linkcode WireOwner.writable} will follow. */
   send(queue: FrameQueue): boolean;
+  /** Gives the guest room for so many bytes on their way, in each direction. */
+  buffer?(bytes: number): void;
   /** Whether the guest is still there, for wires that are not told. */
   alive?(): boolean;
   close(): void;

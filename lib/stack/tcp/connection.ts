@@ -269,7 +269,7 @@ export class TcpConnection extends StateMachine {
       this.end(this.softError ?? "timed-out", true);
       return false;
     }
-    if (this.output.pathMss.onTimeouts(sender.timeouts, sender.mss, now)) {
+    if (this.options.blackHoles && this.output.pathMss.onTimeouts(sender.timeouts, sender.mss, now)) {
       this.context.counters.bump("tcp.black-hole");
       sender.setMss(this.output.mss(this.context.route(this), now));
     }

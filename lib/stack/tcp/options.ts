@@ -50,6 +50,8 @@ export interface TcpOptions {
   readonly finTimeout: Microseconds;
   /** Twice the maximum segment lifetime. */
   readonly timeWait: Microseconds;
+  /** Try smaller segments when large ones seem to vanish on the way (RFC 8899), for ten minutes. */
+  readonly blackHoles: boolean;
   /** Largest segment to ask of the peer, 0: what the route's MTU allows. */
   readonly maximumSegment: number;
 }
@@ -79,5 +81,6 @@ export const DEFAULT_TCP_OPTIONS: TcpOptions = {
   orphanRetries: 8,
   finTimeout: 60 * SECOND,
   timeWait: 60 * SECOND,
+  blackHoles: true,
   maximumSegment: 0,
 };

@@ -157,6 +157,8 @@ function tier(
     below,
     options: {
       noDelay: true,
+      // One wire leads to the guest, and no router: what does not answer is a guest that stands still.
+      blackHoles: false,
       sendBuffer: buffer,
       sendBufferMax: bufferMax,
       receiveBuffer: buffer,

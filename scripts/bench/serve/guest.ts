@@ -8,11 +8,10 @@ import { SOCK } from "../../../lib/host/constants.ts";
 import { addressOf } from "../../../lib/host/memory.ts";
 import { Reactor } from "../../../lib/host/reactor.ts";
 import { close } from "../../../lib/host/sys.ts";
-import { dialUnix, setSocketBuffers } from "../../../lib/host/unix_socket.ts";
+import { dialUnix } from "../../../lib/host/unix_socket.ts";
 import { Pump } from "../../../lib/link/pump.ts";
-import { UnixStreamLink } from "../../../lib/link/unix_stream.ts";
+import { STREAM_OFFLOAD, UnixStreamLink } from "../../../lib/link/unix_stream.ts";
 import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
-import { NO_OFFLOAD } from "../../../lib/stack/link/link.ts";
 import { Stack } from "../../../lib/stack/stack.ts";
 import type { TcpConnection } from "../../../lib/stack/tcp/connection.ts";
 import { TcpEvent } from "../../../lib/stack/tcp/events.ts";
@@ -45,22 +44,24 @@ export class Guest {
   constructor(socket: string, number: number, mtu: number) {
     this.#fd = dialUnix(SOCK.STREAM, socket);
     if (this.#fd < 0) throw new Error(`Cannot connect to ${socket}: ${this.#fd}`);
-    setSocketBuffers(this.#fd, 1 << 20);
+    const mac = new MacAddress(0x0200, number);
+    // As light as a guest can be: it cuts and merges at its wire, as a machine whose interface has offload.
     const link = new UnixStreamLink({
       fd: this.#fd,
       mtu,
       pool,
-      capabilities: NO_OFFLOAD,
+      capabilities: STREAM_OFFLOAD,
       vnetHeader: 0,
+      merging: { mac, trusted: true, enabled: () => true },
       onEnd: (why) => {
         throw new Error(`The provider ${why}`);
       },
     });
     const nic = this.#stack.addNic({
       name: "eth0",
-      mac: new MacAddress(0x0200, number),
+      mac,
       mtu,
-      capabilities: NO_OFFLOAD,
+      capabilities: STREAM_OFFLOAD,
       learnNeighbours: true,
     });
     nic.addAddress(IpAddress.parse(`192.168.127.${number}`)!, 24);

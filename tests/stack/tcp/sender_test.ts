@@ -414,6 +414,19 @@ test("TcpConnection finds a black hole for large segments by itself", () => {
   strictEqual(t.count("black-hole"), 1);
 });
 
+test("TcpConnection keeps its segments where there can be no black hole", () => {
+  const t = new TcpBench({ ...PLAIN, blackHoles: false }, {}, { mtu: 9_000, gsoMaxSize: 0 }).establish({
+    mss: 8_960,
+  });
+  t.write(20_000);
+  strictEqual(t.all()[0]!.length, 8_960);
+  for (let i = 0; i < 4; i++) {
+    t.advanceToTimer();
+    strictEqual(t.next()!.length, 8_960);
+  }
+  strictEqual(t.count("black-hole"), 0);
+});
+
 test("TcpConnection does not blame an outage on the size of its segments", () => {
   const t = new TcpBench(PLAIN).establish({ mss: 1_460 });
   t.write(5_000);
