@@ -106,6 +106,8 @@ export class FrameReader {
   #long = false;
   /** The last read emptied the socket. */
   #dry = false;
+  /** Most bytes of one read, but for long frames: who shares a thread with others reads no more than its turn. */
+  readLimit = LARGE;
   readonly #run = new SuperPacket();
   readonly #layout = new PlainTcp();
   readonly #into = new NativeMemory(2 * IOVEC_SIZE);
@@ -262,7 +264,7 @@ export class FrameReader {
     const frame = this.#frame;
     const missing = this.#missing;
     const { address, bytes } = this.#block;
-    const room = this.#long ? SHORT_READ : bytes.length - this.#filled;
+    const room = this.#long ? SHORT_READ : Math.min(bytes.length - this.#filled, this.readLimit);
     if (frame !== undefined) writeIovec(this.#into, 0, 0, frame.address + frame.end, missing);
     writeIovec(this.#into, 0, 1, address + this.#filled, room);
     this.counters.reads++;

@@ -60,6 +60,11 @@ export class UnixStreamLink implements Link {
     return { ...this.#reader.counters, ...this.#writer.counters };
   }
 
+  /** Sets the most bytes of one read. */
+  limitReads(bytes: number): void {
+    this.#reader.readLimit = bytes;
+  }
+
   receive(): PacketBuffer | undefined {
     return this.#reader.receive();
   }

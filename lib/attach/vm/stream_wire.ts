@@ -15,8 +15,10 @@ import { NO_OFFLOAD } from "../../stack/link/link.ts";
 import type { FrameQueue } from "./frame_queue.ts";
 import type { GuestWire, WireOwner } from "./wire.ts";
 
-/** Bytes that a guest may bring in one turn, before the others have theirs. */
-const TURN_BYTES = 128 * 1_024;
+/** What part of its socket's room a guest may bring in one turn, before the others have theirs. */
+const TURN_PART = 4;
+/** Bytes of a turn at most, whoever is alone. */
+const TURN_MOST = 128 * 1_024;
 /** Bytes that a short frame counts as: what a frame costs, it costs whatever its length. */
 const FRAME_COST = 1_514;
 
@@ -27,6 +29,8 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
   readonly #owner: WireOwner;
   readonly #link: UnixStreamLink;
   readonly #fd: number;
+  /** Bytes of a turn. Small among many: whoever's window is smaller than a turn has less than its share. */
+  #turn = TURN_MOST;
   #closed = false;
   #more = false;
 
@@ -65,7 +69,7 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
   /** Also a work list entry: what was left of a turn, which may have been read already. */
   run(): void {
     this.#more = false;
-    for (let bytes = 0; bytes < TURN_BYTES;) {
+    for (let bytes = 0; bytes < this.#turn;) {
       if (this.#closed) return;
       const frame = this.#link.receive();
       if (frame === undefined) return;
@@ -85,7 +89,10 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
   }
 
   buffer(bytes: number): void {
-    if (!this.#closed) setSocketBuffers(this.#fd, bytes);
+    if (this.#closed) return;
+    setSocketBuffers(this.#fd, bytes);
+    this.#turn = Math.min(bytes / TURN_PART, TURN_MOST);
+    this.#link.limitReads(this.#turn);
   }
 
   close(): void {
