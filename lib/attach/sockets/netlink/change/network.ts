@@ -43,7 +43,7 @@ export function nicAt({ stack }: ChangeableNetwork, index: number): Nic | undefi
 /** Whether the interface is the operator's. */
 export function fixed(network: ChangeableNetwork, nic: Nic): Refusal | undefined {
   return network.fixedInterfaces && nic.kind !== "loopback" && !nic.discards
-    ? new Refusal(Errno.EPERM, `${nic.name} leads into a network of others: it stays as it was given`)
+    ? new Refusal(Errno.EPERM, `sluice: ${nic.name} leads into a network of others and stays as it was given`)
     : undefined;
 }
 
