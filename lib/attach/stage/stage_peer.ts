@@ -49,7 +49,8 @@ export class Stage {
   readonly #fail: (message: string, status: number) => void;
   readonly #onListener: ((listener: number, pid: number) => void) | undefined;
   #resolvers: ResolverFile | undefined;
-  /** What resolv.conf was to say at first. */
+  /** What resolv.conf was to say at first, and what it is to say now. */
+  #resolvConfBefore = "";
   #resolvConf = "";
   #open = true;
   /** What the stage handed out beside its answers; the taker's to close. */
@@ -123,7 +124,7 @@ export class Stage {
    * @param shadows likewise
    */
   go(late?: StageLate, shadows?: readonly StageShadowState[]): void {
-    this.#resolvConf = late?.resolvConf ?? "";
+    this.#resolvConf = this.#resolvConfBefore = late?.resolvConf ?? "";
     const word: StageGo = {
       go: true,
       ...(late === undefined ? {} : { late }),
@@ -135,6 +136,7 @@ export class Stage {
 
   /** Has the guest read something else in its resolv.conf from now on. */
   showResolvConf(text: string): void {
+    this.#resolvConf = text;
     try {
       this.#resolvers?.rewrite(text);
     } catch (error) {
@@ -151,8 +153,9 @@ export class Stage {
       if (!text.startsWith("{")) return this.#log("warn", text.trim());
       const reply = JSON.parse(text) as StageReply;
       if ("resolvConf" in reply) {
-        this.#resolvers = new ResolverFile(descriptors[0]!, this.#resolvConf);
-        return;
+        this.#resolvers = new ResolverFile(descriptors[0]!, this.#resolvConfBefore);
+        // It may have changed while the stage was at work.
+        return this.showResolvConf(this.#resolvConf);
       }
       if ("listener" in reply) return this.#takeListener(reply.listener, reply.pid);
       if ("warning" in reply) return this.#log("warn", reply.warning);
