@@ -12,7 +12,7 @@ import { claimUnix, removeIfSocket } from "./unix_listen.ts";
 /** Connections at a time; more are closed at once. */
 export const RELAY_CONNECTIONS = 256;
 /** Milliseconds for which a connection waits until the other socket is there, and between two tries. */
-export const RELAY_PATIENCE = 30_000, RELAY_TRY = 100;
+export const RELAY_PATIENCE = 60_000, RELAY_TRY = 100;
 
 /**
  * Whoever listens there may have lost his own other end without knowing: of what has not been heard of for this long, a

@@ -61,7 +61,7 @@ server.serve_forever()`;
     );
       strictEqual(statSync(served.path("podman.sock")).mode & 0o777, 0o600);
       const ask = async (name: string) => {
-        const argv = ["curl", "-sS", "--max-time", "25", "--unix-socket", served.path(name), "http://guest/"];
+        const argv = ["curl", "-sS", "--max-time", "55", "--unix-socket", served.path(name), "http://guest/"];
         const { stdout, stderr } = await run(argv);
         return stdout + stderr;
       };
