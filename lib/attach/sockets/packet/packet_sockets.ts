@@ -38,7 +38,7 @@ import type { StageHanded } from "../../stage/protocol.ts";
 /** Time between two looks at the list of packet sockets, microseconds. */
 const LOOK_INTERVAL = 1_000_000;
 /** Frames of packet sockets on their way to the wire that are remembered, so as not to be shown twice. */
-const SENT_MAX = 2_048;
+const SENT_MAX = 256;
 /** A tag of IEEE 802.1Q. */
 const VLAN_TAG = 4;
 
@@ -192,7 +192,7 @@ export class PacketSockets implements FrameObserver {
       return;
     }
     if (this.#stop !== undefined) {
-      // They wait in a shaper, or were in a queue that has been replaced and are never seen to pass.
+      // No shaper holds as many. Those in a queue that was thrown away are never seen to pass.
       if (this.#sent.size >= SENT_MAX) {
         this.#sent.clear();
         this.#forgotten.value++;
