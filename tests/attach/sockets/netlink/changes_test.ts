@@ -16,7 +16,7 @@ import { answerDatagram } from "../../../../lib/attach/sockets/netlink/protocol.
 import type { Asker } from "../../../../lib/attach/sockets/netlink/request.ts";
 import { answerRoute } from "../../../../lib/attach/sockets/netlink/rtnetlink.ts";
 import { NO_OFFLOAD } from "../../../../lib/stack/link/link.ts";
-import { networkOf } from "../../../../lib/stack/snapshot.ts";
+import { lazyNetworkOf, networkOf } from "../../../../lib/stack/snapshot.ts";
 import { Stack } from "../../../../lib/stack/stack.ts";
 import type { Instant } from "../../../../lib/stack/time.ts";
 import { ANY4, ANY6, IpAddress } from "../../../../lib/stack/wire/address.ts";
@@ -62,14 +62,19 @@ interface Outcome {
   readonly notices: readonly string[];
 }
 
+/** What is answered; nobody listens. */
+function answersTo(on: ChangeableNetwork, request: Uint8Array): Uint8Array[] {
+  return answerDatagram(
+    request,
+    ASKER,
+    (one, out) => answerRoute(one, lazyNetworkOf(on.stack, NOW), out, (it) => changeNetwork(it, on)),
+  );
+}
+
 function change(on: ChangeableNetwork, request: Uint8Array): Outcome {
   const facts = () => networkOf(on.stack, NOW);
   const before = look(facts());
-  const answers = answerDatagram(
-    request,
-    ASKER,
-    (one, out) => answerRoute(one, facts(), out, (it) => changeNetwork(it, on)),
-  );
+  const answers = answersTo(on, request);
   const head = new DataView(request.buffer);
   const notices = noticesOf(before, look(facts()), {
     sequence: 7,
@@ -81,7 +86,7 @@ function change(on: ChangeableNetwork, request: Uint8Array): Outcome {
 }
 
 /** The errno of a refusal, positive; 0: done. */
-function errnoOf({ answers: [answer] }: Outcome): number {
+function errnoOf({ answers: [answer] }: Pick<Outcome, "answers">): number {
   return Math.abs(new DataView(bytesOf(answer!).buffer).getInt32(16, true));
 }
 
@@ -183,7 +188,7 @@ const IFNAME = 3, MTU = 4, UP = 1;
 /** Repeats a change until it is refused; how often it was not. */
 function untilFull(on: ChangeableNetwork, request: (i: number) => Uint8Array): number {
   for (let i = 0;; i++) {
-    const errno = errnoOf(change(on, request(i)));
+    const errno = errnoOf({ answers: answersTo(on, request(i)).map(hexOf) });
     if (errno === 0) continue;
     strictEqual(errno, 105, "ENOBUFS");
     return i;
