@@ -5,7 +5,8 @@
 
 import { test } from "node:test";
 import { match, strictEqual } from "node:assert/strict";
-import { chmodSync, chownSync, mkdirSync, symlinkSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import process from "node:process";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
@@ -41,6 +42,9 @@ function place(scope: Scope, user: string | undefined, options: readonly string[
   const storage = [`--root=${own(`${base}/storage`)}`, `--runroot=${own(`${base}/run`)}`];
   // Whoever may not raise limits gets those of the machine; crun does not work on hybrid cgroups.
   const limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
+  // Rootless podman leaves a process behind that holds its user namespace.
+  const runtime = own(`${base}/runtime`, 0o700);
+  scope.defer(() => endPause([`${base}/tmp/pause.pid`, `${runtime}/libpod/tmp/pause.pid`]));
   return {
     podman: [
       ...["podman", ...storage, `--tmpdir=${own(`${base}/tmp`)}`, "--events-backend=none"],
@@ -50,8 +54,14 @@ function place(scope: Scope, user: string | undefined, options: readonly string[
       ...["run", "--rm", "--network=host", ...limits, "--volume=/usr:/usr:ro", ...options],
       ...["--rootfs", root],
     ],
-    environment: ["env", `HOME=${own(`${base}/home`)}`, `XDG_RUNTIME_DIR=${own(`${base}/runtime`, 0o700)}`],
+    environment: ["env", `HOME=${own(`${base}/home`)}`, `XDG_RUNTIME_DIR=${runtime}`],
   };
+}
+
+function endPause(files: readonly string[]): void {
+  for (const file of files) {
+    if (existsSync(file)) process.kill(Number(readFileSync(file, "utf8")), "SIGKILL");
+  }
 }
 
 /** A web server on the host's loopback; returns what the guest calls it. */
