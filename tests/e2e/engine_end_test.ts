@@ -2,16 +2,17 @@
 
 import { test } from "node:test";
 import { match, ok, strictEqual } from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { printed, PROJECT, type Scope, start, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
 import { USERS } from "../support/guest.ts";
-import { until } from "../support/tmux.ts";
+import { Terminal, until } from "../support/tmux.ts";
 
 const MACHINE = needs("root", "userns", "user:tester", "tool:python3");
 const BREAKER = join(PROJECT, "tests/e2e/hostile/engine.py");
+const TERMINAL = needs("root", "userns", "user:tester", "tool:python3", "tool:tmux");
 // The breaker knows the registers of one architecture.
 const X64 = process.arch === "x64" ? MACHINE : { skip: "registers of x86-64" };
 
@@ -35,6 +36,37 @@ while True:
         time.sleep(1000)
 `;
 
+/**
+ * As GUEST, by a daemon that none of sluice's signals and no parent's death reach; it writes to the file that is its argument.
+ * The program itself only says when the daemon is ready.
+ */
+const DAEMON = `
+import errno, os, socket, sys, threading, time
+server = socket.create_server(("127.0.0.1", 0))
+ready, done = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork(): os._exit(0)
+    for fd in (0, 1, 2): os.close(fd)
+    log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+    os.write(log, b"daemon %d\\n" % os.getpid())
+    def wait():
+        try: server.accept()
+        except OSError as e: os.write(log, b"accept " + errno.errorcode[e.errno].encode() + b"\\n")
+    threading.Thread(target=wait, daemon=True).start()
+    while True:
+        time.sleep(.01)
+        began = time.monotonic()
+        try: socket.socket().close(); os.write(done, b".")
+        except OSError as e:
+            at_once = b"at once" if time.monotonic() - began < 1 else b"late"
+            os.write(log, b"socket " + errno.errorcode[e.errno].encode() + b" " + at_once + b"\\n")
+            time.sleep(1000)
+os.read(ready, 3)
+print("guest", os.getpid(), flush=True)
+time.sleep(1000)
+`;
+
 /** Sluice with a guest, whose data plane is then broken. */
 async function broken(scope: Scope, how: string, argv: readonly string[], as: { user?: string }) {
   const child = start(scope, [scope.binary(), "do", "--", ...argv], as);
@@ -44,8 +76,11 @@ async function broken(scope: Scope, how: string, argv: readonly string[], as: { 
     child.once("exit", (status, signal) => resolve(status ?? signal))
   );
   const guest = Number(/\d+/.exec(await printed(child, /guest \d+\n/))![0]);
-  const breaker = start(scope, ["python3", BREAKER, String(child.pid), how]);
-  await printed(breaker, /done\n/);
+  if (how === "killed") process.kill(child.pid!, "SIGKILL");
+  else if (how === "stopped, then killed") {
+    process.kill(child.pid!, "SIGSTOP");
+    process.kill(child.pid!, "SIGKILL");
+  } else await printed(start(scope, ["python3", BREAKER, String(child.pid), how]), /done\n/);
   return { child, guest, over, stderr: () => stderr };
 }
 
@@ -91,5 +126,41 @@ for (const { name, as } of USERS) {
             await gone(guest);
           }),
       );
+    }));
+
+  test(
+    `a daemon of the guest is without a network at once when the data plane is gone (${name})`,
+    X64,
+    () =>
+      withScope(async (scope) => {
+        const how = ["killed", "stopped, then killed", "fail", "crash", "hang"];
+        await Promise.all(how.map(async (how) => {
+          const log = join(scope.directory(), "log");
+          writeFileSync(log, "");
+          chmodSync(log, 0o666);
+          const { child, guest, over } = await broken(scope, how, ["python3", "-c", DAEMON, log], as);
+          const said = () => readFileSync(log, "utf8");
+          scope.defer(() => void process.kill(Number(/daemon (\d+)/.exec(said())![1]), "SIGKILL"));
+          if (how === "hang") child.kill("SIGTERM");
+          await over;
+          await gone(guest);
+          await until(() => /^accept ENOSYS$/m.test(said()), () => `${how}: the daemon says ${said()}`);
+          // The call that waited when it hung failed late; all others, at once.
+          const when = how === "hang" ? /^socket ENOSYS/m : /^socket ENOSYS at once$/m;
+          await until(() => when.test(said()), () => `${how}: the daemon says ${said()}`);
+        }));
+      }),
+  );
+
+  test(`Ctrl-C ends a session whose data plane hangs (${name})`, TERMINAL, () =>
+    withScope(async (scope) => {
+      const terminal = await Terminal.open(scope, as.user);
+      terminal.type(`${scope.binary()} do -- sh -c 'echo "in $PPID"; exec sleep 1000'`);
+      await terminal.shows(/^in \d+$/m);
+      const sluice = /^in (\d+)$/m.exec(terminal.screen())![1]!;
+      await printed(start(scope, ["python3", BREAKER, sluice, "hang"]), /done\n/);
+      terminal.press("C-c");
+      await terminal.shows(/the data plane does not answer/);
+      strictEqual(await terminal.ask("echo $?"), "130");
     }));
 }
