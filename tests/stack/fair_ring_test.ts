@@ -36,6 +36,24 @@ test("hosts share by bytes, however many connections they have and however long 
   }
 });
 
+test("a host that had more than its turn owes it, though it has nothing to send for a moment", () => {
+  const ring = new FairRing();
+  const long = connection("long", "10.0.0.1");
+  ring.push(long);
+  ring.push(connection("steady", "10.0.0.2"));
+  const bytes = { long: 0, steady: 0 };
+  for (let i = 0; i < 50_000; i++) {
+    const next = ring.shift() as TcpConnection & { readonly name: "long" | "steady" };
+    const sent = next.name === "long" ? 60_000 : 1_000;
+    ring.sent(sent);
+    bytes[next.name] += sent;
+    if (next.name === "steady") ring.push(next);
+    // It is back with the next packet of the other one.
+    if (next.name === "steady" && !long.ready) ring.push(long);
+  }
+  strictEqual(Math.abs(bytes.long / bytes.steady - 1) < 0.2, true, JSON.stringify(bytes));
+});
+
 test("a host that is held waits, and goes on when it is released", () => {
   const ring = new FairRing();
   ring.push(connection("a", "10.0.0.1"));
