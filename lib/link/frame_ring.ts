@@ -5,7 +5,7 @@
  */
 
 import type { PacketBuffer } from "../stack/buffer/packet.ts";
-import type { FrameSource } from "../stack/nic.ts";
+import type { FrameSource } from "../stack/frame_source.ts";
 
 /** Frames that may wait. */
 const DEPTH = 64;

@@ -56,7 +56,7 @@ export function addGatewayNic(
   stack: Stack,
   capabilities: LinkCapabilities,
   inbound?: Qdisc,
-  options: Pick<NicOptions, "qdisc" | "ready" | "routerAdvertisement" | "coalesce"> = {},
+  options: Pick<NicOptions, "qdisc" | "ready" | "routerAdvertisement" | "coalesce" | "showWire"> = {},
 ): Nic {
   const nic = stack.addNic({
     name: "eth0",

@@ -36,6 +36,7 @@ export function startServe(context: ModeContext): ModeSession {
   const nic = addGatewayNic(context, stack, offload, undefined, {
     qdisc: configuredQdisc(context, offload),
     coalesce: true,
+    showWire: true,
     ready,
     routerAdvertisement: advertisementOf(context),
   });

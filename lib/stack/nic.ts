@@ -25,10 +25,11 @@
  * @module
  */
 
-import { Checksum, Gso, type PacketBuffer } from "./buffer/packet.ts";
+import { Gso, type PacketBuffer } from "./buffer/packet.ts";
 import type { BufferPool } from "./buffer/pool.ts";
 import type { Counter, Counters } from "./counters.ts";
 import type { QdiscFacts } from "./facts.ts";
+import type { FrameSource } from "./frame_source.ts";
 import { dropReason, type FrameObserver, INTERFACE_DOWN, QUEUE_FULL } from "./frame_observer.ts";
 import { type Neighbour, NeighbourCache, type NeighbourContext } from "./ip/neighbours.ts";
 import type { RouterAdvertisement } from "./ip/router.ts";
@@ -87,6 +88,8 @@ export interface NicOptions {
   readonly softwareGso?: boolean;
   /** Merge frames that arrive from a link without offload: `link/coalesce.ts`. They go in with the next poll. */
   readonly coalesce?: boolean;
+  /** The link's offload is software: while somebody captures, it is done here, and a capture has what the wire carries. */
+  readonly showWire?: boolean;
   /** Announce our addresses anew when somebody else on the link claims one (RFC 5227 section 2.4). */
   readonly defendAddresses?: boolean;
   /** Tell routers and switches which groups are heard here; see ip/group_reports.ts. */
@@ -134,13 +137,6 @@ export interface LinkWatch {
   onRouterAdvertisement?(message: RouterAdvertisementMessage, from: IpAddress, now: Instant): void;
   /** Somebody says that `target` is theirs, or asks whether they may have it (RFC 4862 section 5.4). */
   onClaim?(target: IpAddress, now: Instant): void;
-}
-
-/** Whole frames that wait to leave by an interface: those of a guest with a kernel of its own. */
-export interface FrameSource {
-  readonly waiting: number;
-  /** The next one, the caller's then; cursor at its Ethernet header. */
-  next(): PacketBuffer | undefined;
 }
 
 /** Counters of one direction. */
@@ -199,6 +195,7 @@ export class Nic implements TcpPath {
   #throttledUntil: Instant = NEVER;
   readonly #environment: NicEnvironment;
   readonly #softwareGso: boolean;
+  readonly #showWire: boolean;
   readonly #ready: ReadyQueue;
   readonly #segmenter: Segmenter;
   readonly #coalescer: Coalescer | undefined = undefined;
@@ -232,6 +229,7 @@ export class Nic implements TcpPath {
       this.#coalescer = new Coalescer(this.mac, sink, environment.counters.slot("ethernet.coalesced"));
     }
     this.#softwareGso = options.softwareGso ?? true;
+    this.#showWire = options.showWire ?? false;
     this.gsoMaxSize = this.#largestUncut();
     const context: NeighbourContext = {
       random: () => environment.random(),
@@ -540,7 +538,9 @@ export class Nic implements TcpPath {
 
   /** A whole frame, which is cut if the link does not do it. */
   #queue(packet: PacketBuffer, now: Instant): boolean {
-    if (packet.gso === Gso.none || this.capabilities.gsoMaxSize > 0) return this.#enqueue(packet, now);
+    if (packet.gso === Gso.none || this.#leaves(this.capabilities.gsoMaxSize > 0)) {
+      return this.#enqueue(packet, now);
+    }
     if (!this.#segmenter.busy) {
       this.#segmenter.begin(packet);
       return true;
@@ -555,8 +555,13 @@ export class Nic implements TcpPath {
     return sent;
   }
 
+  /** Whether what the link `can` do is left to it. */
+  #leaves(can: boolean): boolean {
+    return can && !(this.#showWire && this.observed);
+  }
+
   #enqueue(packet: PacketBuffer, now: Instant): boolean {
-    if (packet.checksum === Checksum.partial && !this.capabilities.txChecksum) completeChecksum(packet);
+    if (!this.#leaves(this.capabilities.txChecksum)) completeChecksum(packet);
     if (!this.closed && this.#qdisc.enqueue(packet, now)) {
       this.#throttledUntil = NEVER;
       return true;

@@ -13,12 +13,11 @@ import { UnixStreamLink } from "../../link/unix_stream.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import { NO_OFFLOAD } from "../../stack/link/link.ts";
 import type { FrameQueue } from "./frame_queue.ts";
+import { SOCKET_BUFFER } from "./socket_buffers.ts";
 import type { GuestWire, WireOwner } from "./wire.ts";
 
 /** What part of its socket's room a guest may bring in one turn, before the others have theirs. */
-const TURN_PART = 4;
-/** Bytes of a turn at most, whoever is alone. */
-const TURN_MOST = 128 * 1_024;
+const TURN_PART = 8;
 /** Bytes that a short frame counts as: what a frame costs, it costs whatever its length. */
 const FRAME_COST = 1_514;
 
@@ -30,7 +29,7 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
   readonly #link: UnixStreamLink;
   readonly #fd: number;
   /** Bytes of a turn. Small among many: whoever's window is smaller than a turn has less than its share. */
-  #turn = TURN_MOST;
+  #turn = SOCKET_BUFFER / TURN_PART;
   #closed = false;
   #more = false;
 
@@ -91,7 +90,7 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
   buffer(bytes: number): void {
     if (this.#closed) return;
     setSocketBuffers(this.#fd, bytes);
-    this.#turn = Math.min(bytes / TURN_PART, TURN_MOST);
+    this.#turn = bytes / TURN_PART;
     this.#link.limitReads(this.#turn);
   }
 

@@ -223,3 +223,32 @@ test("a capture sees every frame as it came, though the interface coalesces", ()
   equal(longest, 1_514);
   equal(frames, pair.b.nic.rx.packets);
 });
+
+test("a capture sees every frame as it leaves, though the link cuts", () => {
+  const capabilities = { txChecksum: true, rxChecksum: false, gsoMaxSize: 65_535 };
+  for (const observed of [true, false]) {
+    const longest = { seen: 0, sent: 0 };
+    let partial = 0;
+    const filter = (frame: PacketBuffer, from: "a" | "b") => {
+      if (from === "a") longest.sent = Math.max(longest.sent, frame.totalLength);
+      return true;
+    };
+    const pair = new Pair({ capabilities, filter, a: { showWire: true } });
+    if (observed) {
+      pair.a.stack.observeFrames({
+        outbound: (_nic, frame) => {
+          longest.seen = Math.max(longest.seen, frame.totalLength);
+          if (frame.checksum === Checksum.partial) partial++;
+        },
+        inbound: () => {},
+        outcome: () => {},
+      });
+    }
+    pair.b.stack.tcpListen({ port: 7, observer: new EchoServer() }, pair.now);
+    const client = new Client(new Uint8Array(200_000));
+    pair.a.stack.tcpConnect({ remoteAddress: ip("10.0.0.2"), remotePort: 7, observer: client }, pair.now);
+    pair.run(20_000_000, () => client.done);
+    equal(longest.sent > 1_514, !observed);
+    deepEqual([longest.seen, partial], [observed ? 1_514 : 0, 0]);
+  }
+});
