@@ -41,7 +41,7 @@ import { spawn } from "../host/spawn.ts";
 import { close } from "../host/sys.ts";
 import type { ModeConfig } from "../modes/mode.ts";
 import type { PublishedPort } from "../engine/messages.ts";
-import { type CommandContext, Failure } from "./command.ts";
+import { type CommandContext, ExitStatus, Failure } from "./command.ts";
 import { enterIfPossible } from "./socket_namespaces.ts";
 import { STAGE_COMMAND } from "./stage.ts";
 
@@ -203,7 +203,7 @@ function spawnGuest(
   } catch (error) {
     const code = (error as { code?: string }).code;
     const why = error instanceof Error ? error.message : String(error);
-    throw new Failure(why, undefined, code === "ENOENT" ? 127 : 126);
+    throw new Failure(why, undefined, code === "ENOENT" ? ExitStatus.notFound : ExitStatus.cannotExecute);
   }
 }
 

@@ -8,7 +8,7 @@ import { MSG, SCM, SOL } from "./constants.ts";
 import { check } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
 import { cmsgLength, cmsgSpace, findCmsg, Msghdr, writeCmsg, writeIovec } from "./structs.ts";
-import { close, recvmsg, send, sendmsg } from "./sys.ts";
+import { recvmsg, send, sendmsg } from "./sys.ts";
 
 /** Most descriptors in one message (`SCM_MAX_FD` is 253; nobody needs as many). */
 const MOST = 16;
@@ -67,15 +67,4 @@ export function receiveMessage(socket: number, limit = 65_536): ReceivedMessage 
   const count = at < 0 ? 0 : cmsgLength(view, at) >>> 2;
   for (let i = 0; i < count; i++) descriptors.push(view.getInt32(at + 4 * i, true));
   return { bytes: data.bytes.slice(0, length), descriptors };
-}
-
-/** Receives a message that must carry exactly one descriptor. Throws for any other. */
-export function receiveDescriptor(socket: number, limit = 65_536): { fd: number; bytes: Uint8Array } {
-  const { bytes, descriptors } = receiveMessage(socket, limit);
-  const [fd, ...more] = descriptors;
-  if (fd === undefined || more.length > 0) {
-    for (const extra of descriptors) close(extra);
-    throw new Error(`Cannot take over a descriptor: the message carries ${descriptors.length}`);
-  }
-  return { fd, bytes };
 }

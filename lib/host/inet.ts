@@ -7,7 +7,6 @@
  */
 
 import { AF, IP, IPPROTO, IPV6, SIOC, SO, SOCK, SOL, TCP } from "./constants.ts";
-import { Errno } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
 import {
   type AddressWords,
@@ -38,7 +37,7 @@ const scratch = new NativeMemory(SOCKADDR_SIZE + 24);
 const { address: here, view } = scratch;
 
 /** The `AF_…` of an address. */
-export function domainOf(address: AddressWords): number {
+function domainOf(address: AddressWords): number {
   return address.family === 4 ? AF.INET : AF.INET6;
 }
 
@@ -95,24 +94,6 @@ export function peerAddress(fd: number, into: SocketAddress): boolean {
   return getpeername(fd, here, here + LENGTH) >= 0 && readSockaddr(view, 0, into);
 }
 
-/**
- * Begins a TCP connection; writable when it is made or has failed (then {@linkcode socketError} says how).
- * The descriptor, or −errno for a failure that is known at once.
- *
- * @param from local address to bind, any port
- */
-export function tcpDial(address: AddressWords, port: number, from?: AddressWords): number {
-  const fd = socket(domainOf(address), SOCK.STREAM | FLAGS, IPPROTO.TCP);
-  if (fd < 0) return fd;
-  // The stack in front of us does its own coalescing; Nagle twice only delays.
-  setOption(fd, SOL.TCP, TCP.NODELAY, 1);
-  const bound = from === undefined ? 0 : bindTo(fd, from, 0);
-  const result = bound < 0 ? bound : connectTo(fd, address, port);
-  if (result >= 0 || result === -Errno.EINPROGRESS) return fd;
-  close(fd);
-  return result;
-}
-
 /** A listening TCP socket. IPv6 sockets take IPv6 only, so that both families can have the port. */
 export function tcpListen(address: AddressWords, port: number, backlog = 1_024): number {
   const fd = socket(domainOf(address), SOCK.STREAM | FLAGS, IPPROTO.TCP);
@@ -152,16 +133,6 @@ export function udpSocket(family: 4 | 6, address?: AddressWords, port = 0, optio
   if (options.reuseAddress === true) setOption(fd, SOL.SOCKET, SO.REUSEADDR, 1);
   if (options.receiveErrors === true) receiveErrors(fd, family);
   const result = address === undefined ? 0 : bindTo(fd, address, port);
-  if (result >= 0) return fd;
-  close(fd);
-  return result;
-}
-
-/** A UDP socket connected to `address`, so that it hears nobody else and ICMP errors arrive as `SO_ERROR`. */
-export function udpDial(address: AddressWords, port: number, options: UdpOptions = {}): number {
-  const fd = udpSocket(address.family, undefined, 0, options);
-  if (fd < 0) return fd;
-  const result = connectTo(fd, address, port);
   if (result >= 0) return fd;
   close(fd);
   return result;

@@ -15,11 +15,6 @@ function mountAt(what: string, source: string, target: string, type: string, fla
   check(mount(from!, to!, kind!, flags, options!), what);
 }
 
-/** From here on nothing that is mounted in this namespace appears in the one it was copied from. */
-export function makeMountsPrivate(): void {
-  mountAt("make mounts private", "none", "/", "", MS.REC | MS.PRIVATE);
-}
-
 /**
  * Shows the file or directory `source` in the place of `target`, which must exist and be of the same kind.
  */

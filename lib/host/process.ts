@@ -24,7 +24,7 @@ import {
 } from "./sys.ts";
 import { SIG } from "./constants.ts";
 
-const PR_SET_PDEATHSIG = 1, PR_SET_DUMPABLE = 4, PR_SET_NO_NEW_PRIVS = 38, PR_SET_CHILD_SUBREAPER = 36;
+const PR_SET_PDEATHSIG = 1, PR_SET_DUMPABLE = 4, PR_SET_CHILD_SUBREAPER = 36;
 const RLIMIT_NOFILE = 7;
 const SIG_SETMASK = 2;
 
@@ -79,11 +79,6 @@ export function writeByte(fd: number, value = 10): void {
 /** Sends us `signal` when the thread that started us ends. */
 export function dieWithParent(signal: number = SIG.KILL): void {
   check(prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0), "tie our life to the parent's");
-}
-
-/** Neither we nor what we execute can gain privileges any more. */
-export function setNoNewPrivileges(): void {
-  check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "give up new privileges");
 }
 
 /** Orphans among our descendants become our children. */

@@ -5,7 +5,7 @@
  */
 
 import { AF } from "./constants.ts";
-import { type NativeMemory, textAt } from "./memory.ts";
+import type { NativeMemory } from "./memory.ts";
 
 /**
  * An IP address as four 32-bit words in network order; IPv4 is `0, 0, 0xffff, word`. The stack's addresses
@@ -130,15 +130,6 @@ export function writeSockaddrUnix(memory: NativeMemory, at: number, path: string
   if (!path.startsWith("@")) return 2 + bytes.length + 1;
   memory.bytes[at + 2] = 0;
   return 2 + bytes.length;
-}
-
-/**
- * The path in a `sockaddr_un` of `length` bytes, `@` for the abstract namespace, `""` for an unnamed socket.
- */
-export function readSockaddrUnix(memory: NativeMemory, at: number, length: number): string {
-  if (length <= 2) return "";
-  if (memory.bytes[at + 2] === 0) return `@${textAt(memory.bytes, at + 3, length - 3)}`;
-  return textAt(memory.bytes, at + 2, length - 2);
 }
 
 /** Bytes of `struct sockaddr_ll`. */

@@ -9,14 +9,13 @@ import {
   pingSocket,
   socketError,
   tcpAccept,
-  tcpDial,
   tcpListen,
-  udpDial,
   udpSocket,
 } from "../../lib/host/inet.ts";
 import { NativeMemory } from "../../lib/host/memory.ts";
 import { LOOPBACK4, LOOPBACK6, SocketAddress } from "../../lib/host/structs.ts";
 import { close, poll, read, send, write } from "../../lib/host/sys.ts";
+import { tcpDial, udpDial } from "../support/host_dial.ts";
 
 const pollfd = new NativeMemory(8);
 function awaitReady(fd: number, events: number): number {
@@ -109,7 +108,7 @@ test("receiveError() tells which port was unreachable", () => {
   const closed = udpSocket(4, LOOPBACK4);
   const port = portOf(closed);
   close(closed);
-  const fd = udpDial(LOOPBACK4, port, { receiveErrors: true });
+  const fd = udpDial(LOOPBACK4, port);
   const data = new NativeMemory(64);
   data.bytes[0] = 9;
   strictEqual(send(fd, data.address, 5, 0), 5);

@@ -4,13 +4,14 @@
  * @module
  */
 
-import { CLONE } from "../../lib/host/constants.ts";
+import { CLONE, MS } from "../../lib/host/constants.ts";
 import { CAP, dropCapabilities, hasCapability } from "../../lib/host/capabilities.ts";
 import { check } from "../../lib/host/errno.ts";
-import { bindMount, makeMountsPrivate, mountEmpty } from "../../lib/host/mount.ts";
-import { becomeProgram, setNoFileLimit, setNoNewPrivileges } from "../../lib/host/process.ts";
+import { cString } from "../../lib/host/memory.ts";
+import { bindMount, mountEmpty } from "../../lib/host/mount.ts";
+import { becomeProgram, setNoFileLimit } from "../../lib/host/process.ts";
 import { args, exit, writeStderr } from "../../lib/host/runtime.ts";
-import { unshare } from "../../lib/host/sys.ts";
+import { mount, unshare } from "../../lib/host/sys.ts";
 
 const [what, ...more] = args;
 switch (what) {
@@ -20,14 +21,14 @@ switch (what) {
     break;
   case "capabilities":
     if (!hasCapability(CAP.NET_ADMIN)) exit(3);
-    setNoNewPrivileges();
     dropCapabilities();
     if (hasCapability(CAP.NET_ADMIN)) exit(4);
     becomeProgram("sh", ["sh", "-c", "grep CapBnd /proc/self/status | cut -f2"]);
     break;
   case "mounts":
     check(unshare(CLONE.NEWNS), "make a mount namespace");
-    makeMountsPrivate();
+    // Or what is mounted here would appear in the namespace it was copied from.
+    check(mount(0, cString("/").address, 0, MS.REC | MS.PRIVATE, 0), "make mounts private");
     bindMount(more[0]!, more[1]!, true);
     mountEmpty(more[2]!);
     becomeProgram("sh", [

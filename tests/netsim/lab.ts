@@ -4,7 +4,7 @@
 
 import type { PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
-import { seededRandom } from "../../lib/stack/link/fault.ts";
+import { seeded } from "../support/random.ts";
 import { type LinkCapabilities, NO_OFFLOAD } from "../../lib/stack/link/link.ts";
 import type { Nic } from "../../lib/stack/nic.ts";
 import type { Qdisc } from "../../lib/stack/qdisc/qdisc.ts";
@@ -77,8 +77,8 @@ export class Lab {
     this.client = makeHost(options, addresses.client, addresses.prefix, 1, options.qdisc);
     this.server = makeHost(options, addresses.server, addresses.prefix, 2, undefined);
     // Each wire has dice of its own, so that what one direction sends does not decide what the other one loses.
-    this.there = new SimWire(options.there, seededRandom(seed ^ 0x5eed_0001), this.server.pool);
-    this.back = new SimWire(options.back, seededRandom(seed ^ 0x5eed_0002), this.client.pool);
+    this.there = new SimWire(options.there, seeded(seed ^ 0x5eed_0001), this.server.pool);
+    this.back = new SimWire(options.back, seeded(seed ^ 0x5eed_0002), this.client.pool);
     this.world.add(this.client.stack);
     this.world.add(this.server.stack);
     this.world.join(this.client.nic, this.server.nic, this.there);
@@ -127,7 +127,7 @@ function makeHost(
   const pool = new AuditedPool();
   const address = IpAddress.parse(text)!;
   const stack = new Stack({
-    random: seededRandom(options.seed + number),
+    random: seeded(options.seed + number),
     pool,
     ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
   });

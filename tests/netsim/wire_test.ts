@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { PacketBuffer } from "../../lib/stack/buffer/packet.ts";
-import { seededRandom } from "../../lib/stack/link/fault.ts";
+import { seeded } from "../support/random.ts";
 import { type Instant, MILLISECOND, NEVER, SECOND } from "../../lib/stack/time.ts";
 import { SimWire, type WireSpec } from "./wire.ts";
 import { type Port, World } from "./world.ts";
@@ -15,7 +15,7 @@ function frame(length: number, mark = 0): PacketBuffer {
   return packet;
 }
 
-const wire = (spec: WireSpec, seed = SEED): SimWire => new SimWire(spec, seededRandom(seed));
+const wire = (spec: WireSpec, seed = SEED): SimWire => new SimWire(spec, seeded(seed));
 
 /** Arrival time and mark of everything in flight. */
 function drain(wire: SimWire): [number, number][] {

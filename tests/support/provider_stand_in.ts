@@ -8,9 +8,9 @@
 
 import { AF, SOCK } from "../../lib/host/constants.ts";
 import { check } from "../../lib/host/errno.ts";
-import { NativeMemory } from "../../lib/host/memory.ts";
+import { NativeMemory, textAt } from "../../lib/host/memory.ts";
 import { EpollEvents, type Reactor, type ReadyHandler } from "../../lib/host/reactor.ts";
-import { readSockaddrUnix, SOCKADDR_SIZE } from "../../lib/host/structs.ts";
+import { SOCKADDR_SIZE } from "../../lib/host/structs.ts";
 import { accept4, close, listen, recvfrom, socket, write } from "../../lib/host/sys.ts";
 import { bindUnix, connectUnix, removeSocket, setSocketBuffers } from "../../lib/host/unix_socket.ts";
 import { Pump, type PumpEnd } from "../../lib/link/pump.ts";
@@ -79,11 +79,12 @@ export class ProviderStandIn implements ReadyHandler {
       if (fd >= 0) this.#serve(fd);
       return;
     }
-    const { view, address } = this.#name;
+    const { view, address, bytes } = this.#name;
     view.setInt32(SOCKADDR_SIZE, SOCKADDR_SIZE, true);
     const n = recvfrom(this.#listening, this.#first.address, 65_536, 0, address, address + SOCKADDR_SIZE);
     if (n < 0) return;
-    const peer = readSockaddrUnix(this.#name, 0, view.getInt32(SOCKADDR_SIZE, true));
+    const length = view.getInt32(SOCKADDR_SIZE, true);
+    const peer = bytes[2] === 0 ? `@${textAt(bytes, 3, length - 3)}` : textAt(bytes, 2, length - 2);
     check(connectUnix(this.#listening, peer), `connect back to ${peer}`);
     if (n < 64) this.greetings.push(new TextDecoder().decode(this.#first.bytes.subarray(0, n)));
     this.#reactor.remove(this.#listening);

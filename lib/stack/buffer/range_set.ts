@@ -89,14 +89,6 @@ export class RangeSet {
     return true;
   }
 
-  /** Forgets everything before `at`. */
-  removeBefore(at: number): void {
-    at |= 0;
-    const keep = this.#firstAfter(at);
-    this.#cut(0, keep);
-    if (this.#count > 0 && ((this.#starts[0]! - at) | 0) < 0) this.#starts[0] = at;
-  }
-
   /** The end of the range that holds `at`; `at` itself (an int32) if none does. */
   reach(at: number): number {
     at |= 0;
@@ -108,13 +100,6 @@ export class RangeSet {
   contains(start: number, end: number): boolean {
     if (((end - start) | 0) <= 0) return true;
     return ((this.reach(start) - end) | 0) >= 0;
-  }
-
-  /** Whether any number of `[start, end)` is covered. */
-  overlaps(start: number, end: number): boolean {
-    if (((end - start) | 0) <= 0) return false;
-    const i = this.#firstAfter(start | 0);
-    return i < this.#count && ((this.#starts[i]! - end) | 0) < 0;
   }
 
   /** The range that holds `at`, or -1. */

@@ -100,11 +100,6 @@ export class LeasePool {
     return this.#fixed.get(mac.toString());
   }
 
-  /** Whether an address is bound to a hardware address by decree. */
-  isFixed(address: number): boolean {
-    return this.#fixedAddresses.has(address | 0);
-  }
-
   /**
    * An address for a client: its fixed one, the one it has or had, the one it asks for, or another. Undefined: there is
    * none. Keeps it for `OFFER_TIME`.

@@ -2,7 +2,7 @@
  * What a wire looks like to the one who pumps frames between it and a stack.
  *
  * The stack never sees a link: the pump reads frames from it, hands them to `Nic.ingress`, and writes to it what
- * `Nic.egress` returns. Every decorator (log, pcapng, fault) is a link in, a link out.
+ * `Nic.egress` returns.
  *
  * @module
  */

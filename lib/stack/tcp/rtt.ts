@@ -58,11 +58,6 @@ export class RttEstimator {
     return this.#minimum.value;
   }
 
-  /** Whether there was a sample. */
-  get measured(): boolean {
-    return this.srtt > 0;
-  }
-
   /** Takes one measurement, and ends back-off: it proves that the path delivers (RFC 6298 section 5, last note). */
   sample(rtt: Microseconds, now: Instant): void {
     // A clock of whole turns measures 0 on a fast path; 0 would read as "never measured".

@@ -37,17 +37,7 @@ export function seqGe(a: number, b: number): boolean {
   return ((a - b) | 0) >= 0;
 }
 
-/** The later of two. */
-export function seqMax(a: number, b: number): number {
-  return ((a - b) | 0) >= 0 ? a | 0 : b | 0;
-}
-
 /** The earlier of two. */
 export function seqMin(a: number, b: number): number {
   return ((a - b) | 0) <= 0 ? a | 0 : b | 0;
-}
-
-/** `seq` is one of the `length` numbers from `left` on: `left =< seq < left + length`. Nothing is in an empty window. */
-export function inWindow(seq: number, left: number, length: number): boolean {
-  return ((seq - left) >>> 0) < length;
 }

@@ -170,12 +170,3 @@ function verifyUdp(p: PacketBuffer, ip: IpHeader): boolean {
   if (p.fragments.length > 0) return false;
   return onesComplementSum(p.view, p.start, p.start + length, initial) === 0xffff;
 }
-
-/**
- * A checksum after a 16-bit word of what it covers changed (RFC 1624 equation 3: HC' = ~(~HC + ~m + m')).
- *
- * @returns the new checksum
- */
-export function incrementalUpdate(checksum: number, before: number, after: number): number {
-  return ~fold((~checksum & 0xffff) + (~before & 0xffff) + after) & 0xffff;
-}

@@ -20,25 +20,6 @@ export function formatFrame(bytes: Uint8Array): string {
   return formatEthernet(new PacketBuffer(bytes));
 }
 
-/** One line about a packet that stands at its Ethernet header, and that may hold its payload by reference. Never throws. */
-export function formatPacket(p: PacketBuffer): string {
-  return withProbe(p, formatEthernet);
-}
-
-/** One line about a packet that stands at its IP header. Never throws. */
-export function formatIp(p: PacketBuffer): string {
-  return withProbe(p, (probe) => formatIpAt(probe));
-}
-
-/** Lets `format` move the cursors of a stand-in, not of the packet. */
-function withProbe(p: PacketBuffer, format: (probe: PacketBuffer) => string): string {
-  const probe = new PacketBuffer(p.bytes, p.start, p.end);
-  for (const { buffer, start, end } of p.fragments) probe.attach(buffer, start, end);
-  const line = format(probe);
-  probe.release();
-  return line;
-}
-
 function formatEthernet(p: PacketBuffer): string {
   const header = new EthernetHeader();
   const total = p.totalLength;

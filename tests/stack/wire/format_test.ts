@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { equal, match } from "node:assert/strict";
-import { formatFrame, formatIp, formatPacket } from "../../../lib/stack/wire/format.ts";
-import { fragmented, hex, tight } from "../../support/bytes.ts";
+import { formatFrame } from "../../../lib/stack/wire/format.ts";
+import { hex } from "../../support/bytes.ts";
 import { type FrameName, FRAMES } from "../../support/frames.ts";
 import { pick, randomBytes, seeded } from "../../support/random.ts";
 
@@ -38,19 +38,6 @@ for (const [name, line] of Object.entries(LINES)) {
   test(`formatFrame() describes ${name} as tcpdump does`, () =>
     equal(formatFrame(FRAMES[name as FrameName]), line));
 }
-
-test("formatPacket() describes a packet in fragments, and leaves it as it was", () => {
-  const p = fragmented(FRAMES.unreachable4, 70, [2, 1, 2]);
-  const [{ start, end }, references] = [p, p.fragments.map(({ buffer }) => buffer.references)];
-  equal(formatPacket(p), LINES.unreachable4);
-  equal(p.start, start);
-  equal(p.end, end);
-  equal(p.fragments.map(({ buffer }) => buffer.references).join(), references.join());
-});
-
-test("formatIp() begins at the IP header", () => {
-  equal(formatIp(tight(FRAMES.udp6.subarray(14))), LINES.udp6);
-});
 
 const ODD: [bytes: string, line: string][] = [
   ["", "Ethernet [truncated], length 0"],

@@ -17,7 +17,7 @@ import { EpollEvents, Reactor, type ReadyHandler } from "../../../lib/host/react
 import { addressOf } from "../../../lib/host/memory.ts";
 import type { PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
-import { seededRandom } from "../../../lib/stack/link/fault.ts";
+import { seeded } from "../random.ts";
 import { type Instant, NEVER } from "../../../lib/stack/time.ts";
 import { SimWire, type WireSpec } from "../../netsim/wire.ts";
 
@@ -54,8 +54,8 @@ export class Path {
     seed: number,
     pool: BufferPool,
   ) {
-    this.there = new SimWire(there, seededRandom(seed ^ 0x5eed_0001), pool);
-    this.back = new SimWire(back, seededRandom(seed ^ 0x5eed_0002), pool);
+    this.there = new SimWire(there, seeded(seed ^ 0x5eed_0001), pool);
+    this.back = new SimWire(back, seeded(seed ^ 0x5eed_0002), pool);
   }
 
   /** Moves what can be moved; returns whether anything was. */

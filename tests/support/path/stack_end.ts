@@ -6,7 +6,7 @@
 
 import type { PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
 import type { BufferPool } from "../../../lib/stack/buffer/pool.ts";
-import { seededRandom } from "../../../lib/stack/link/fault.ts";
+import { seeded } from "../random.ts";
 import { NO_OFFLOAD } from "../../../lib/stack/link/link.ts";
 import type { Nic } from "../../../lib/stack/nic.ts";
 import { Stack } from "../../../lib/stack/stack.ts";
@@ -42,7 +42,7 @@ export class StackEnd implements PathEnd {
     options: StackOptions = {},
   ) {
     const { seed = 1, send = 0, tcp = {} } = options;
-    this.stack = new Stack({ random: seededRandom(seed), pool, tcp });
+    this.stack = new Stack({ random: seeded(seed), pool, tcp });
     this.#nic = this.stack.addNic({
       name: "eth0",
       mac: new MacAddress(0x0200, address.d),

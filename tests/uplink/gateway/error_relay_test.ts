@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { udpDial } from "../../../lib/host/inet.ts";
+import { udpDial } from "../../support/host_dial.ts";
 import { alloc } from "../../../lib/host/memory.ts";
 import { LOOPBACK4 } from "../../../lib/host/structs.ts";
 import { close, send } from "../../../lib/host/sys.ts";
@@ -36,7 +36,7 @@ function errorsOf(count: number, world: World, change: Partial<ErrorSubject>): s
   // So that the guest has sent something that an error can be about.
   guest.send(new Uint8Array(1), GATEWAY4, port);
   world.until(() => guest.errors.length === 1, "the gateway's own error");
-  const fd = udpDial(LOOPBACK4, port, { receiveErrors: true });
+  const fd = udpDial(LOOPBACK4, port);
   const seen: string[] = [];
   const subject: ErrorSubject = {
     fd,

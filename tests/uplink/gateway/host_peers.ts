@@ -5,15 +5,7 @@
  */
 
 import { AF, SHUT, SO, SOCK, SOL } from "../../../lib/host/constants.ts";
-import {
-  bindTo,
-  localAddress,
-  setOption,
-  tcpAccept,
-  tcpDial,
-  tcpListen,
-  udpSocket,
-} from "../../../lib/host/inet.ts";
+import { bindTo, localAddress, setOption, tcpAccept, tcpListen, udpSocket } from "../../../lib/host/inet.ts";
 import { alloc } from "../../../lib/host/memory.ts";
 import { EpollEvents, type Reactor, type ReadyHandler } from "../../../lib/host/reactor.ts";
 import {
@@ -24,6 +16,7 @@ import {
   writeSockaddr,
 } from "../../../lib/host/structs.ts";
 import { close, listen, read, recvfrom, sendto, shutdown, socket, write } from "../../../lib/host/sys.ts";
+import { tcpDial } from "../../support/host_dial.ts";
 import { setResetOnClose } from "../../../lib/uplink/gateway/host_socket.ts";
 
 const scratch = alloc(65_536 + 64);
