@@ -52,6 +52,9 @@ export class SshForwards {
   readonly #place: PrivateDirectory;
   readonly #log: (text: string) => void;
   readonly #running = new Map<string, Running>();
+  /** Sockets whose forwards are being made: they count already. */
+  readonly #starting = new Set<string>();
+  #closed = false;
   #refused = 0;
 
   constructor(engine: EngineClient, place: PrivateDirectory, log: (text: string) => void) {
@@ -66,22 +69,40 @@ export class SshForwards {
     if (![forward.destination, forward.identity, forward.user].every(isUsable)) {
       throw new Error(`Cannot forward ${socket}: ssh would take "\${" for a variable`);
     }
-    if (this.#running.has(socket)) throw new Error(`Cannot listen on ${socket}: it is forwarded already`);
-    if (this.#running.size >= SSH_FORWARDS) {
+    if (this.#running.has(socket) || this.#starting.has(socket)) {
+      throw new Error(`Cannot listen on ${socket}: it is forwarded already`);
+    }
+    if (this.#running.size + this.#starting.size >= SSH_FORWARDS) {
       this.#refused++;
       throw new Error(`Cannot forward ${socket}: ${SSH_FORWARDS} sockets are forwarded over ssh already`);
     }
-    const door = this.#place.newPath(), local = this.#place.newPath();
-    const published = { protocol: "tcp", hostPort: 0, hostPath: door, guestAddress, guestPort } as const;
+    this.#starting.add(socket);
+    try {
+      await this.#start(forward, {
+        protocol: "tcp",
+        hostPort: 0,
+        hostPath: this.#place.newPath(),
+        guestAddress,
+        guestPort,
+      });
+    } finally {
+      this.#starting.delete(socket);
+    }
+  }
+
+  async #start(forward: SshForward, published: PublishedPort & { readonly hostPath: string }): Promise<void> {
+    const { socket } = forward;
+    const local = this.#place.newPath();
     const relay = await relayUnix(socket, local);
     try {
       await this.#engine.ask("publish", { forward: published });
+      if (this.#closed) throw new Error(`Cannot forward ${socket}: nothing is served any more`);
     } catch (error) {
       relay.close();
       throw error;
     }
     let before = "";
-    const ssh = keepRunning(sshCommand(forward, door, local), (why) => {
+    const ssh = keepRunning(sshCommand(forward, published.hostPath, local), (why) => {
       if (why !== before) this.#log(`forward ${socket}: ssh ended: ${why}`);
       before = why;
     });
@@ -113,6 +134,7 @@ export class SshForwards {
   }
 
   close(): void {
+    this.#closed = true;
     for (const { ssh, relay } of this.#running.values()) {
       ssh.stop();
       relay.close();

@@ -14,6 +14,7 @@ export const STATUS = {
   "exceeds-ceiling": 403,
   "forbidden-host": 403,
   "forbidden-origin": 403,
+  "forbidden-page": 403,
   "not-found": 404,
   "unknown-device": 404,
   "method-not-allowed": 405,

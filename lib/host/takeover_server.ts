@@ -31,12 +31,14 @@ export type TakeoverHandler = (
 ) => Response | Promise<Response>;
 
 /** Bytes of a request line with its header fields, and of a body. */
-export const HEAD_MAX = 16 * 1_024, BODY_MAX = 1_024 * 1_024;
+export const HEAD_MAX = 16 * 1_024, BODY_MAX = 128 * 1_024;
+/** Chunks of a body: each has a head of its own, and all are read again when more of the body comes. */
+export const CHUNKS_MAX = 1_024;
 /** Bounds of one server. Each has a counter. */
 export interface TakeoverLimits {
   /** Connections at a time; more are closed at once (`api.connection-limit`). */
   readonly connections: number;
-  /** Milliseconds that a request may take to arrive (`api.request-timeout`). */
+  /** Milliseconds that a request may take to arrive (`api.request-timeout`), and a response (`api.response-timeout`). */
   readonly patience: number;
 }
 
@@ -65,7 +67,7 @@ export async function serveWithTakeover(
   limits: TakeoverLimits = TAKEOVER_LIMITS,
 ): Promise<TakeoverServer> {
   const sockets = new Set<Socket>();
-  let refused = 0, late = 0;
+  let refused = 0, late = 0, unread = 0;
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) => {
     if (sockets.size >= limits.connections) {
       refused++;
@@ -74,7 +76,7 @@ export async function serveWithTakeover(
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());
-    serveOne(socket, handler, limits.patience, () => late++);
+    serveOne(socket, handler, limits.patience, { request: () => late++, response: () => unread++ });
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -86,7 +88,11 @@ export async function serveWithTakeover(
   const at = server.address();
   return {
     port: typeof at === "object" && at !== null ? at.port : 0,
-    counters: () => ({ "api.connection-limit": refused, "api.request-timeout": late }),
+    counters: () => ({
+      "api.connection-limit": refused,
+      "api.request-timeout": late,
+      "api.response-timeout": unread,
+    }),
     close() {
       server.close();
       for (const socket of sockets) socket.destroy();
@@ -95,13 +101,30 @@ export async function serveWithTakeover(
   };
 }
 
-function serveOne(socket: Socket, handler: TakeoverHandler, patience: number, onLate: () => void): void {
+/** Who hears of a client that takes too long. */
+interface OnLate {
+  request(): void;
+  response(): void;
+}
+
+function serveOne(socket: Socket, handler: TakeoverHandler, patience: number, onLate: OnLate): void {
   let received: Buffer = Buffer.alloc(0);
-  const late = setTimeout(() => {
-    onLate();
-    socket.destroy();
-  }, patience);
+  let late: ReturnType<typeof setTimeout> | undefined;
+  const within = (onLate: () => void) => {
+    late = setTimeout(() => {
+      onLate();
+      socket.destroy();
+    }, patience);
+  };
+  within(onLate.request);
   socket.on("close", () => clearTimeout(late));
+  // A client that neither reads nor goes has its time, too: its place is one of a few.
+  const respond = (bytes: string | Uint8Array) => {
+    if (socket.destroyed) return;
+    within(onLate.response);
+    socket.resume(); // hears of the client's end
+    socket.end(bytes);
+  };
   const finish = () => {
     clearTimeout(late);
     socket.off("data", onData);
@@ -115,14 +138,13 @@ function serveOne(socket: Socket, handler: TakeoverHandler, patience: number, on
       if (read === undefined) return;
       socket.pause();
       finish();
-      void answer(socket, handler, read.request, received.subarray(read.length));
+      void answer(socket, handler, read.request, received.subarray(read.length), respond);
     } catch (error) {
       finish();
-      socket.resume();
       const { status, message } = error instanceof BadRequest
         ? error
         : new BadRequest(400, "malformed request");
-      socket.end(responseText(status, message));
+      respond(responseText(status, message));
     }
   };
   socket.on("data", onData);
@@ -134,13 +156,13 @@ async function answer(
   handler: TakeoverHandler,
   request: Request,
   rest: Uint8Array,
+  respond: (bytes: Uint8Array) => void,
 ): Promise<void> {
   let takeover: Takeover | undefined;
   const response = await handler(request, (wanted) => takeover = wanted);
   if (takeover !== undefined) return join(socket, takeover, rest);
   const body = Buffer.from(await response.arrayBuffer());
-  socket.resume(); // hears of the client's end
-  socket.end(Buffer.concat([Buffer.from(headOf(response, body.length)), body]));
+  respond(Buffer.concat([Buffer.from(headOf(response, body.length)), body]));
 }
 
 /** Makes the two connections one; each direction ends by itself. */
@@ -224,13 +246,14 @@ function readBody(
     if (line < 0 || hex === undefined) throw new BadRequest(400, "bad chunk");
     const size = parseInt(hex, 16);
     if ((total += size) > BODY_MAX) throw new BadRequest(413, "the body is too large");
-    const from = at + line + 2;
-    at = from + size + 2;
+    const data = at + line + 2;
+    at = data + size + 2;
     if (bytes.length < at) return undefined;
     // No client of such an API sends trailers.
     if (bytes.toString("latin1", at - 2, at) !== "\r\n") throw new BadRequest(400, "bad chunk");
     if (size === 0) return { bytes: new Uint8Array(Buffer.concat(chunks)), end: at };
-    chunks.push(bytes.subarray(from, from + size));
+    if (chunks.length === CHUNKS_MAX) throw new BadRequest(413, "the body has too many chunks");
+    chunks.push(bytes.subarray(data, data + size));
   }
 }
 

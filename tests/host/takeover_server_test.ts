@@ -6,7 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { askHttp } from "../../lib/host/http_client.ts";
-import { BODY_MAX, HEAD_MAX, readRequest, serveWithTakeover } from "../../lib/host/takeover_server.ts";
+import {
+  BODY_MAX,
+  CHUNKS_MAX,
+  HEAD_MAX,
+  readRequest,
+  serveWithTakeover,
+} from "../../lib/host/takeover_server.ts";
 
 /** What comes back for `bytes`, which the client ends with. */
 function exchange(path: string, bytes: string): Promise<string> {
@@ -65,6 +71,24 @@ test("connections beyond the limit, and requests that never come, are ended and 
     server.close();
   }));
 
+for (const request of ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "nonsense\r\n\r\n"]) {
+  test(`a client that stays after the answer to ${JSON.stringify(request)} gives its place up`, () =>
+    withDirectory(async (directory) => {
+      const path = join(directory, "api");
+      const limits = { connections: 1, patience: 100 };
+      const server = await serveWithTakeover({ unix: path }, () => new Response("yes"), limits);
+      const stays = createConnection({ path, allowHalfOpen: true }).on("error", () => {});
+      stays.write(request);
+      await new Promise<void>((resolve) => stays.resume().once("end", () => resolve()));
+      while (server.counters()["api.response-timeout"] === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      match(await exchange(path, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"), /^HTTP\/1\.1 200 /);
+      stays.destroy();
+      server.close();
+    }));
+}
+
 test("a connection that is taken over is another one, each direction with its own end", () =>
   withDirectory(async (directory) => {
     const [path, unix] = [join(directory, "api"), join(directory, "other")];
@@ -116,6 +140,12 @@ test("readRequest(): what is incomplete waits, what is wrong is refused", async 
     ],
     ["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", /Transfer-Encoding/],
     ["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n", /chunk/],
+    [
+      `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${
+        "1;a=b\r\nx\r\n".repeat(CHUNKS_MAX + 1)
+      }`,
+      /too many chunks/,
+    ],
     [`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${BODY_MAX + 1}\r\n\r\n`, /body is too large/],
     ["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n", /body is too large/],
     ["x".repeat(HEAD_MAX), /header is too large/],

@@ -14,8 +14,8 @@
  *   /connect                       the connection is a guest's wire, as of unixstream://
  * ```
  *
- * It asks for no token, as gvproxy's does not: it stands on a unix socket of mode 0600, or on loopback, where Host and
- * Origin keep browsers out. Guests reach neither. Where it answers otherwise than gvproxy 0.8.1,
+ * It asks for no token, as gvproxy's does not: it stands on a unix socket of mode 0600, or on loopback, where Host,
+ * Origin and Sec-Fetch-Site keep browsers out. Guests reach neither. Where it answers otherwise than gvproxy 0.8.1,
  * tests/support/gvproxy_requests.ts says so and why.
  *
  * @module
@@ -26,6 +26,7 @@ import { bodyLimit } from "hono/body-limit";
 import type { EngineClient, ServeFacts } from "../../engine/messages.ts";
 import { withDeadline } from "../deadline.ts";
 import { hostAllowList, LOOPBACK_HOSTS } from "../middleware/host_allow_list.ts";
+import { noForeignPages } from "../middleware/no_foreign_pages.ts";
 import { expose, forwarders, type SshTunnels, tunnelOf, unexpose } from "./forwarder.ts";
 import { answer, carriedOut, posted, Refusal, refuse } from "./reply.ts";
 import { zoneJson, zoneOf, zoneRefusal } from "./zones.ts";
@@ -70,6 +71,7 @@ export function createGvproxyApi(options: GvproxyApiOptions): Hono<Bound> {
   const engine = withDeadline(options.engine);
   const app = new Hono<Bound>();
   app.use(hostAllowList(options.onUnix ? ["*"] : LOOPBACK_HOSTS));
+  app.use(noForeignPages());
   app.use(bodyLimit({ maxSize: BODY_LIMIT, onError: (c) => refuse(c, 400, "the body is too large") }));
 
   app.all("/services/forwarder/all", async (c) => answer(c, await forwarders(engine, options.ssh)));

@@ -320,3 +320,15 @@ test("on TCP a browser that was lured here gets nothing", async () => {
   strictEqual((await ask("/services/forwarder/expose", {}, { headers: origin })).status, 403);
   strictEqual((await ask("/leases", undefined, { headers: { host: "127.0.0.1:80" } })).status, 200);
 });
+
+test("pages of other sites get nothing, not even by an image's address", async () => {
+  const engine = new FakeEngine();
+  const ask = api(engine, false);
+  for (const site of ["cross-site", "same-site", "no-such-word"]) {
+    const headers = { "host": "127.0.0.1:7777", "sec-fetch-site": site };
+    strictEqual((await ask("/tunnel?ip=192.168.127.2&port=22", undefined, { headers })).status, 403, site);
+  }
+  strictEqual(engine.changes.length, 0);
+  const typed = { "host": "127.0.0.1:7777", "sec-fetch-site": "none" };
+  strictEqual((await ask("/leases", undefined, { headers: typed })).status, 200);
+});
