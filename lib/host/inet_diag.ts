@@ -4,16 +4,13 @@
  * @module
  */
 
-import { AF, IPPROTO, SOCK } from "./constants.ts";
-import { NativeMemory } from "./memory.ts";
+import { AF, IPPROTO } from "./constants.ts";
+import { dumpSockets, openSockDiag } from "./sock_diag.ts";
 import { SocketAddress } from "./structs.ts";
-import { close, recv, send, socket } from "./sys.ts";
+import { close } from "./sys.ts";
 
-const NETLINK_SOCK_DIAG = 4, SOCK_DIAG_BY_FAMILY = 20;
-const NLM_F_REQUEST = 1, NLM_F_DUMP = 0x300, NLMSG_ERROR = 2, NLMSG_DONE = 3;
-const HEADER = 16, REQUEST = 56, MESSAGE = 72;
-/** Most pieces of a dump that are read: about a hundred thousand sockets. */
-const MOST_PIECES = 1_024;
+/** Bytes of `struct inet_diag_req_v2` and `struct inet_diag_msg`. */
+const REQUEST = 56, MESSAGE = 72;
 
 /** One socket of the table. */
 export interface DiagSocket {
@@ -29,45 +26,24 @@ export interface DiagSocket {
   readonly user: number;
 }
 
-let memory: NativeMemory | undefined;
-
 /** Every TCP socket of the network namespace that we are in, for whom `wanted` says yes; [] when nobody may ask. */
 export function tcpSockets(wanted: (socket: DiagSocket) => boolean): DiagSocket[] {
-  const fd = socket(AF.NETLINK, SOCK.RAW | SOCK.CLOEXEC | SOCK.NONBLOCK, NETLINK_SOCK_DIAG);
-  if (fd < 0) return [];
   const found: DiagSocket[] = [];
-  for (const family of [AF.INET, AF.INET6]) dump(fd, family, found, wanted);
+  let fd: number;
+  try {
+    fd = openSockDiag();
+  } catch {
+    return found;
+  }
+  const fill = (view: DataView, at: number) => view.setUint8(at + 1, IPPROTO.TCP);
+  for (const family of [AF.INET, AF.INET6]) {
+    dumpSockets(fd, { family, request: REQUEST, message: MESSAGE, fill }, (view, at) => {
+      const one = read(view, at);
+      if (wanted(one)) found.push(one);
+    });
+  }
   close(fd);
   return found;
-}
-
-function dump(
-  fd: number,
-  family: number,
-  found: DiagSocket[],
-  wanted: (socket: DiagSocket) => boolean,
-): void {
-  memory ??= new NativeMemory(32_768);
-  const { view, bytes, address } = memory;
-  bytes.fill(0, 0, HEADER + REQUEST);
-  view.setUint32(0, HEADER + REQUEST, true);
-  view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
-  view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, true);
-  bytes[HEADER] = family;
-  bytes[HEADER + 1] = IPPROTO.TCP;
-  view.setUint32(HEADER + 4, 0xffffffff, true);
-  if (send(fd, address, HEADER + REQUEST, 0) < 0) return;
-  for (let piece = 0; piece < MOST_PIECES; piece++) {
-    const length = recv(fd, address, bytes.length, 0);
-    if (length < HEADER) return;
-    for (let at = 0; at + HEADER <= length;) {
-      const size = view.getUint32(at, true), type = view.getUint16(at + 4, true);
-      if (type === NLMSG_DONE || type === NLMSG_ERROR || size < HEADER + MESSAGE) return;
-      const one = read(view, at + HEADER);
-      if (wanted(one)) found.push(one);
-      at += (size + 3) & ~3;
-    }
-  }
 }
 
 /** `struct inet_diag_msg` at `at`. */

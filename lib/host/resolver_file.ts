@@ -33,10 +33,11 @@ export class ResolverFile {
   /** In one write, so that nobody reads half of either: what is shorter ends in empty lines. Throws {@linkcode SystemError}. */
   rewrite(text: string): void {
     if (text === this.#text) return;
-    this.#text = text;
     const padded = text.padEnd(this.#length, "\n");
-    this.#length = new TextEncoder().encode(padded).length;
-    check(pwrite(this.#fd, cString(padded).address, this.#length, 0), "write the guest's resolv.conf");
+    const length = new TextEncoder().encode(padded).length;
+    check(pwrite(this.#fd, cString(padded).address, length, 0), "write the guest's resolv.conf");
+    this.#text = text;
+    this.#length = length;
   }
 
   close(): void {

@@ -7,18 +7,14 @@
  * @module
  */
 
-import { AF, SOCK } from "./constants.ts";
-import { check } from "./errno.ts";
-import { NativeMemory } from "./memory.ts";
-import { close, recv, send, socket } from "./sys.ts";
+import { AF } from "./constants.ts";
+import { dumpSockets } from "./sock_diag.ts";
+import { close } from "./sys.ts";
 
-const NETLINK_SOCK_DIAG = 4, SOCK_DIAG_BY_FAMILY = 20;
-const NLM_F_REQUEST = 1, NLM_F_DUMP = 0x300, NLMSG_ERROR = 2, NLMSG_DONE = 3;
 const SHOW_NAME = 1, SHOW_VFS = 2, SHOW_PEER = 4;
 const ATTRIBUTE_NAME = 0, ATTRIBUTE_VFS = 1, ATTRIBUTE_PEER = 2;
-const HEADER = 16, REQUEST = 24, MESSAGE = 16;
-/** Most pieces of a dump that are read: about a hundred thousand sockets. */
-const MOST_PIECES = 1_024;
+/** Bytes of `struct unix_diag_req` and `struct unix_diag_msg`. */
+const REQUEST = 24, MESSAGE = 16;
 
 /** A file, as the kernel tells files apart. */
 export interface FileIdentity {
@@ -28,20 +24,11 @@ export interface FileIdentity {
   readonly inode: number;
 }
 
-/** A descriptor to ask the table of the network namespace we are in. Throws {@linkcode SystemError}. */
-export function openUnixDiag(): number {
-  return check(
-    socket(AF.NETLINK, SOCK.RAW | SOCK.CLOEXEC | SOCK.NONBLOCK, NETLINK_SOCK_DIAG),
-    "ask for unix sockets",
-  );
-}
-
 /** The table of one network namespace. */
 export class UnixDiag {
   readonly #fd: number;
-  readonly #memory = new NativeMemory(32_768);
 
-  /** @param fd from {@linkcode openUnixDiag}; ours from now on */
+  /** @param fd from `openSockDiag`; ours from now on */
   constructor(fd: number) {
     this.#fd = fd;
   }
@@ -84,35 +71,17 @@ export class UnixDiag {
     show: number,
     matches: (view: DataView, type: number, at: number, length: number) => boolean,
   ): number {
-    const { view, bytes, address } = this.#memory;
-    bytes.fill(0, 0, HEADER + REQUEST);
-    view.setUint32(0, HEADER + REQUEST, true);
-    view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
-    view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, true);
-    bytes[HEADER] = AF.UNIX;
-    view.setUint32(HEADER + 4, 0xffffffff, true);
-    view.setUint32(HEADER + 12, show, true);
-    if (send(this.#fd, address, HEADER + REQUEST, 0) < 0) return 0;
+    const fill = (view: DataView, at: number) => view.setUint32(at + 12, show, true);
     let found = 0;
-    for (let piece = 0; piece < MOST_PIECES; piece++) {
-      const length = recv(this.#fd, address, bytes.length, 0);
-      if (length < HEADER) return found;
-      for (let at = 0; at + HEADER <= length;) {
-        const size = view.getUint32(at, true), type = view.getUint16(at + 4, true);
-        if (type === NLMSG_DONE || type === NLMSG_ERROR || size < HEADER) return found;
-        const end = Math.min(at + size, length);
-        for (let attribute = at + HEADER + MESSAGE; attribute + 4 <= end;) {
-          const span = view.getUint16(attribute, true);
-          if (span < 4) break;
-          const kind = view.getUint16(attribute + 2, true);
-          if (found === 0 && matches(view, kind, attribute + 4, span - 4)) {
-            found = view.getUint32(at + HEADER + 4, true);
-          }
-          attribute += (span + 3) & ~3;
-        }
-        at += (size + 3) & ~3;
+    dumpSockets(this.#fd, { family: AF.UNIX, request: REQUEST, message: MESSAGE, fill }, (view, at, end) => {
+      for (let attribute = at + MESSAGE; attribute + 4 <= end;) {
+        const span = view.getUint16(attribute, true);
+        if (span < 4) break;
+        const kind = view.getUint16(attribute + 2, true);
+        if (found === 0 && matches(view, kind, attribute + 4, span - 4)) found = view.getUint32(at + 4, true);
+        attribute += (span + 3) & ~3;
       }
-    }
+    });
     return found;
   }
 }

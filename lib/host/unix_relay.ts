@@ -54,9 +54,11 @@ export async function relayUnix(path: string, to: string, patience = RELAY_PATIE
       let connected = false, joined = false;
       let settling: ReturnType<typeof setTimeout> | undefined;
       const join = () => {
-        joined = true;
         clearTimeout(settling);
         other.off("readable", onReadable);
+        // It has ended meanwhile, and would not say so again.
+        if (socket.destroyed) return void other.destroy();
+        joined = true;
         socket.on("close", () => other.destroy());
         other.once("data", () => heardAt = performance.now());
         socket.pipe(other);

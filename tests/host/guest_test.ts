@@ -14,7 +14,8 @@ import { NativeMemory } from "../../lib/host/memory.ts";
 import { socketPair, tryPair } from "../../lib/host/socket_pair.ts";
 import { writeSockaddrUnix } from "../../lib/host/structs.ts";
 import { bind, close, fcntl, getpid, socket } from "../../lib/host/sys.ts";
-import { openUnixDiag, UnixDiag } from "../../lib/host/unix_diag.ts";
+import { openSockDiag } from "../../lib/host/sock_diag.ts";
+import { UnixDiag } from "../../lib/host/unix_diag.ts";
 
 const self = getpid();
 const path = (text: string) => new TextEncoder().encode(text);
@@ -92,7 +93,7 @@ test("UnixDiag knows who holds a name, whatever links lead to it", () => {
   const directory = mkdtempSync(`${tmpdir()}/sluice-diag-`);
   const name = `${directory}/s`, address = new NativeMemory(128);
   const fd = socket(AF.UNIX, SOCK.STREAM | SOCK.CLOEXEC, 0);
-  const diag = new UnixDiag(openUnixDiag());
+  const diag = new UnixDiag(openSockDiag());
   try {
     strictEqual(bind(fd, address.address, writeSockaddrUnix(address, 0, name)), 0);
     const handle = openGuestPath(self, path(name));

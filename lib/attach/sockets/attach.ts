@@ -7,7 +7,7 @@
 import { check, Errno, errnoText } from "../../host/errno.ts";
 import type { Reactor } from "../../host/reactor.ts";
 import { close, pidfd_getfd, pidfd_open } from "../../host/sys.ts";
-import { openUnixDiag } from "../../host/unix_diag.ts";
+import { openSockDiag } from "../../host/sock_diag.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { Stack } from "../../stack/stack.ts";
 import { earlier, type Instant } from "../../stack/time.ts";
@@ -116,7 +116,7 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
 /** The table of our own namespace, for a guest that shares it. Without it, unix sockets of the guest are not reached. */
 function ownDiag(log: SocketsAttachContext["log"]): number | undefined {
   try {
-    return openUnixDiag();
+    return openSockDiag();
   } catch (error) {
     log(
       "warn",

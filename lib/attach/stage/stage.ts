@@ -20,7 +20,7 @@ import { becomeProgram, dieWithParent, effectiveGroup, setNoFileLimit } from "..
 import { exitNow } from "../../host/sys.ts";
 import { openRouteNetlink } from "../../host/netlink.ts";
 import { openResolverFile } from "../../host/resolver_file.ts";
-import { openUnixDiag } from "../../host/unix_diag.ts";
+import { openSockDiag } from "../../host/sock_diag.ts";
 import { openTap } from "../../host/tun.ts";
 import { directoryExists, linkTarget, withTemporaryFile, writeText } from "../../host/files.ts";
 import { findInPath } from "../../host/runtime.ts";
@@ -162,7 +162,7 @@ function showShadows({ shadows }: StageGo): void {
 
 function unixDiag(): number | undefined {
   try {
-    return openUnixDiag();
+    return openSockDiag();
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     say({ warning: `unix sockets of the program cannot be told from the host's: ${error.message}` });

@@ -26,7 +26,8 @@
 import { Errno, errnoText } from "../../host/errno.ts";
 import { EpollEvents, type Reactor, type ReadyHandler } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
-import { openUnixDiag, UnixDiag } from "../../host/unix_diag.ts";
+import { openSockDiag } from "../../host/sock_diag.ts";
+import { UnixDiag } from "../../host/unix_diag.ts";
 import {
   connectToName,
   inodeOfPath,
@@ -107,7 +108,7 @@ export class DatagramListener implements Listener {
    * Infinity: it cannot be asked.
    */
   connectedTo(socket: SharedSocket): number {
-    this.#diag ??= this.attempt(() => new UnixDiag(openUnixDiag()));
+    this.#diag ??= this.attempt(() => new UnixDiag(openSockDiag()));
     return this.#diag?.connectedTo(inodeOfSocket(socket.fd)) ?? Infinity;
   }
 

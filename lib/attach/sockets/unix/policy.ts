@@ -32,7 +32,7 @@ export interface UnixPolicyOptions {
   readonly hostUds: "none" | "open" | "create" | "all";
   /** Whether the guest has a network namespace of its own: abstract names in it are its own then. */
   readonly ownNetwork: boolean;
-  /** Where to ask for the guest's unix sockets, from {@linkcode openUnixDiag}; absent: nobody can be asked. */
+  /** Where to ask for the guest's unix sockets, from `openSockDiag`; absent: nobody can be asked. */
   readonly diag?: number;
 }
 

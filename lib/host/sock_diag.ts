@@ -1,0 +1,73 @@
+/**
+ * The kernel's tables of sockets, asked over netlink (sock_diag(7)): those of the network namespace that the netlink
+ * socket was made in.
+ *
+ * @module
+ */
+
+import { AF, SOCK } from "./constants.ts";
+import { check } from "./errno.ts";
+import { NativeMemory } from "./memory.ts";
+import { recv, send, socket } from "./sys.ts";
+
+const NETLINK_SOCK_DIAG = 4, SOCK_DIAG_BY_FAMILY = 20;
+const NLM_F_REQUEST = 1, NLM_F_DUMP = 0x300, NLMSG_ERROR = 2, NLMSG_DONE = 3;
+const HEADER = 16;
+/** Every request has a mask of states here; all of them. */
+const STATES = HEADER + 4, ALL_STATES = 0xffffffff;
+/** Most pieces of a dump that are read: about a hundred thousand sockets. */
+const MOST_PIECES = 1_024;
+/** Bytes of one piece (`NLMSG_GOODSIZE` and more). */
+const PIECE = 32_768;
+
+let memory: NativeMemory | undefined;
+
+/** A descriptor to ask. Throws {@linkcode SystemError}. */
+export function openSockDiag(): number {
+  const flags = SOCK.RAW | SOCK.CLOEXEC | SOCK.NONBLOCK;
+  return check(socket(AF.NETLINK, flags, NETLINK_SOCK_DIAG), "ask for the kernel's sockets");
+}
+
+/** What is asked for. */
+export interface DiagRequest {
+  /** `AF.INET`, `AF.UNIX`, … */
+  readonly family: number;
+  /** Bytes of the family's request, and of what is told of a socket at least, headers of netlink aside. */
+  readonly request: number;
+  readonly message: number;
+  /** Writes what the request says beside family and states. */
+  fill(view: DataView, at: number): void;
+}
+
+/**
+ * Has every socket of a family told: the family's message is at `at`, its attributes end at `end`. Silent when nobody may
+ * ask.
+ *
+ * @param fd from {@linkcode openSockDiag}
+ */
+export function dumpSockets(
+  fd: number,
+  { family, request, message, fill }: DiagRequest,
+  onSocket: (view: DataView, at: number, end: number) => void,
+): void {
+  memory ??= new NativeMemory(PIECE);
+  const { view, bytes, address } = memory;
+  bytes.fill(0, 0, HEADER + request);
+  view.setUint32(0, HEADER + request, true);
+  view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
+  view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, true);
+  bytes[HEADER] = family;
+  view.setUint32(STATES, ALL_STATES, true);
+  fill(view, HEADER);
+  if (send(fd, address, HEADER + request, 0) < 0) return;
+  for (let piece = 0; piece < MOST_PIECES; piece++) {
+    const length = recv(fd, address, bytes.length, 0);
+    if (length < HEADER) return;
+    for (let at = 0; at + HEADER <= length;) {
+      const size = view.getUint32(at, true), type = view.getUint16(at + 4, true);
+      if (type === NLMSG_DONE || type === NLMSG_ERROR || size < HEADER + message) return;
+      onSocket(view, at + HEADER, Math.min(at + size, length));
+      at += (size + 3) & ~3;
+    }
+  }
+}
