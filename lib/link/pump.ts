@@ -114,9 +114,9 @@ export class Pump {
     return this.#full;
   }
 
-  /** When {@linkcode flush} has something to do that no event tells: a shaped frame may pass. */
+  /** When {@linkcode flush} has something to do that no event tells: a shaped frame may pass, or there is room again. */
   pollAt(): Instant {
-    return this.#passAt;
+    return this.#held && this.#nic.full !== true ? 0 as Instant : this.#passAt;
   }
 
   /** Stops watching; the descriptor stays its owner's. */
@@ -127,6 +127,7 @@ export class Pump {
     this.#blocked?.release();
     this.#blocked = undefined;
     this.#passAt = NEVER;
+    this.#held = false;
   }
 
   #receive(): void {

@@ -22,6 +22,8 @@ class World {
   readonly passed: number[] = [];
   readonly far: MemoryLink;
   readonly pump: Pump;
+  /** The near end takes no more. */
+  full = false;
   readonly inbound = createQdisc({ kind: "tbf", rate: RATE, burst: BURST, mtu: FRAME - 14, gsoMaxSize: 0 });
 
   constructor() {
@@ -34,8 +36,12 @@ class World {
       remove: () => void (this.interest = -1),
       defer: () => {},
     } as unknown as Reactor;
+    const isFull = () => this.full;
     const end = {
       inbound: this.inbound,
+      get full() {
+        return isFull();
+      },
       ingress: (frame: { release(): void }) => {
         this.passed.push(this.now);
         frame.release();
@@ -93,4 +99,22 @@ test("a closed pump asks for no time", () => {
   world.now = 1e9;
   world.pump.flush(world.now as Instant);
   strictEqual(world.passed.length, 2);
+});
+
+test("a near end that was full is served as soon as it has room, though the descriptor says nothing", () => {
+  const world = new World();
+  world.send(1);
+  world.full = true;
+  world.pump.onReady(EpollEvents.in);
+  deepStrictEqual([world.interest, world.pump.pollAt()], [0, NEVER]);
+  world.full = false;
+  ok(world.pump.pollAt() <= world.now);
+  world.pump.flush(world.now as Instant);
+  deepStrictEqual([world.passed.length, world.interest, world.pump.pollAt()], [1, EpollEvents.in, NEVER]);
+  world.full = true;
+  world.send(1);
+  world.pump.onReady(EpollEvents.in);
+  world.full = false;
+  world.pump.close();
+  strictEqual(world.pump.pollAt(), NEVER);
 });

@@ -31,7 +31,7 @@ import type { Counter } from "../../../stack/counters.ts";
 import type { FrameObserver } from "../../../stack/frame_observer.ts";
 import type { Nic } from "../../../stack/nic.ts";
 import type { Stack } from "../../../stack/stack.ts";
-import { type Instant, later, NEVER } from "../../../stack/time.ts";
+import { earlier, type Instant, later, NEVER } from "../../../stack/time.ts";
 import { ETHERNET_HEADER } from "../../../stack/wire/ethernet.ts";
 import type { StageHanded } from "../../stage/protocol.ts";
 
@@ -124,7 +124,7 @@ export class PacketSockets implements FrameObserver {
 
   /** When {@linkcode poll} has something to do. */
   pollAt(): Instant {
-    return this.#lookAt;
+    return this.#pumps.reduce((at, pump) => earlier(at, pump.pollAt()), this.#lookAt);
   }
 
   /** Takes what packet sockets have sent as far as there is room; ends showing frames when nobody is left to see them. */

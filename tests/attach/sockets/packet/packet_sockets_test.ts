@@ -238,8 +238,11 @@ test("a full interface leaves frames in the kernel, in their order", () => {
     sockets.opens(world.now);
     const lengths = Array.from({ length: 100 }, (_, i) => 60 + i);
     for (const length of lengths) world.sends(length);
+    ok(sockets.pollAt() > world.now);
     const left = world.left();
     ok(left.length < 100);
+    // No event tells that there is room again.
+    ok(sockets.pollAt() <= world.now);
     sockets.poll(world.now);
     deepStrictEqual([...left, ...world.left()], lengths);
   });
