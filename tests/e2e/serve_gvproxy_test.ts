@@ -118,12 +118,16 @@ for (const { name, as } of USERS) {
         // Names, asked by a second guest, which comes by datagrams.
         const zone = {
           Name: "crc.testing.",
-          Records: [{ Name: "api", IP: "192.168.127.77" }],
+          Records: [
+            { Name: "api", IP: "192.168.127.77" },
+            ...Array.from({ length: 200 }, (_, i) => ({ Name: "many", IP: `10.0.0.${i}` })),
+          ],
           DefaultIP: "",
         };
         deepStrictEqual(await served.ask("/services/dns/add", zone), [200, ""]);
         const dig = "for n in api.crc.testing gateway.containers.internal host.docker.internal; do" +
-          " dig +short +tries=1 +time=5 $n; done; dig no.crc.testing";
+          " dig +short +tries=1 +time=5 $n; done; dig no.crc.testing;" +
+          " dig +tries=1 +time=5 many.crc.testing; dig +tcp +keepopen +tries=1 +time=5 host.docker.internal api.crc.testing";
         const asked = await run(
           served.guest("02:00:00:00:00:09", ["sh", "-c", dig], "mode=unixgram,vfkit=true", "vfkit.sock"),
           served.as,
@@ -133,6 +137,8 @@ for (const { name, as } of USERS) {
           /^192\.168\.127\.77\n192\.168\.127\.1\n192\.168\.127\.254\n[^]*NXDOMAIN/,
           asked.stderr,
         );
+        match(asked.stdout, /Truncated, retrying in TCP mode\.[^]*ANSWER: 200,[^]*\(TCP\)/);
+        match(asked.stdout, /\s192\.168\.127\.254\n[^]*\s192\.168\.127\.77\n[^]*\(TCP\)/);
 
         server.kill("SIGTERM");
         await once(server, "exit");

@@ -43,6 +43,8 @@ export interface GatewayLimits {
   readonly icmpFlows: number;
   /** DNS questions that wait for a resolver; one more fails the oldest (`gateway.dns.query-limit`). */
   readonly dnsQueries: number;
+  /** TCP connections whose questions are read here; one more ends the one that is silent longest (`gateway.dns.stream-limit`). */
+  readonly dnsStreams: number;
   /** Accepted connections per published port that wait for the guest to answer; more stay in the kernel's queue. */
   readonly publishPending: number;
   /** Published ports and unix sockets, at the start and later; one more is refused (`gateway.publish.limit`). */
@@ -57,6 +59,7 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   udpFlows: 4_096,
   icmpFlows: 256,
   dnsQueries: 1_024,
+  dnsStreams: 256,
   publishPending: 256,
   published: 2_048,
 };

@@ -4,6 +4,8 @@
  * A zone owns all names below its own: one that it does not have does not exist (NXDOMAIN), and one that it has under
  * another type has no data (NOERROR), as for any authoritative server (RFC 2308). The most specific zone answers.
  *
+ * An answer that is too long for its datagram says so (TC), and holds the records that fit: who wants all asks by TCP.
+ *
  * @module
  */
 
@@ -21,12 +23,23 @@ export const MAX_PATTERN_STATES = 4_096;
 /** Seconds for which an answer holds: records may change at any time. */
 const TTL = 5;
 const TYPE_A = 1, TYPE_AAAA = 28, TYPE_OPT = 41, TYPE_ANY = 255, CLASS_IN = 1;
-/** RFC 6891: an empty OPT record, and what we say that we take (section 6.2.5, and what fits everywhere). */
+/** RFC 6891: an empty OPT record, and what we say that we take and send (section 6.2.5, and what fits everywhere). */
 const OPT_LENGTH = 11, UDP_PAYLOAD = 1_232;
+/** What everybody takes in a datagram (RFC 1035 section 4.2.1). */
+const PLAIN_PAYLOAD = 512;
 /** RFC 6891 section 9: the upper bits of rcode 16. */
 const BADVERS = 1;
-const QR = 0x80, AA = 0x04, RA = 0x80, NXDOMAIN = 3;
+const QR = 0x80, AA = 0x04, TC = 0x02, RA = 0x80, NXDOMAIN = 3;
 const POINTER_TO_QUESTION = 0xc00c;
+
+interface Question {
+  /** Lower case. */
+  readonly name: string;
+  readonly type: number;
+  readonly class: number;
+  /** Where it ends in its packet. */
+  readonly end: number;
+}
 
 interface Compiled {
   readonly zone: ZoneFacts;
@@ -90,15 +103,26 @@ export class DnsZones {
     else this.#zones[at] = compiled;
   }
 
-  /** The answer to the question in `packet`, the caller's to send; undefined if it is for others. */
-  answer(packet: PacketBuffer, pool: BufferPool): PacketBuffer | undefined {
-    if (this.#zones.length === 0) return undefined;
-    const { view, start, end } = packet;
-    if (end - start < DNS_HEADER || view.getUint16(start + 4) !== 1) return undefined;
-    const question = readQuestion(packet, start + DNS_HEADER, end);
-    if (question === undefined || question.class !== CLASS_IN) return undefined;
-    const zone = this.#zoneOf(question.name);
-    if (zone === undefined) return undefined;
+  /** Whether every question is for others. */
+  get isEmpty(): boolean {
+    return this.#zones.length === 0;
+  }
+
+  /** Whether the question in `packet`, of which its beginning is enough, is answered here. */
+  knows(packet: PacketBuffer): boolean {
+    return this.#ask(packet) !== undefined;
+  }
+
+  /**
+   * The answer to the question in `packet`, the caller's to send; undefined if it is for others.
+   *
+   * @param longest bytes that the answer may have; absent: as many as the question says, in a datagram
+   */
+  answer(packet: PacketBuffer, pool: BufferPool, longest?: number): PacketBuffer | undefined {
+    const asked = this.#ask(packet);
+    if (asked === undefined) return undefined;
+    const { question, zone } = asked;
+    const { start, end } = packet;
     const relative = question.name === zone.suffix
       ? ""
       : zone.suffix === ""
@@ -108,18 +132,23 @@ export class DnsZones {
       .map(({ ip }) => ip);
     if (addresses.length === 0 && zone.defaultIp !== undefined) addresses.push(zone.defaultIp);
     const exists = addresses.length > 0 || relative === "";
-    const version = ednsVersion(packet, question.end, end);
-    const wanted = version > 0
+    const { version, payload } = ednsOf(packet, question.end, end);
+    const all = version > 0
       ? []
       : addresses.filter(({ family }) =>
         question.type === TYPE_ANY || question.type === (family === 4 ? TYPE_A : TYPE_AAAA)
-      ).slice(0, 16);
+      );
+    const room = (longest ?? payload) - (question.end - start) - OPT_LENGTH;
+    const wanted = all.slice(0, countWithin(all, room));
 
-    const reply = pool.take(question.end - start + 28 * wanted.length + OPT_LENGTH);
+    const reply = pool.take(question.end - start + lengthOf(wanted) + OPT_LENGTH);
     let at = reply.start + (question.end - start);
     reply.bytes.set(packet.bytes.subarray(start, question.end), reply.start);
     const out = reply.view;
-    out.setUint8(reply.start + 2, (out.getUint8(reply.start + 2) & 0x79) | QR | AA);
+    out.setUint8(
+      reply.start + 2,
+      (out.getUint8(reply.start + 2) & 0x79) | QR | AA | (wanted.length < all.length ? TC : 0),
+    );
     out.setUint8(reply.start + 3, RA | (exists || version > 0 ? 0 : NXDOMAIN));
     out.setUint16(reply.start + 6, wanted.length);
     out.setUint32(reply.start + 8, 0);
@@ -144,6 +173,15 @@ export class DnsZones {
     }
     reply.end = at;
     return reply;
+  }
+
+  #ask(packet: PacketBuffer): { question: Question; zone: Compiled } | undefined {
+    const { view, start, end } = packet;
+    if (this.isEmpty || end - start < DNS_HEADER || view.getUint16(start + 4) !== 1) return undefined;
+    const question = readQuestion(packet, start + DNS_HEADER, end);
+    if (question === undefined || question.class !== CLASS_IN) return undefined;
+    const zone = this.#zoneOf(question.name);
+    return zone && { question, zone };
   }
 
   #zoneOf(name: string): Compiled | undefined {
@@ -190,12 +228,24 @@ function canonical(name: string): string {
   return name.toLowerCase().replace(/\.$/, "");
 }
 
+/** Bytes of an address's record, its name a pointer. */
+function recordLength(ip: IpAddress): number {
+  return 12 + (ip.family === 4 ? 4 : 16);
+}
+
+function lengthOf(records: readonly IpAddress[]): number {
+  return records.reduce((sum, ip) => sum + recordLength(ip), 0);
+}
+
+/** How many of `records`, from the first on, `room` bytes hold. */
+function countWithin(records: readonly IpAddress[], room: number): number {
+  let count = 0;
+  while (count < records.length && (room -= recordLength(records[count]!)) >= 0) count++;
+  return count;
+}
+
 /** The first question; undefined if it cannot be read. */
-function readQuestion(
-  { view, bytes }: PacketBuffer,
-  at: number,
-  end: number,
-): { name: string; type: number; class: number; end: number } | undefined {
+function readQuestion({ view, bytes }: PacketBuffer, at: number, end: number): Question | undefined {
   const labels: string[] = [];
   while (at < end) {
     const length = view.getUint8(at++);
@@ -213,9 +263,19 @@ function readQuestion(
   return undefined;
 }
 
-/** The version of the OPT record right behind the question; −1: there is none, as with whatever is no plain question. */
-function ednsVersion({ view, start }: PacketBuffer, at: number, end: number): number {
+/**
+ * The version of the OPT record right behind the question, −1 if there is none, as with whatever is no plain question; and how
+ * long a datagram the client takes, within what fits everywhere.
+ */
+function ednsOf(
+  { view, start }: PacketBuffer,
+  at: number,
+  end: number,
+): { version: number; payload: number } {
   const isPlain = view.getUint32(start + 6) === 0 && view.getUint16(start + 10) > 0;
-  if (!isPlain || at + OPT_LENGTH > end || view.getUint8(at) !== 0) return -1;
-  return view.getUint16(at + 1) === TYPE_OPT ? view.getUint8(at + 6) : -1;
+  if (!isPlain || at + OPT_LENGTH > end || view.getUint8(at) !== 0 || view.getUint16(at + 1) !== TYPE_OPT) {
+    return { version: -1, payload: PLAIN_PAYLOAD };
+  }
+  const payload = Math.max(PLAIN_PAYLOAD, Math.min(view.getUint16(at + 3), UDP_PAYLOAD));
+  return { version: view.getUint8(at + 6), payload };
 }

@@ -6,6 +6,7 @@
  *                                     ├─ refused ───▶ RST
  *                                     ├─ unreachable ▶ the ICMP error that says the same
  *                                     └─ no answer ──▶ silence, so that the guest's own SYN timer decides
+ *   to port 53 of the gateway ─▶ dns_streams.ts, which may dial a resolver when it has read the question
  * ```
  *
  * So the guest learns what a host in our place would have learned. Every dial is a non-blocking socket of its own: a
@@ -26,9 +27,10 @@ import { EpollEvents, type ReadyHandler } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
 import type { TcpRejection, TcpRequest } from "../../stack/tcp/forwarder.ts";
 import type { FlowFacts } from "../../stack/facts.ts";
-import type { Instant } from "../../stack/time.ts";
+import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import type { GatewayConfig, Log } from "./config.ts";
+import { type DialRequest, DnsStreams } from "./dns_streams.ts";
 import { age, endpointText, type Flow, type FlowRegistry } from "./flows.ts";
 import { isOwnPeer, openStream } from "./host_socket.ts";
 import { type LruItem, LruList } from "./lru_list.ts";
@@ -54,6 +56,8 @@ export class TcpDialer {
   readonly #resolvers: Resolvers;
   readonly #registry: FlowRegistry;
   readonly #dials: LruList<TcpDial>;
+  /** Undefined: every question is a resolver's. */
+  readonly #dns: DnsStreams | undefined;
   readonly #log: Log;
   #complained = false;
 
@@ -70,6 +74,17 @@ export class TcpDialer {
     this.#registry = registry;
     this.#log = log;
     this.#dials = new LruList(relays.limits.tcpDialTimeout);
+    const { zones, tenantOf } = config;
+    this.#dns = zones && new DnsStreams({
+      reactor: relays.reactor,
+      pool: relays.pool,
+      zones,
+      limit: relays.limits.dnsStreams,
+      tenantOf,
+      count: (name) => relays.count(name),
+      options: () => relays.options(),
+      dial: (request, now) => this.#dial(request, this.#resolvers.inOrder(), now),
+    });
   }
 
   /** Dials that wait for an answer. */
@@ -89,6 +104,7 @@ export class TcpDialer {
       case "dial":
         return this.#dial(request, [{ address: verdict.address, port: request.localPort }], now);
       case "dns":
+        if (this.#dns !== undefined) return this.#dns.accept(request, now);
         return this.#dial(request, this.#resolvers.inOrder(), now);
       case "refuse":
         this.#deny(verdict.why);
@@ -103,11 +119,12 @@ export class TcpDialer {
   }
 
   pollAt(): Instant {
-    return this.#dials.expiresAt();
+    return earlier(this.#dials.expiresAt(), this.#dns?.pollAt() ?? NEVER);
   }
 
   /** Forgets dials that took too long. */
   poll(now: Instant): void {
+    this.#dns?.poll(now);
     for (let dial = this.#dials.expired(now); dial !== undefined; dial = this.#dials.expired(now)) {
       this.relays.count("gateway.tcp.dial-timeout");
       dial.giveUp("drop", now);
@@ -115,6 +132,7 @@ export class TcpDialer {
   }
 
   stop(now: Instant): void {
+    this.#dns?.stop(now);
     for (let dial = this.#dials.oldest; dial !== undefined; dial = this.#dials.oldest) {
       dial.giveUp("reset", now);
     }
@@ -147,7 +165,7 @@ export class TcpDialer {
     );
   }
 
-  #dial(request: TcpRequest, targets: readonly Target[], now: Instant): void {
+  #dial(request: DialRequest, targets: readonly Target[], now: Instant): void {
     const { limits } = this.relays;
     if (!this.relays.admit(this.#dials.length, now)) {
       request.reject("drop", now);
@@ -195,7 +213,7 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
   /** Whose share it is part of; undefined: nobody's, or the relay's. */
   tenant: number | undefined;
   readonly #dialer: TcpDialer;
-  readonly #request: TcpRequest;
+  readonly #request: DialRequest;
   readonly #targets: readonly Target[];
   readonly #since: Instant;
   #next = 0;
@@ -205,7 +223,7 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
 
   constructor(
     dialer: TcpDialer,
-    request: TcpRequest,
+    request: DialRequest,
     targets: readonly Target[],
     tenant: number | undefined,
     now: Instant,

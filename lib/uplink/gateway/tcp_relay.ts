@@ -119,11 +119,15 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
     return this.#open;
   }
 
-  /** Joins the guest's connection, whose observer this is. Call once. */
+  /** Joins the guest's connection, whose observer this is; its handshake may be over. Call once. */
   join(connection: TcpConnection): void {
     this.#connection = connection;
     this.#readSize = readSize(connection.path, connection.remoteAddress.family);
     this.#relays.opened(this);
+    if (connection.state === "established" || connection.state === "close-wait") {
+      this.#open = true;
+      this.#relays.established(this);
+    }
   }
 
   /** What the reactor reports of the host socket. */

@@ -26,6 +26,7 @@ const EDGES = EpollEvents.in | EpollEvents.out | EpollEvents.pri | EpollEvents.r
 /** What all relays share. */
 export class TcpRelays {
   readonly reactor: Reactor;
+  readonly pool: BufferPool;
   readonly io: StreamIo;
   readonly limits: GatewayLimits;
   /** What guests have of the connections, dials included, and of the dials. */
@@ -47,6 +48,7 @@ export class TcpRelays {
     pipes?: PipePool,
   ) {
     this.reactor = reactor;
+    this.pool = pool;
     this.io = new StreamIo(pool);
     this.limits = limits;
     this.flowShare = new FairShare(limits.tcpFlows);

@@ -137,3 +137,44 @@ test("who asks with EDNS is answered with EDNS, and a version that nobody has is
   deepStrictEqual([refused.additionals[0]!.extendedRcode, refused.additionals[0]!.ednsVersion], [1, 0]);
   deepStrictEqual(asked(0, [{ type: "A", name: "x", data: "1.2.3.4" }]).additionals, []);
 });
+
+test("an answer that is too long for its datagram says so, and one that may be longer is whole", () => {
+  const address = (i: number) => `10.1.${i >> 8}.${i & 255}`;
+  const zones = new DnsZones([{
+    name: "big",
+    records: Array.from({ length: MAX_RECORDS }, (_, i) => ({ name: "", ip: address(i) })),
+  }]);
+  const asked = (udpPayloadSize: number | undefined, longest?: number) => {
+    const additionals = udpPayloadSize === undefined
+      ? []
+      : [{ type: "OPT", name: ".", udpPayloadSize, flags: 0, options: [] }];
+    const query = { type: "query", id: 7, questions: [{ name: "big", type: "A" }], additionals };
+    const bytes = new Uint8Array(dnsPacket.encode(query as never));
+    const reply = zones.answer(tight(bytes), pool, longest)!.toBytes();
+    const decoded = dnsPacket.decode(Buffer.from(reply)) as unknown as {
+      flag_tc: boolean;
+      answers: { data: string }[];
+      additionals: object[];
+    };
+    strictEqual(decoded.additionals.length, additionals.length);
+    decoded.answers.forEach(({ data }, i) => strictEqual(data, address(i)));
+    return [reply.length, decoded.answers.length, decoded.flag_tc];
+  };
+  const question = 12 + 5 + 4, opt = 11;
+  const fits = (room: number) => Math.floor((room - question - opt) / 16);
+  for (
+    const [payload, room] of [[undefined, 512], [1, 512], [512, 512], [800, 800], [65_535, 1_232]] as const
+  ) {
+    const [length, count, isTruncated] = asked(payload);
+    strictEqual(count, fits(room), `EDNS ${payload}`);
+    strictEqual(length, question + 16 * fits(room) + (payload === undefined ? 0 : opt));
+    strictEqual(isTruncated, true);
+  }
+  deepStrictEqual(asked(undefined, 65_535).slice(1), [fits(65_535), true]);
+  zones.add({ name: "few.big", records: Array.from({ length: 28 }, () => ({ name: "", ip: "10.0.0.1" })) });
+  const few = dnsPacket.encode(
+    { type: "query", id: 7, questions: [{ name: "few.big", type: "A" }] } as never,
+  );
+  const whole = zones.answer(tight(new Uint8Array(few)), pool)!.toBytes();
+  deepStrictEqual([whole.length <= 512, whole[2]! & 2, whole[7]], [true, 0, 28]);
+});
