@@ -19,13 +19,13 @@ test(
       await lab.serve(SERVER, ["127.0.0.1"]);
       const sluice = scope.binary(), path = `${scope.directory()}/guests.sock`;
       const records = Array.from({ length: 40 }, (_, i) => `--dns-record=many.internal=10.0.0.${i}`);
-      const serve = [sluice, "--ready-fd=1", "serve", `--listen=unixstream://${path}`, ...records];
+      const serve = [sluice, "serve", "--ready-fd=1", `--listen=unixstream://${path}`, ...records];
       await printed(lab.start(serve), /[^]/);
       // The first answer of each command is the zone's; +keepopen asks the rest of a resolver, on the same connection.
       const script = `
       dig +short +tcp +tries=1 many.internal | wc -l; dig +short +tries=1 many.internal | wc -l
       dig +short +tcp +tries=1 TXT large.test | tr -d '" \\n' | wc -c
-      dig +short +tcp +keepopen +tries=1 nothing.many.internal many.internal TXT www.test A www.test TXT large.test | tail -n +41 | tr -d '" \\n' | wc -c
+      dig +short +tcp +keepopen +tries=1 nothing.many.internal many.internal www.test TXT www.test A large.test TXT | tail -n +41 | tr -d '" \\n' | wc -c
       dig +tcp +tries=1 nowhere.test | grep -c NXDOMAIN`;
       const network = `socket=${path},mode=unixstream,mac=02:00:00:00:00:07,dhcp=true`;
       const annotation = `io.containerd.nerdbox.network.0=${network}`;
