@@ -66,6 +66,8 @@ export interface Command {
   readonly flags?: readonly CommandFlag[];
   /** Global and do-only flags may follow the command, too. */
   readonly takesGlobalFlags?: boolean;
+  /** Global flags that mean nothing with this command: its help leaves them out. */
+  readonly ignoredFlags?: ReadonlySet<string>;
   /** Does not read configuration files, and works when they are broken. */
   readonly withoutConfig?: boolean;
   /** Is run even if the configuration cannot be used, to say why. */
@@ -74,7 +76,7 @@ export interface Command {
   run(context: CommandContext): Promise<number>;
 }
 
-/** Exit statuses of sluice itself (SPEC: the program's own otherwise, 128+n for signal n). */
+/** Exit statuses of sluice itself; otherwise it is the program's own, 128+n for signal n. */
 export const ExitStatus = {
   ok: 0,
   problem: 1,

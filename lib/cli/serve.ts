@@ -20,25 +20,13 @@ import { hostResolvConf, modeConfig, publishText } from "./launch.ts";
 import { superviseSession } from "./session.ts";
 import { withPidFile } from "./pid_file.ts";
 
-/** The command. */
-export const serve: Command = {
-  name: "serve",
-  summary: "be a network provider for virtual machines",
-  usage: "sluice [flags] serve --listen URL [--listen URL …] [-p HOSTPORT:[GUESTADDR:]GUESTPORT]",
-  details: `
-URLs of guests: unixgram://PATH (vfkit, libkrun, QEMU -netdev dgram), unixstream://PATH (passt's
-clients, QEMU -netdev stream), unixpacket://PATH (bess), qemu+tcp://HOST:PORT. Each takes many guests.
-gvproxy's flags are understood, and bring gvproxy's defaults with them.`,
-  takesGlobalFlags: true,
-  flags: serveFlags,
-  run: serveMachines,
-};
-
 /** Flags that are about the guest of `do` and `attach`, or about its interface. */
 const OF_A_PROGRAM: ReadonlySet<string> = new Set<FlagName>([
   "network",
   "attach",
   "force",
+  "publish-all",
+  "tsi-handoff",
   "external-network",
   "address-wait",
   "address",
@@ -50,6 +38,21 @@ const OF_A_PROGRAM: ReadonlySet<string> = new Set<FlagName>([
   "host-uds",
   "net-raw",
 ]);
+
+/** The command. */
+export const serve: Command = {
+  name: "serve",
+  summary: "be a network provider for virtual machines",
+  usage: "sluice [flags] serve --listen URL [--listen URL …] [-p HOSTPORT:[GUESTADDR:]GUESTPORT]",
+  details: `
+URLs of guests: unixgram://PATH (vfkit, libkrun, QEMU -netdev dgram), unixstream://PATH (passt's
+clients, QEMU -netdev stream), unixpacket://PATH (bess), qemu+tcp://HOST:PORT. Each takes many guests.
+gvproxy's flags are understood, and bring gvproxy's defaults with them.`,
+  takesGlobalFlags: true,
+  ignoredFlags: OF_A_PROGRAM,
+  flags: serveFlags,
+  run: serveMachines,
+};
 
 async function serveMachines(context: CommandContext): Promise<number> {
   if (context.args.length > 0) {

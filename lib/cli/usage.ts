@@ -40,7 +40,7 @@ exit status: the program's own, 128+n for signal n; 2 wrong usage, 125 sluice it
 
 /** `sluice help COMMAND`, `sluice COMMAND --help`. */
 export function commandHelp(command: Command): string {
-  const { name, aliases = [], summary, usage, details, flags = [], takesGlobalFlags } = command;
+  const { name, aliases = [], summary, usage, details, flags = [], takesGlobalFlags, ignoredFlags } = command;
   const parts = [
     `${aliases.length === 0 ? name : `${name} (${aliases.join(", ")})`}: ${summary}\n`,
     usage.split("\n").map((line, i) => `${i === 0 ? "usage: " : "       "}${line.trim()}`).join("\n") + "\n",
@@ -54,7 +54,7 @@ export function commandHelp(command: Command): string {
   }
   parts.push(
     takesGlobalFlags
-      ? `flags:\n${groupsOf("global")}\n`
+      ? `flags:\n${groupsOf("global", ignoredFlags)}\n`
       : "sluice help lists the flags that go before the command.\n",
   );
   return parts.join("\n");
@@ -124,8 +124,11 @@ function groups(scope: FlagSpec["scope"]): [FlagGroup, FlagSpec[]][] {
   return [...byGroup];
 }
 
-function groupsOf(scope: FlagSpec["scope"]): string {
-  return groups(scope).map(([group, flags]) => ` ${group}\n${flags.map(tableItem).join("\n")}`).join("\n");
+function groupsOf(scope: FlagSpec["scope"], without: ReadonlySet<string> = new Set()): string {
+  return groups(scope)
+    .map(([group, flags]) => [group, flags.filter(({ name }) => !without.has(name))] as const)
+    .filter(([, flags]) => flags.length > 0)
+    .map(([group, flags]) => ` ${group}\n${flags.map(tableItem).join("\n")}`).join("\n");
 }
 
 function tableItem(flag: FlagSpec): string {

@@ -70,7 +70,7 @@ export function describeTenancy(resolved: Resolved, problems: readonly Problem[]
 /** The same for people: two headings, with nothing below the second one if nothing was refused. */
 export function formatTenancy(resolved: Resolved, problems: readonly Problem[] = []): string {
   const ceilings = resolved.ceilings.lifted ? "  any flag, to any value: --allow-flag-override\n" : columns(
-    ceilingsOf(resolved).map(({ name, value, origin }) => [`  ${name}`, String(value ?? "-"), origin]),
+    ceilingsOf(resolved).map(({ name, value, origin }) => [`  ${name}`, String(value ?? "any"), origin]),
   );
   const refused = problems.map((problem) => `  ${printable(formatProblem(problem))}\n`).join("");
   return `\nannotations may set at most:\n${ceilings}${refused === "" ? "" : `\nrefused:\n${refused}`}`;

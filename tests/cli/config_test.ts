@@ -151,11 +151,11 @@ test("config show tells who set what, what annotations may set, and what was ref
   ]);
   deepStrictEqual(rows(ceilings!), [
     ["annotations may set at most:"],
-    ["debug", "-", "default"],
+    ["debug", "any", "default"],
     ["host-uds", "open", "operator.toml:2"],
     ["qdisc", "tbf", "default"],
     ["qdisc-tbf-rate", "1000000", "operator.toml:1"],
-    ["qdisc-tbf-burst", "-", "default"],
+    ["qdisc-tbf-burst", "any", "default"],
   ]);
   deepStrictEqual(refused!.trimEnd().split("\n"), ["refused:", ...REFUSED.map((line) => `  ${line}`)]);
 });

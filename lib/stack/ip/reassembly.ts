@@ -12,8 +12,9 @@
  * without a buffer, to swallow the rest. A fragment whose bytes are already there, byte for byte, is a duplicate made by
  * the network and does no harm (RFC 8200 section 4.5 allows to keep the datagram then).
  *
- * Bounds: `limits.datagrams` at once (the oldest makes room; of several guests, the oldest of whoever has his share), {@linkcode MAX_GAPS} holes in each, 30 s (IPv4) or 60 s
- * (IPv6) of patience. So the memory is at most `datagrams` × 64 KiB, whatever arrives.
+ * Bounds: `limits.datagrams` at once (the oldest makes room; of several guests, the oldest of whoever has his share),
+ * {@linkcode MAX_GAPS} holes in each, 30 s (IPv4) or 60 s (IPv6) of patience. So the memory is at most `datagrams` × 64 KiB,
+ * whatever arrives.
  *
  * @module
  */
