@@ -6,6 +6,7 @@
 
 import { EngineHandle } from "../engine/client.ts";
 import type { EngineClient } from "../engine/messages.ts";
+import { endDescendants } from "../host/descendants.ts";
 import { reap, RUNNING, waitStatus } from "../host/exit_status.ts";
 import { writeStdoutBytes } from "../host/runtime.ts";
 import { childOf, writeByte } from "../host/process.ts";
@@ -84,12 +85,21 @@ export async function superviseSession(
     if (error instanceof Failure) throw error;
     throw new Failure(error instanceof Error ? error.message : String(error));
   } finally {
+    if (launched.isProgram && launched.mode.attach === "sockets") await endDaemons(log);
     signals.close();
     other?.close();
     (await served)?.close();
     engine.dispose();
     if (launched.mode.network === "sandbox") await lastResort(log);
     log.close();
+  }
+}
+
+/** What the program has left behind has no network any more. */
+async function endDaemons(log: Log): Promise<void> {
+  const left = await endDescendants();
+  if (left > 0) {
+    log.write("warn", `${left} processes that the program left behind fork faster than they can be ended`);
   }
 }
 

@@ -86,6 +86,13 @@ async function broken(scope: Scope, how: string, argv: readonly string[], as: { 
 
 const gone = (pid: number) => until(() => !existsSync(`/proc/${pid}`), () => `process ${pid} lives`);
 
+/** Sluice has ended it before it ended itself. */
+function endsNow(scope: Scope, pid: number): void {
+  const lives = existsSync(`/proc/${pid}`);
+  if (lives) scope.defer(() => void process.kill(pid, "SIGKILL"));
+  ok(!lives, `process ${pid} lives`);
+}
+
 for (const { name, as } of USERS) {
   test(
     `a data plane that fails ends the session with status 125 (${name})`,
@@ -133,22 +140,50 @@ for (const { name, as } of USERS) {
     X64,
     () =>
       withScope(async (scope) => {
-        const how = ["killed", "stopped, then killed", "fail", "crash", "hang"];
+        const how = ["killed", "stopped, then killed", "crash"];
         await Promise.all(how.map(async (how) => {
           const log = join(scope.directory(), "log");
           writeFileSync(log, "");
           chmodSync(log, 0o666);
-          const { child, guest, over } = await broken(scope, how, ["python3", "-c", DAEMON, log], as);
+          const { guest, over } = await broken(scope, how, ["python3", "-c", DAEMON, log], as);
           const said = () => readFileSync(log, "utf8");
           scope.defer(() => void process.kill(Number(/daemon (\d+)/.exec(said())![1]), "SIGKILL"));
-          if (how === "hang") child.kill("SIGTERM");
           await over;
           await gone(guest);
           await until(() => /^accept ENOSYS$/m.test(said()), () => `${how}: the daemon says ${said()}`);
-          // The call that waited when it hung failed late; all others, at once.
-          const when = how === "hang" ? /^socket ENOSYS/m : /^socket ENOSYS at once$/m;
-          await until(() => when.test(said()), () => `${how}: the daemon says ${said()}`);
+          await until(
+            () => /^socket ENOSYS at once$/m.test(said()),
+            () => `${how}: the daemon says ${said()}`,
+          );
         }));
+      }),
+  );
+
+  test(`daemons of the guest end with the session (${name})`, X64, () =>
+    withScope(async (scope) => {
+      await Promise.all(["fail", "hang"].map(async (how) => {
+        const log = join(scope.directory(), "log");
+        writeFileSync(log, "");
+        chmodSync(log, 0o666);
+        const { child, over } = await broken(scope, how, ["python3", "-c", DAEMON, log], as);
+        if (how === "hang") child.kill("SIGTERM");
+        await over;
+        endsNow(scope, Number(/^daemon (\d+)$/m.exec(readFileSync(log, "utf8"))![1]));
+      }));
+    }));
+
+  test(
+    `daemons of the guest end with the program, also who ignores SIGTERM (${name})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const daemon = "trap '' TERM; while :; do sleep 1000; done";
+        const argv = ["sh", "-c", `setsid sh -c "${daemon}" & echo "guest $!"; exit 3`];
+        const child = start(scope, [scope.binary(), "do", "--", ...argv], as);
+        const over = new Promise((resolve) => child.once("exit", resolve));
+        const pid = Number(/\d+/.exec(await printed(child, /guest \d+\n/))![0]);
+        strictEqual(await over, 3);
+        endsNow(scope, pid);
       }),
   );
 

@@ -1,0 +1,61 @@
+/**
+ * The end of what a program leaves behind.
+ *
+ * A daemon of the guest becomes our child when its own parent is gone, for we are the reaper of our descendants
+ * (PR_SET_CHILD_SUBREAPER). Its sockets end with us: one that went on would ask a network that nobody answers for,
+ * as fast as it can.
+ *
+ * @module
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { SIG } from "./constants.ts";
+import { reapOrphans } from "./exit_status.ts";
+import { kill } from "./sys.ts";
+
+/** How long a daemon may take to end in good order. */
+const GRACE_MILLISECONDS = 300;
+/** When we give up on programs that fork faster than we kill. */
+const KILL_MILLISECONDS = 2_000;
+const ROUND_MILLISECONDS = 5;
+
+/** Children of all threads of process `pid`, none where /proc is not ours or the kernel does not tell. */
+function childrenOf(pid: number | "self"): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean).map(Number)
+    );
+  } catch {
+    // Over in the meantime: its children are ours by now, and next round's.
+    return [];
+  }
+}
+
+function descendants(): number[] {
+  const found = childrenOf("self");
+  // The list grows while it is walked.
+  for (const pid of found) found.push(...childrenOf(pid));
+  return found;
+}
+
+/**
+ * Ends our descendants: SIGTERM, and SIGKILL for who is still there {@linkcode GRACE_MILLISECONDS} later. Resolves when
+ * none is left; to how many there were after {@linkcode KILL_MILLISECONDS} of killing.
+ */
+export async function endDescendants(): Promise<number> {
+  let left = descendants();
+  // SIGTERM reaches a stopped process when it goes on.
+  for (const signal of left.length === 0 ? [] : [SIG.TERM, SIG.CONT]) {
+    left.forEach((pid) => kill(pid, signal));
+  }
+  const began = performance.now();
+  while (left.length > 0) {
+    await new Promise((resolve) => setTimeout(resolve, ROUND_MILLISECONDS));
+    reapOrphans(0);
+    left = descendants();
+    const waited = performance.now() - began;
+    if (waited > GRACE_MILLISECONDS) left.forEach((pid) => kill(pid, SIG.KILL));
+    if (waited > GRACE_MILLISECONDS + KILL_MILLISECONDS) break;
+  }
+  return left.length;
+}
