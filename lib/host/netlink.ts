@@ -11,7 +11,7 @@ import { check, Errno, SystemError } from "./errno.ts";
 import { setOption } from "./inet.ts";
 import { NativeMemory, textAt } from "./memory.ts";
 import type { AddressWords } from "./structs.ts";
-import { close, recv, send, socket } from "./sys.ts";
+import { close, connect, recv, send, socket } from "./sys.ts";
 
 /** Flags of a request. */
 export const NLM = { REQUEST: 1, ACK: 4, REPLACE: 0x100, EXCL: 0x200, CREATE: 0x400, DUMP: 0x300 } as const;
@@ -163,9 +163,29 @@ export class NetlinkError extends SystemError {
   }
 }
 
+const SOCKADDR_NL = 12;
+const kernel = new NativeMemory(SOCKADDR_NL);
+kernel.view.setUint16(0, AF.NETLINK, true);
+
+/**
+ * Opens a netlink socket of the network namespace that this thread is in now, close-on-exec.
+ *
+ * It is connected to the kernel, so that it hears nobody else: whoever has CAP_NET_ADMIN over the namespace, as a guest may,
+ * could otherwise send it answers, or fill its buffer, and the kernel's answer would be lost.
+ *
+ * @throws {SystemError}
+ */
+export function openNetlink(protocol: number, type: number, what: string): number {
+  const fd = check(socket(AF.NETLINK, type | SOCK.CLOEXEC, protocol), what);
+  const connected = connect(fd, kernel.address, SOCKADDR_NL);
+  if (connected < 0) close(fd);
+  check(connected, what);
+  return fd;
+}
+
 /** A descriptor of the network namespace that this thread is in now. Throws {@linkcode SystemError}. */
 export function openRouteNetlink(): number {
-  return check(socket(AF.NETLINK, SOCK.RAW | SOCK.CLOEXEC, 0), "open a netlink socket");
+  return openNetlink(0, SOCK.RAW, "open a netlink socket");
 }
 
 /** A netlink socket of the network namespace in which its descriptor was made. */

@@ -5,10 +5,10 @@
  * @module
  */
 
-import { AF, SOCK } from "./constants.ts";
-import { check } from "./errno.ts";
+import { SOCK } from "./constants.ts";
 import { NativeMemory } from "./memory.ts";
-import { recv, send, socket } from "./sys.ts";
+import { openNetlink } from "./netlink.ts";
+import { recv, send } from "./sys.ts";
 
 const NETLINK_SOCK_DIAG = 4, SOCK_DIAG_BY_FAMILY = 20;
 const NLM_F_REQUEST = 1, NLM_F_DUMP = 0x300, NLMSG_ERROR = 2, NLMSG_DONE = 3;
@@ -24,8 +24,7 @@ let memory: NativeMemory | undefined;
 
 /** A descriptor to ask. Throws {@linkcode SystemError}. */
 export function openSockDiag(): number {
-  const flags = SOCK.RAW | SOCK.CLOEXEC | SOCK.NONBLOCK;
-  return check(socket(AF.NETLINK, flags, NETLINK_SOCK_DIAG), "ask for the kernel's sockets");
+  return openNetlink(NETLINK_SOCK_DIAG, SOCK.RAW | SOCK.NONBLOCK, "ask for the kernel's sockets");
 }
 
 /** What is asked for. */

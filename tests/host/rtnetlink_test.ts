@@ -1,9 +1,13 @@
 import { test } from "node:test";
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
+import process from "node:process";
+import { AF, MSG, SOCK } from "../../lib/host/constants.ts";
+import { check, Errno } from "../../lib/host/errno.ts";
+import { NativeMemory } from "../../lib/host/memory.ts";
 import { NetlinkError } from "../../lib/host/netlink.ts";
 import { RouteNetlink } from "../../lib/host/rtnetlink.ts";
 import type { AddressWords } from "../../lib/host/structs.ts";
-import { close } from "../../lib/host/sys.ts";
+import { close, sendto, socket } from "../../lib/host/sys.ts";
 import { openTap } from "../../lib/host/tun.ts";
 import { needs } from "../support/capability.ts";
 import { inNewNetns } from "../support/netns.ts";
@@ -97,5 +101,25 @@ test("deleteLink() removes a virtual interface", needs("root", "tun"), () => {
   withTap((netlink, index) => {
     netlink.deleteLink(index);
     deepStrictEqual(netlink.links().map(({ name }) => name), ["lo"]);
+  });
+});
+
+test("nobody but the kernel can send to a netlink socket of ours", needs("root", "tun"), () => {
+  withTap((netlink) => {
+    const forged = new NativeMemory(64);
+    forged.view.setUint32(0, 64, true);
+    const to = new NativeMemory(12);
+    to.view.setUint16(0, AF.NETLINK, true);
+    // It was the first of its process in this namespace, so its port id is the process'.
+    to.view.setUint32(4, process.pid, true);
+    const stranger = check(socket(AF.NETLINK, SOCK.RAW | SOCK.CLOEXEC, 0), "open a netlink socket");
+    try {
+      for (let i = 0; i < 2_000; i++) {
+        strictEqual(sendto(stranger, forged.address, 64, MSG.DONTWAIT, to.address, 12), -Errno.ECONNREFUSED);
+      }
+      strictEqual(netlink.links().length, 2);
+    } finally {
+      close(stranger);
+    }
   });
 });

@@ -12,6 +12,9 @@ import { type Cause, type Look, look, type Notice, noticesOf, UNASKED } from "./
 /** How often it is looked whether something has changed that no request of the guest's has. */
 const INTERVAL = SECOND;
 
+/** Sockets of one network that hear of changes (`sockets.limit.listeners`): each change is told to each. */
+export const MAX_LISTENERS = 256;
+
 /** Who hears of changes. */
 export interface Listener {
   /** Whether it has joined any group. */
@@ -39,6 +42,13 @@ export class Announcer implements Deadline {
 
   constructor(context: SocketsContext) {
     this.#context = context;
+  }
+
+  /** Whether there may be no more listeners; counted if so. */
+  get full(): boolean {
+    if (this.#listeners.size < MAX_LISTENERS) return false;
+    this.#context.counters.bump("sockets.limit.listeners");
+    return true;
   }
 
   /** `listener` has joined or left a group, or is gone. */

@@ -39,7 +39,8 @@ import { diagSockets } from "./diag_sockets.ts";
 import { answerDiag } from "./inet_diag.ts";
 import { NETLINK, NETLINK_OPTION } from "./numbers.ts";
 import { getNetlinkOption, Groups, setNetlinkOption } from "./options.ts";
-import { answerDatagram } from "./protocol.ts";
+import { NetlinkPorts } from "./ports.ts";
+import { answerDatagram, MAX_REQUESTS } from "./protocol.ts";
 import type { Notice } from "./notices.ts";
 import type { ReplyWriter } from "./reply_writer.ts";
 import { type Asker, Refusal, type Request } from "./request.ts";
@@ -55,16 +56,21 @@ const BUFFER = 65_536;
 const MAX_WAITING = 1_048_576;
 /** The same for all netlink sockets of a guest. */
 const MAX_WAITING_ALL = 16_777_216;
-/** Where automatic port ids begin when that of the process is taken; they go down from there (`netlink_autobind`). */
-const FIRST_ROVER = -4_097;
 
 const buffer = new NativeMemory(BUFFER);
 const name = new NativeMemory(SOCKADDR_NL);
 const scratch = new Message();
 const control = new ControlWriter();
 
-/** Bytes that wait, by guest. */
-const waiting = new WeakMap<SocketsContext, { bytes: number }>();
+/** What the netlink sockets of one network have in common. */
+interface Shared {
+  /** Bytes that wait. */
+  bytes: number;
+  /** By protocol. */
+  readonly ports: Map<number, NetlinkPorts>;
+}
+
+const shared = new WeakMap<SocketsContext, Shared>();
 
 /** A receive that waits for an answer, at most as long as SO_RCVTIMEO says. */
 class Held implements Deadline {
@@ -89,7 +95,8 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
   readonly listening = false;
   readonly #context: SocketsContext;
   readonly #groups = new Groups();
-  readonly #waiting: { bytes: number };
+  readonly #waiting: Shared;
+  readonly #ports: NetlinkPorts;
   /** Answers that the pair has no room for. */
   readonly #queue: Uint8Array<ArrayBuffer>[] = [];
   #queued = 0;
@@ -101,6 +108,8 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
   #overrun = false;
   #peerPort = 0;
   #peerGroups = 0;
+  /** Requests so far. */
+  #asked = 0;
 
   constructor(
     context: SocketsContext,
@@ -111,9 +120,12 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
   ) {
     super(near, inode, AF.NETLINK, type, protocol);
     this.#context = context;
-    let all = waiting.get(context);
-    if (all === undefined) waiting.set(context, all = { bytes: 0 });
+    let all = shared.get(context);
+    if (all === undefined) shared.set(context, all = { bytes: 0, ports: new Map() });
     this.#waiting = all;
+    let ports = all.ports.get(protocol);
+    if (ports === undefined) all.ports.set(protocol, ports = new NetlinkPorts());
+    this.#ports = ports;
     askForWriter(near);
   }
 
@@ -160,6 +172,8 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
     this.#queue.length = 0;
     this.#groups.clear();
     this.#joined();
+    if (this.#bound) this.#ports.release(this.#port);
+    this.#bound = false;
     this.#context.supervisor.release(this);
   }
 
@@ -168,10 +182,13 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
     if (address === undefined) return;
     const { port, groups } = address;
     if (this.#bound && port !== this.#port) return void call.fail(Errno.EINVAL);
-    if (!this.#bound) {
-      if (port !== 0 && this.#taken(port)) return void call.fail(Errno.EADDRINUSE);
-      this.#take(port === 0 ? this.#automaticPort() : port);
+    if (groups !== 0 && !this.#mayListen()) return void call.fail(Errno.ENOMEM);
+    if (!this.#bound && port !== 0) {
+      if (!this.#ports.take(port)) return void call.fail(Errno.EADDRINUSE);
+      this.#port = port;
+      this.#bound = true;
     }
+    this.#bindAnyhow();
     this.#groups.first = groups;
     this.#joined();
     call.reply(0);
@@ -188,6 +205,10 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
 
   #joined(): void {
     if (this.protocol === NETLINK.ROUTE) announcerOf(this.#context).changed(this);
+  }
+
+  #mayListen(): boolean {
+    return this.protocol !== NETLINK.ROUTE || this.#groups.any || !announcerOf(this.#context).full;
   }
 
   override connect(call: Call): void {
@@ -224,6 +245,7 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
   override setsockopt(call: Call): void {
     const level = call.int(1), option = call.int(2);
     if (level === SOL.NETLINK) {
+      if (option === NETLINK_OPTION.ADD_MEMBERSHIP && !this.#mayListen()) return void call.fail(Errno.ENOMEM);
       setNetlinkOption(call, this.values, this.#groups);
       return this.#joined();
     }
@@ -336,6 +358,7 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
 
   #dispatch(request: Request, out: ReplyWriter, thread: number): ReturnType<typeof answerRoute> {
     const { stack, reactor } = this.#context;
+    this.#asked++;
     if (this.protocol === NETLINK.SOCK_DIAG) {
       return answerDiag(request, () => diagSockets(this.#context, usersAsSeenBy(thread)), out);
     }
@@ -352,7 +375,7 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
     if (!mayAdminister(thread)) return new Refusal(Errno.EPERM);
     const now = reactor.now() as Instant;
     const refusal = changeNetwork(request, { stack, counters, now, fixedInterfaces });
-    announcerOf(this.#context).announce(request);
+    if (refusal === undefined) announcerOf(this.#context).announce(request);
     return refusal;
   }
 
@@ -371,7 +394,8 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
 
   /** Reads requests that came through the pair. */
   #drain(): void {
-    for (let i = 0; i < DRAIN_LIMIT; i++) {
+    const until = this.#asked + MAX_REQUESTS;
+    for (let i = 0; i < DRAIN_LIMIT && this.#asked < until; i++) {
       const { length, process } = receiveWithWriter(this.near, buffer.address, BUFFER);
       if (length <= 0) return;
       this.#answer(length, process);
@@ -478,34 +502,13 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
   }
 
   #bindAnyhow(): void {
-    if (!this.#bound) this.#take(this.#automaticPort());
-  }
-
-  #take(port: number): void {
-    this.#port = port;
+    if (this.#bound) return;
+    this.#port = this.#ports.takeAny(this.thread);
     this.#bound = true;
-  }
-
-  /** The process' number, or one that is nobody's. */
-  #automaticPort(): number {
-    if (this.thread > 0 && !this.#taken(this.thread)) return this.thread;
-    let port = FIRST_ROVER;
-    while (this.#taken(port)) port--;
-    return port;
-  }
-
-  #taken(port: number): boolean {
-    for (const other of this.#context.supervisor.sockets()) {
-      if (
-        other !== this && other instanceof NetlinkSocket && other.protocol === this.protocol &&
-        other.#bound && other.#port === port
-      ) return true;
-    }
-    return false;
   }
 }
 
-/** Requests read from the pair before others have their turn. */
+/** Datagrams of requests read from the pair before others have their turn. */
 const DRAIN_LIMIT = 16;
 /** Offset of the length in `struct mmsghdr`. */
 const MMSG_LENGTH = 56;

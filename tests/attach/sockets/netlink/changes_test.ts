@@ -253,6 +253,29 @@ test("names, queueing disciplines and other tables are refused to everybody", ()
   strictEqual(errnoOf(change(on, link(17, 2, []))), 95, "DELLINK");
 });
 
+test("names and labels that an operator's terminal would obey, or could not show, are refused", () => {
+  const on = network();
+  const { stack } = on;
+  for (const name of ["\x1b[31mX", "\x07", "a b", "a/b", "a:b", "..", "\u009b", "\u202e", ""]) {
+    strictEqual(errnoOf(change(on, addDummy(name))), 22, JSON.stringify(name));
+  }
+  strictEqual(errnoOf(change(on, addDummy("x".repeat(16)))), 34, "ERANGE");
+  strictEqual(stack.nics.length, 2);
+  const labelled = (label: string) => {
+    const request = [
+      2,
+      24,
+      0,
+      0,
+      ...word(2),
+      ...attribute(2, octets("10.9.0.1")),
+      ...attribute(3, text(label)),
+    ];
+    return errnoOf({ answers: answersTo(on, ask(20, request)).map(hexOf) });
+  };
+  deepStrictEqual(["\x1b[2Jeth0", "L".repeat(60_000), "eth0:1"].map(labelled), [22, 34, 0]);
+});
+
 test("a dummy is made, renamed, given an address, and swallows what is sent to it", () => {
   const on = network();
   const { stack } = on;

@@ -16,6 +16,7 @@ import type { IpAddress } from "../../../../stack/wire/address.ts";
 import { FOREVER, IFADDRMSG } from "../address.ts";
 import { IFA, IFA_F, NLM_F, RT_SCOPE } from "../numbers.ts";
 import { Refusal, type Request } from "../request.ts";
+import { invalidLabel } from "./name.ts";
 import {
   type ChangeableNetwork,
   fixed,
@@ -98,8 +99,8 @@ export function addAddress(
   spec: AddressSpec,
   replace: boolean,
 ): Refusal | undefined {
-  const { address, prefixLength } = spec;
-  const held = fixed(network, nic);
+  const { address, prefixLength, label } = spec;
+  const held = fixed(network, nic) ?? (label === undefined ? undefined : invalidLabel(label));
   if (held !== undefined) return held;
   const invalid = address.family === 4 ? undefined : invalidV6(spec, nic);
   const there = nic.addresses.find((entry) => entry.address.equals(address));

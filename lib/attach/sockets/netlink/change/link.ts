@@ -16,9 +16,10 @@ import { MacAddress } from "../../../../stack/wire/ethernet.ts";
 import { IFINFOMSG, MAX_MTU, MIN_MTU } from "../link.ts";
 import { IFF, IFLA, IFLA_INFO_KIND, NLM_F } from "../numbers.ts";
 import { type Attribute, Refusal, type Request } from "../request.ts";
+import { invalidName } from "./name.ts";
 import { type ChangeableNetwork, fixed, full, MAX_INTERFACES, nicAt, unsupported } from "./network.ts";
 
-const NAME_SIZE = 16, MAC_LENGTH = 6;
+const MAC_LENGTH = 6;
 /** Flags that a request may change beside `IFF_UP`, if it could. */
 const OTHER_FLAGS = IFF.NOARP | IFF.PROMISC | IFF.ALLMULTI | IFF.MULTICAST;
 /** Attributes that are carried out, or say nothing that would have to be. */
@@ -98,13 +99,6 @@ function makeLink(
   const refusal = applyLink(request, network, nic, attributes);
   if (refusal !== undefined) stack.removeNic(nic);
   return refusal;
-}
-
-/** A name of an interface (`dev_valid_name`). */
-function invalidName(name: string): Refusal | undefined {
-  if (name.length >= NAME_SIZE) return new Refusal(Errno.ERANGE);
-  const bad = name === "" || name === "." || name === ".." || /[/:\s]/.test(name);
-  return bad ? new Refusal(Errno.EINVAL) : undefined;
 }
 
 function applyLink(
