@@ -177,7 +177,8 @@ asyncio.run(main())`;
           end: { sum_received: { bytes: number } };
         };
         strictEqual(report.error, undefined, result.stdout);
-        ok(report.end.sum_received.bytes >= 60e6, result.stdout);
+        // What is still on its way when the sender is done is not counted.
+        ok(report.end.sum_received.bytes >= 50e6, result.stdout);
       }
     }));
 
