@@ -17,6 +17,7 @@ import { printed, type Scope, withScope } from "../../tests/support/e2e.ts";
 import { findKernel } from "../../tests/support/kernel.ts";
 import { Lab, WORLD4, WORLD6 } from "../../tests/support/lab.ts";
 import { VirtualMachine } from "../../tests/support/vm.ts";
+import { median } from "./report.ts";
 
 const [rounds = 3, seconds = 2] = process.argv.slice(2).map(Number);
 const EXCHANGES = 2_000;
@@ -52,10 +53,6 @@ async function ways(scope: Scope, lab: Lab): Promise<Record<string, Way>> {
   const vm = await VirtualMachine.boot(scope, netdev, "02:00:00:00:00:02", ["iperf3", "redis-benchmark"]);
   await vm.dhcp();
   return { ...all, "passt, QEMU": (program) => vm.run(program.join(" ")).catch((error) => String(error)) };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
 }
 
 async function gigabits(way: Way, flags: readonly string[]): Promise<number | undefined> {

@@ -22,6 +22,7 @@
 
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { median } from "./report.ts";
 import { type Direction, Guest, turnUntil } from "./serve/guest.ts";
 import { cleanUp, type ProviderName, providers, startProvider, startServer } from "./serve/provider.ts";
 
@@ -59,8 +60,6 @@ async function measure(name: ProviderName, port: number, direction: Direction): 
   provider.stop();
   return { gigabits: moved * 8 / seconds / 1e9, cost: used / (moved / 1e9) };
 }
-
-const median = (numbers: number[]) => numbers.sort((a, b) => a - b)[numbers.length >> 1]!;
 
 async function compare(port: number, direction: Direction): Promise<void> {
   const names = providers();

@@ -152,6 +152,9 @@ const QUESTIONS: [question: string, path: string][] = [
   ["-6 -j neigh", "/v1/neigh?family=6"],
 ];
 
+/** What `FACTS` say of the queue of eth0. */
+const SHAPED = "qdisc add dev eth0 root tbf rate 125000bps burst 100000 limit 225000".split(" ");
+
 const TOOLS = needs("root", "netns", "tool:ip", "tool:tc", "tool:sysctl");
 
 function apiOf(facts: StackFacts): Client {
@@ -160,20 +163,7 @@ function apiOf(facts: StackFacts): Client {
 
 test("the API answers as `ip -j` in a namespace set up alike", TOOLS, async () => {
   await withNamespace(async ({ ip, tc }) => {
-    tc(
-      "qdisc",
-      "add",
-      "dev",
-      "eth0",
-      "root",
-      "tbf",
-      "rate",
-      "125000bps",
-      "burst",
-      "100000",
-      "limit",
-      "225000",
-    );
+    tc(...SHAPED);
     const ask = apiOf(FACTS);
     for (const [question, path] of QUESTIONS) {
       const order = question.endsWith("neigh") ? sorted : (value: unknown) => value;
@@ -213,20 +203,7 @@ function plain(text: string): string {
 
 test("the commands print as `ip` and `tc` in a namespace set up alike", TOOLS, async () => {
   await withNamespace(async ({ ip, tc }) => {
-    tc(
-      "qdisc",
-      "add",
-      "dev",
-      "eth0",
-      "root",
-      "tbf",
-      "rate",
-      "125000bps",
-      "burst",
-      "100000",
-      "limit",
-      "225000",
-    );
+    tc(...SHAPED);
     const ask = apiOf(FACTS);
     const get = async <Row>(path: string): Promise<Row[]> => (await ask(path)).json;
     const lines = (text: string) => plain(text).split("\n").sort();

@@ -83,51 +83,20 @@ for (const { name, as } of USERS) {
         }),
     );
 
-    test(
-      `curl is told that nobody is there over ${family.name} (${name})`,
-      MACHINE,
-      () =>
+    const UNREACHED = [["that nobody is there", nobody], [
+      "at once that there is no route",
+      nowhere,
+    ]] as const;
+    for (const [what, address] of UNREACHED) {
+      test(`curl is told ${what} over ${family.name} (${name})`, MACHINE, () =>
         withScope(async (scope) => {
           const lab = await Lab.make(scope);
-          const host = family === IPV4 ? nobody : `[${nobody}]`;
-          const argv = [
-            scope.binary(),
-            "do",
-            "--",
-            "curl",
-            "-sS",
-            "-g",
-            "--max-time",
-            "9",
-            `http://${host}/`,
-          ];
+          const url = `http://${family === IPV4 ? address : `[${address}]`}/`;
+          const argv = [scope.binary(), "do", "--", "curl", "-sS", "-g", "--max-time", "9", url];
           const result = await lab.run(argv, { ...as, limit: 20_000 });
           strictEqual(result.status, 7, result.stderr); // CURLE_COULDNT_CONNECT; 28 would be the time limit
-        }),
-    );
-
-    test(
-      `curl is told at once that there is no route over ${family.name} (${name})`,
-      MACHINE,
-      () =>
-        withScope(async (scope) => {
-          const lab = await Lab.make(scope);
-          const host = family === IPV4 ? nowhere : `[${nowhere}]`;
-          const argv = [
-            scope.binary(),
-            "do",
-            "--",
-            "curl",
-            "-sS",
-            "-g",
-            "--max-time",
-            "9",
-            `http://${host}/`,
-          ];
-          const result = await lab.run(argv, { ...as, limit: 20_000 });
-          strictEqual(result.status, 7, result.stderr);
-        }),
-    );
+        }));
+    }
   }
 
   test(

@@ -74,6 +74,7 @@ export function attachTap(context: TapContext): TapAttachment {
     go: () => stage.go(),
     close: () => {
       pump?.close();
+      link.close();
       stage.close();
       close(fd);
     },

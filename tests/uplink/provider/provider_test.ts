@@ -89,6 +89,12 @@ class World {
     return this.reactor.now() as Instant;
   }
 
+  /** The provider is there, and dialled. */
+  open(): void {
+    this.standIn.open();
+    this.connect();
+  }
+
   connect(): void {
     this.provider.connect();
     this.provider.pumpTo(this.nic);
@@ -126,6 +132,12 @@ class World {
     return { client, connection };
   }
 
+  /** Waits until a few bytes have come back. */
+  echoes(what: string): void {
+    const { client } = this.echo(new Uint8Array(100));
+    this.until(() => client.done, what);
+  }
+
   end(): void {
     this.provider.stop();
     this.standIn.die();
@@ -161,8 +173,7 @@ const TRANSPORTS: Transport[] = ["unixstream", "unixgram"];
 for (const transport of TRANSPORTS) {
   test(`${transport}: bytes arrive as they were sent`, () =>
     withWorld((world) => {
-      world.standIn.open();
-      world.connect();
+      world.open();
       const bytes = randomBytes(seeded(1), 1_000_000);
       const { client } = world.echo(bytes);
       world.until(() => client.done, "the echo");
@@ -172,8 +183,7 @@ for (const transport of TRANSPORTS) {
 
   test(`${transport}: a connection survives a provider that dies and comes back`, () =>
     withWorld((world) => {
-      world.standIn.open();
-      world.connect();
+      world.open();
       const bytes = randomBytes(seeded(1), 3_000_000);
       const { client, connection } = world.echo(bytes);
       world.until(() => client.count > 300_000, "the first bytes");
@@ -218,8 +228,7 @@ for (const transport of TRANSPORTS) {
 
   test(`${transport}: our own socket is gone at the end`, () =>
     withWorld((world) => {
-      world.standIn.open();
-      world.connect();
+      world.open();
       equal(existsSync(join(world.directory, "ours")), transport === "unixgram");
       world.provider.stop();
       deepEqual(readdirSync(world.directory), ["provider.sock"]);
@@ -229,10 +238,8 @@ for (const transport of TRANSPORTS) {
 test("unixgram: VFKT is said first when asked for", () =>
   withWorld(
     (world) => {
-      world.standIn.open();
-      world.connect();
-      const { client } = world.echo(new Uint8Array(100));
-      world.until(() => client.done, "the echo");
+      world.open();
+      world.echoes("the echo");
       deepEqual(world.standIn.greetings, ["VFKT"]);
     },
     "unixgram",
@@ -241,10 +248,8 @@ test("unixgram: VFKT is said first when asked for", () =>
 
 test("unixgram: a provider that vanishes is noticed though nobody speaks", () =>
   withWorld((world) => {
-    world.standIn.open();
-    world.connect();
-    const { client } = world.echo(new Uint8Array(100));
-    world.until(() => client.done, "the echo");
+    world.open();
+    world.echoes("the echo");
     world.standIn.die(true);
     world.until(() => world.carrier.includes(false), "the loss of the carrier");
     match(world.log[0]!, /the provider is gone: connection refused/);
@@ -252,36 +257,30 @@ test("unixgram: a provider that vanishes is noticed though nobody speaks", () =>
 
 test("unixgram: another provider in the same place is noticed", () =>
   withWorld((world) => {
-    world.standIn.open();
-    world.connect();
-    const { client } = world.echo(new Uint8Array(100));
-    world.until(() => client.done, "the echo");
+    world.open();
+    world.echoes("the echo");
     world.standIn.die(true);
     // The old file stays, lest the new one gets its inode number in the same tick of the clock.
     renameSync(world.path, `${world.path}.old`);
     world.standIn.open();
     world.until(() => world.carrier.includes(true), "the carrier");
-    const again = world.echo(new Uint8Array(100));
-    world.until(() => again.client.done, "the second echo");
+    world.echoes("the second echo");
   }, "unixgram"));
 
 test("unixstream: nonsense ends the wire, which is then dialled anew", () =>
   withWorld((world) => {
-    world.standIn.open();
-    world.connect();
+    world.open();
     world.until(() => world.standIn.clients === 1, "the client");
     world.standIn.say(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1, 2, 3));
     world.until(() => world.standIn.clients === 2, "the client again");
     equal(world.provider.counters()["rx-bad-length"], 1);
     match(world.log[0]!, /announced a frame of 4294967295 bytes/);
-    const { client } = world.echo(new Uint8Array(100));
-    world.until(() => client.done, "the echo");
+    world.echoes("the echo");
   }, "unixstream"));
 
 test("unixstream: half a frame that never ends does not stop what we send", () =>
   withWorld((world) => {
-    world.standIn.open();
-    world.connect();
+    world.open();
     world.until(() => world.standIn.clients === 1, "the client");
     world.standIn.say(Uint8Array.of(0, 0, 4, 0, 1, 2, 3));
     const sent = world.nic.tx.packets;
@@ -292,8 +291,7 @@ test("unixstream: half a frame that never ends does not stop what we send", () =
 
 test("a provider that only accepts and hangs up is dialled less and less often", () =>
   withWorld((world) => {
-    world.standIn.open();
-    world.connect();
+    world.open();
     const began = performance.now();
     world.until(() => {
       if (world.standIn.clients > 0) world.standIn.hangUp();
@@ -305,10 +303,8 @@ test("a provider that only accepts and hangs up is dialled less and less often",
 for (const transport of TRANSPORTS) {
   test(`${transport}: a provider that reads nothing stops what we send, and nothing grows`, () =>
     withWorld((world) => {
-      world.standIn.open();
-      world.connect();
-      const warm = world.echo(new Uint8Array(100));
-      world.until(() => warm.client.done, "the first echo");
+      world.open();
+      world.echoes("the first echo");
       world.standIn.stall();
       const before = world.nic.tx.packets;
       const bytes = randomBytes(seeded(1), 300_000);
@@ -325,8 +321,7 @@ for (const transport of TRANSPORTS) {
 
 test("unixstream: a flood of frames for nobody leaves room for what we want", () =>
   withWorld((world) => {
-    world.standIn.open();
-    world.connect();
+    world.open();
     world.until(() => world.standIn.clients === 1, "the client");
     const bytes = randomBytes(seeded(1), 100_000);
     const { client } = world.echo(bytes);
@@ -351,8 +346,7 @@ test("unixstream: a flood of frames for nobody leaves room for what we want", ()
 
 test("garbage in frames harms nobody", () =>
   withWorld((world) => {
-    world.standIn.open();
-    world.connect();
+    world.open();
     world.until(() => world.standIn.clients === 1, "the client");
     const random = seeded(9);
     for (let i = 0; i < 500; i++) {
@@ -372,8 +366,7 @@ for (const trustChecksums of [false, true]) {
   test(`checksums of the provider's frames are ${trustChecksums ? "its affair if it is trusted" : "verified"}`, () =>
     withWorld(
       (world) => {
-        world.standIn.open();
-        world.connect();
+        world.open();
         world.until(() => world.standIn.clients === 1, "the client");
         const before = world.nic.rx.packets;
         // Protocol 17, 10.0.0.2 to 10.0.0.1, port 9 to 9, four bytes, a checksum that is wrong.
@@ -402,8 +395,7 @@ for (const transport of TRANSPORTS) {
             if (frame.gso !== Gso.none) got.cut++;
             got.longest = Math.max(got.longest, frame.totalLength);
           };
-          world.standIn.open();
-          world.connect();
+          world.open();
           const bytes = randomBytes(seeded(1), 500_000);
           const { client } = world.echo(bytes);
           world.until(() => client.done, "the echo");
