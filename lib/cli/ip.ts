@@ -11,14 +11,14 @@ import type { RouteJson } from "../control/render/route.ts";
 import { type Command, type CommandContext, ExitStatus, Failure, UsageFailure } from "./command.ts";
 import { abbreviation, ask, readSelection, readWords } from "./observe.ts";
 import { formatJson } from "./text/json.ts";
-import { formatAddresses, formatLinks } from "./text/link.ts";
+import { formatAddresses, formatBriefAddresses, formatBriefLinks, formatLinks } from "./text/link.ts";
 import { formatNeighbours, formatRoutes } from "./text/route.ts";
 
 /** The command. */
 export const ip: Command = {
   name: "ip",
   summary: "addresses, links, routes and neighbours of a running stack",
-  usage: "sluice ip [-j] [-p] [-s] [-4|-6] (addr|link|route|neigh) [show] [dev NAME] [ID]",
+  usage: "sluice ip [-j] [-p] [-s] [-br] [-4|-6] (addr|link|route|neigh) [show] [dev NAME] [ID]",
   details: `
 Options and abbreviations have the meaning of iproute2; it has more of them. The addresses are the guest's;
 with --attach=tap and serve they are those of the far end of its cable, the gateway and the name server. ID is
@@ -35,6 +35,8 @@ const OPTIONS = {
   s: "stats",
   stats: "stats",
   statistics: "stats",
+  br: "brief",
+  brief: "brief",
   4: "4",
   6: "6",
 };
@@ -55,6 +57,7 @@ async function showObject({ args, stdout }: CommandContext): Promise<number> {
     );
   }
   const { device, id } = readSelection(rest);
+  const brief = options.has("brief");
   const family = options.has("4") ? "4" : options.has("6") ? "6" : undefined;
   const show = <Row>(rows: readonly Row[], format: (rows: readonly Row[]) => string) => {
     stdout(options.has("json") ? formatJson(rows, options.has("pretty")) : format(rows));
@@ -64,11 +67,11 @@ async function showObject({ args, stdout }: CommandContext): Promise<number> {
   switch (object) {
     case "address": {
       const [entries = []] = await ask<AddressJson[]>(id, withFamily("/v1/addr", family));
-      return show(ofInterface(entries, device), formatAddresses);
+      return show(ofInterface(entries, device), brief ? formatBriefAddresses : formatAddresses);
     }
     case "link": {
       const [links = []] = await ask<LinkJson[]>(id, `/v1/link${options.has("stats") ? "?stats=true" : ""}`);
-      return show(ofInterface(links, device), formatLinks);
+      return show(ofInterface(links, device), brief ? formatBriefLinks : formatLinks);
     }
     case "route": {
       const [routes = []] = await ask<RouteJson[]>(id, withFamily("/v1/route", family));

@@ -36,7 +36,8 @@ export function openLog(
   return {
     write(level, text) {
       if (level === "debug" && !debug) return;
-      const plain = `sluice: ${oneLine(text)}\n`;
+      // Messages inside the program begin with a capital; here they stand behind a colon.
+      const plain = `sluice: ${oneLine(text).replace(/^Cannot /, "cannot ")}\n`;
       const json = () => `${JSON.stringify({ time: now().toISOString(), level, msg: text })}\n`;
       if (file !== undefined) {
         const line = logFormat === "json" ? json() : `${now().toISOString()} ${level} ${oneLine(text)}\n`;

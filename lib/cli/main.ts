@@ -51,7 +51,9 @@ async function dispatch(
   if (args.length === 1 && /^--?version$/.test(args[0]!)) args = ["version"];
   const head = readArguments(args, { table: "global" });
   const [name, ...tail] = head.help ? ["help"] : head.rest;
-  if (name === undefined) throw new UsageFailure("wrong usage: no command is named", "sluice help");
+  if (name === undefined) {
+    throw new UsageFailure("wrong usage: no command is named", "sluice do -- PROGRAM runs one; sluice help");
+  }
   const entry = findCommand(name, commands);
   if (entry === undefined) {
     const near = nearest(name, commandNames(commands));

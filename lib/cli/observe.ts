@@ -64,6 +64,9 @@ export function abbreviation<Name extends string>(word: string, names: readonly 
   return names.find((name) => name.startsWith(word) && word !== "");
 }
 
+/** The word for what all objects do, and its abbreviations. */
+const SHOW: readonly string[] = ["show", "sh", "s", "list", "lst", "ls"];
+
 /** What follows the object: `[show|list] [[dev] NAME] [ID]`. */
 export interface Selection {
   readonly device: string | undefined;
@@ -73,7 +76,7 @@ export interface Selection {
 /** Reads {@linkcode Selection}; a device needs the word `dev` before it, because a bare word is an instance. */
 export function readSelection(words: readonly string[]): Selection {
   const rest = [...words];
-  if (rest[0] !== undefined && ["show", "list", "ls"].includes(rest[0])) rest.shift();
+  if (SHOW.includes(rest[0] ?? "")) rest.shift();
   let device: string | undefined;
   if (rest[0] === "dev") {
     device = rest[1];

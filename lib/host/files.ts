@@ -5,6 +5,8 @@
  */
 
 import {
+  accessSync,
+  constants,
   lstatSync,
   mkdirSync,
   readFileSync,
@@ -19,8 +21,9 @@ import { getuid } from "./sys.ts";
 let found: string | undefined;
 
 /**
- * The directory for our sockets and the names of running instances: `$XDG_RUNTIME_DIR/sluice`, or
- * `/tmp/sluice-UID`. It exists on return, with mode 0700.
+ * The directory for our sockets and the names of running instances: `$XDG_RUNTIME_DIR/sluice`, `/tmp/sluice-UID`, or
+ * `/dev/shm/sluice-UID`: the first that can be written, for sandboxes have their root read-only. It exists on return,
+ * with mode 0700.
  *
  * @throws {Error} when somebody else owns it or others may write: /tmp is everybody's
  */
@@ -29,30 +32,46 @@ export function runtimeDirectory(): string {
   const uid = getuid();
   const base = process.env["XDG_RUNTIME_DIR"];
   const inherited = base !== undefined && base.startsWith("/") && isOurs(base, uid);
-  // Root of a user namespace is somebody else outside, where /tmp is.
-  const path = inherited ? `${base.replace(/\/+$/, "")}/sluice` : `/tmp/sluice-${outerUser(uid)}`;
+  const name = `sluice-${knownUser(uid)}`;
+  const places = [`/tmp/${name}`, `/dev/shm/${name}`];
+  if (inherited) places.unshift(`${base.replace(/\/+$/, "")}/sluice`);
+  let refusal: string | undefined;
+  for (const path of places) {
+    const why = whyUnwritable(path);
+    if (why === undefined) {
+      if (isOurs(path, uid)) return found = path;
+      throw new Error(`Cannot use ${path}: it is not a directory that only you can write (remove it)`);
+    }
+    refusal ??= `Cannot make ${path}: ${why}`;
+  }
+  throw new Error(`${refusal} (XDG_RUNTIME_DIR must name a directory that you may write)`);
+}
+
+/** Makes the directory if need be; why it cannot be, or cannot be written, if so. */
+function whyUnwritable(path: string): string | undefined {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     const { code, message } = error as { readonly code?: string; readonly message: string };
     if (code !== "EEXIST") {
-      const why = code === "EACCES"
-        ? "permission denied"
-        : code === "EROFS"
-        ? "read-only file system"
-        : message;
-      throw new Error(
-        `Cannot make ${path}: ${why} (XDG_RUNTIME_DIR must name a directory that you may write)`,
-        {
-          cause: error,
-        },
-      );
+      return code === "EACCES" ? "permission denied" : code === "EROFS" ? "read-only file system" : message;
     }
   }
-  if (!isOurs(path, uid)) {
-    throw new Error(`Cannot use ${path}: it is not a directory that only you can write (remove it)`);
+  try {
+    accessSync(path, constants.W_OK);
+  } catch (error) {
+    if ((error as { readonly code?: string }).code === "EROFS") return "read-only file system";
   }
-  return found = path;
+  return undefined;
+}
+
+/**
+ * The number that those outside a user namespace's root know us by, who share /tmp with us. That another user is root
+ * outside says nothing: bwrap makes two namespaces, the outer one with itself as its root.
+ */
+function knownUser(uid: number): number {
+  const outer = outerUser(uid);
+  return outer === 0 ? uid : outer;
 }
 
 /** The number that our parent user namespace knows `uid` by (user_namespaces(7)); itself if it has none. */

@@ -117,5 +117,6 @@ function reasonOf(error: unknown): string {
   const cause = error.cause instanceof Error ? error.cause.message : error.message;
   if (/ENOENT|No such file/.test(cause)) return "there is no such socket";
   if (/ECONNREFUSED|refused|FailedToOpenSocket|Unable to connect/i.test(cause)) return "nobody listens";
+  if (/ECONNRESET|closed|reset/i.test(cause)) return "it hung up, as it does when it ends";
   return cause;
 }

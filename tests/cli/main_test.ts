@@ -117,7 +117,7 @@ test("main() leaves the arguments of a command without flags alone", async () =>
 });
 
 const REFUSED: [line: string, status: number, stderr: string][] = [
-  ["", 2, "sluice: wrong usage: no command is named (sluice help)"],
+  ["", 2, "sluice: wrong usage: no command is named (sluice do -- PROGRAM runs one; sluice help)"],
   ["--netwrok=host do true", 2, "sluice: wrong usage: unknown flag --netwrok (did you mean --network?)"],
   ["do --netwrok=host true", 2, "sluice: wrong usage: unknown flag --netwrok (did you mean --network?)"],
   ["-zzzzzz do", 2, "sluice: wrong usage: unknown flag --zzzzzz (sluice help)"],

@@ -205,6 +205,7 @@ test("readWords() tells options from words, and takes bundles only where they ar
 test("readSelection() reads show, dev and an id", () => {
   deepEqual(readSelection([]), { device: undefined, id: undefined });
   deepEqual(readSelection(["show", "dev", "eth0", "x"]), { device: "eth0", id: "x" });
+  deepEqual(readSelection(["s", "x"]), { device: undefined, id: "x" });
   match(String(trying(() => readSelection(["dev"]))), /dev needs/);
 });
 

@@ -2,10 +2,9 @@
 
 import { test } from "node:test";
 import { match, strictEqual } from "node:assert/strict";
-import { chownSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { run, type Scope, userId, withScope } from "../support/e2e.ts";
+import { run, type Scope, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
 import { succeeded, USERS } from "../support/guest.ts";
 import { Lab } from "../support/lab.ts";
@@ -31,6 +30,7 @@ const AROUND: readonly { name: string; around: readonly string[] }[] = [
     name: "bwrap with a process namespace",
     around: [...BWRAP, "--unshare-user", "--unshare-pid", "--proc", "/proc", "--"],
   },
+  { name: "bwrap with its root read-only", around: ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--"] },
 ];
 const INSIDE: readonly { name: string; inside: readonly string[] }[] = [
   { name: "nothing", inside: [] },
@@ -112,16 +112,13 @@ for (const { name, as } of USERS) {
       withScope(async (scope) => {
         const binary = scope.binary();
         const sluice = [binary, "--attach=sockets", "--api=off", "do", "--"];
-        // The usual place for files of instances is hidden from guests.
-        const place = scope.directory();
-        if (as.user !== undefined) chownSync(place, userId(as.user), userId(as.user));
-        const inner = ["env", `XDG_RUNTIME_DIR=${place}`, ...sluice];
-        const result = await run([...sluice, ...inner, "true"], { ...as, limit: 20_000 });
+        // The usual place for files of instances is hidden from guests; there are others.
+        const result = await run([...sluice, binary, "do", "--", "true"], { ...as, limit: 20_000 });
         strictEqual(result.status, 125, result.stderr);
-        match(result.stderr, /a seccomp supervisor watches us already \(use --attach=tap\)/);
-        const usual = await run([...sluice, binary, "do", "--", "true"], { ...as, limit: 20_000 });
-        strictEqual(usual.status, 125, usual.stderr);
-        match(usual.stderr, /read-only file system.* \(XDG_RUNTIME_DIR must name a directory/);
+        match(
+          result.stderr,
+          /a seccomp supervisor watches us already \(if that is sluice, start that one with/,
+        );
       }),
   );
 }

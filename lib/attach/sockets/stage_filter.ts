@@ -26,10 +26,13 @@ export function trapSockets(socket: number): void {
     listener = installFilter(filter.address);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    const why = error.errno === Errno.EBUSY
-      ? "a seccomp supervisor watches us already"
-      : `this kernel, or who started us, does not let us trap them: ${errnoText(error.errno)}`;
-    throw new Error(`Cannot answer the program's socket calls: ${why} (use --attach=tap)`, { cause: error });
+    const [why, remedy] = error.errno === Errno.EBUSY
+      ? ["a seccomp supervisor watches us already", "if that is sluice, start that one with --attach=tap"]
+      : [
+        `this kernel, or who started us, does not let us trap them: ${errnoText(error.errno)}`,
+        "use --attach=tap",
+      ];
+    throw new Error(`Cannot answer the program's socket calls: ${why} (${remedy})`, { cause: error });
   }
   const text = new TextEncoder().encode(JSON.stringify({ listener, pid: getpid() }));
   const memory = new NativeMemory(256);

@@ -27,6 +27,7 @@ const COMPLAINT_MAX = 1_000;
 
 /** What the kernel's words mean when a namespace is refused: user_namespaces(7), and what distributions add. */
 const ADVICE: readonly (readonly [words: RegExp, advice: string])[] = [
+  [/\/proc.*Read-only file system/i, "/proc must be one that can be written: bwrap --proc /proc"],
   [/No space left on device/i, "the limit on user namespaces: sysctl user.max_user_namespaces"],
   [
     /unshare|bwrap|user namespace/i,

@@ -24,6 +24,23 @@ export function formatAddresses(entries: readonly AddressJson[]): string {
   }).join("");
 }
 
+/** `ip -br link`. */
+export function formatBriefLinks(links: readonly LinkJson[]): string {
+  return links.map((link) => `${brief(link)} ${link.address} <${link.flags.join(",")}>\n`).join("");
+}
+
+/** `ip -br addr`. */
+export function formatBriefAddresses(entries: readonly AddressJson[]): string {
+  return entries.map((entry) => {
+    const addresses = entry.addr_info.map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+    return `${[brief(entry), ...addresses].join(" ").trimEnd()}\n`;
+  }).join("");
+}
+
+function brief({ ifname, operstate }: AddressJson | LinkJson): string {
+  return `${ifname.padEnd(16)} ${operstate.padEnd(14)}`;
+}
+
 /** `2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 65520 qdisc pfifo state UP group default qlen 1000`. */
 function head(link: AddressJson & Partial<Pick<LinkJson, "linkmode">> | LinkJson): string {
   const words = [`${link.ifindex}: ${link.ifname}: <${link.flags.join(",")}>`, `mtu ${link.mtu}`];

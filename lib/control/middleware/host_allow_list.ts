@@ -28,7 +28,9 @@ export function hostAllowList(allowed: readonly string[]): MiddlewareHandler {
       return refuse(
         c,
         "forbidden-host",
-        `Cannot serve host ${JSON.stringify(host ?? "")}: it is not this API's name`,
+        `Cannot serve host ${JSON.stringify(host ?? "")}: it is not this API's name, which is ${
+          [...names].join(" or ")
+        }`,
       );
     }
     const origin = c.req.header("origin");

@@ -30,7 +30,7 @@ const TABLES = {
   } },
   qdisc: { url: "/v1/qdisc", columns: {
     "device": (q) => q.dev, "kind": (q) => q.kind,
-    "options": (q) => Object.entries(q.options).map((o) => o.join(" ")).join(", "),
+    "options": (q) => Object.entries(q.options).map(([name, value]) => name + " " + option(name, value)).join(", "),
     "sent": (q) => bytes(q.bytes), "packets": (q) => q.packets, "dropped": (q) => q.drops,
     "overlimits": (q) => q.overlimits, "backlog": (q) => bytes(q.backlog), "waiting": (q) => q.qlen,
   } },
@@ -53,6 +53,13 @@ const TABLES = {
 let links = [];
 const stats = (name) => links.find((l) => l.ifname === name)?.stats64;
 const end = (address, port) => (address.includes(":") ? "[" + address + "]" : address) + ":" + (port || "*");
+/** One option of a queueing discipline, with its unit. */
+function option(name, value) {
+  if (name === "rate") return bytes(value) + "/s";
+  if (name === "burst") return bytes(value);
+  return name === "lat" ? value / 1000 + " ms" : value;
+}
+
 function bytes(n) {
   if (n === undefined) return "";
   let unit = 0;

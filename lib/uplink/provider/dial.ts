@@ -30,6 +30,8 @@ export interface Connection {
 export interface DialFailure {
   readonly errno: number;
   readonly why: string;
+  /** What somebody could do about it. */
+  readonly remedy: string;
 }
 
 /**
@@ -88,5 +90,8 @@ function failure(errno: number, { transport }: ProviderConfig): DialFailure {
     : errno === Errno.EPERM && transport === "unixgram"
     ? "the provider serves somebody else"
     : errnoText(errno);
-  return { errno, why };
+  const remedy = errno === Errno.EPROTOTYPE
+    ? `it may be of mode ${transport === "unixgram" ? "unixstream" : "unixgram"}`
+    : "start the provider first";
+  return { errno, why, remedy };
 }

@@ -37,7 +37,7 @@ import { ANY4 } from "../../stack/wire/address.ts";
 import { ARP_PACKET, ArpOperation, emitArp } from "../../stack/wire/arp.ts";
 import { emitEthernet, EtherType, MAC_BROADCAST, MAC_ZERO, MacAddress } from "../../stack/wire/ethernet.ts";
 import { capabilitiesOf, largestMtu, type ProviderConfig } from "./config.ts";
-import { type Connection, dial } from "./dial.ts";
+import { type Connection, dial, type DialFailure } from "./dial.ts";
 
 /** Before the first and the later attempts to dial again; half of it is chance, so that guests do not come all at once. */
 const FIRST_REDIAL = 100 * MILLISECOND, LAST_REDIAL = 5 * SECOND;
@@ -92,7 +92,7 @@ export class Provider {
     if (failure === undefined) return;
     const { name, socket, transport } = this.#config;
     throw new Error(
-      `Cannot join network ${name} by ${transport} socket ${socket}: ${failure} (start the provider first)`,
+      `Cannot join network ${name} by ${transport} socket ${socket}: ${failure.why} (${failure.remedy})`,
     );
   }
 
@@ -133,12 +133,12 @@ export class Provider {
   }
 
   /** Why not, or undefined. */
-  #dial(now: Instant): string | undefined {
+  #dial(now: Instant): DialFailure | undefined {
     const { pool, reactor } = this.#context;
     const connection = dial(this.#config, this.#name, this.link.mtu, pool, (why) => {
       if (this.#connection === connection) this.#lost(why, reactor.now() as Instant);
     });
-    if ("why" in connection) return connection.why;
+    if ("why" in connection) return connection;
     this.#connection = connection;
     this.#wire.inner = connection.link;
     if (this.#config.transport === "unixgram") {
@@ -189,7 +189,7 @@ export class Provider {
     this.#redials++;
     const failure = this.#dial(now);
     if (failure !== undefined) {
-      this.#context.log("debug", `network ${this.#config.name}: ${failure}`);
+      this.#context.log("debug", `network ${this.#config.name}: ${failure.why}`);
       return this.#schedule(now);
     }
     this.#redialAt = NEVER;

@@ -6,7 +6,12 @@ import { neighboursJson } from "../../../lib/control/render/neighbour.ts";
 import { qdiscsJson } from "../../../lib/control/render/qdisc.ts";
 import { routesJson } from "../../../lib/control/render/route.ts";
 import { socketJson } from "../../../lib/control/render/socket.ts";
-import { formatAddresses, formatLinks } from "../../../lib/cli/text/link.ts";
+import {
+  formatAddresses,
+  formatBriefAddresses,
+  formatBriefLinks,
+  formatLinks,
+} from "../../../lib/cli/text/link.ts";
 import { formatQdiscs, formatRate, formatSize, formatTime } from "../../../lib/cli/text/qdisc.ts";
 import { formatNeighbours, formatRoutes } from "../../../lib/cli/text/route.ts";
 import { formatSockets } from "../../../lib/cli/text/sockets.ts";
@@ -44,6 +49,19 @@ test("formatAddresses() prints as `ip -6 addr`", () => {
     inet6 fd00::64/64 scope global
        valid_lft forever preferred_lft forever
 `,
+  );
+});
+
+test("formatBriefAddresses() and formatBriefLinks() print as `ip -br`, without the blank at the end", () => {
+  equal(
+    formatBriefAddresses(addressesJson(STACK.nics)),
+    `lo               UNKNOWN        127.0.0.1/8 ::1/128
+eth0             UP             10.0.2.100/24 fd00::64/64
+`,
+  );
+  equal(
+    formatBriefLinks(STACK.nics.slice(1).map((nic) => linkJson(nic, false))),
+    "eth0             UP             02:11:22:33:44:55 <BROADCAST,MULTICAST,UP,LOWER_UP>\n",
   );
 });
 
