@@ -15,6 +15,8 @@ import { close, fstat, getpid, ioctl, pidfd_getfd, pidfd_open, readlink } from "
 const PIDFD_THREAD = 0o200;
 /** Linux ≥ 6.11: a descriptor of the network namespace of who a pidfd stands for. */
 const PIDFD_GET_NET_NAMESPACE = 0xff04;
+/** A descriptor of the network namespace of a socket, for who has power over it. */
+const SIOCGSKNS = 0x894c;
 /** Most pidfds kept for later. */
 const KEPT = 256;
 
@@ -68,6 +70,11 @@ export class GuestFiles {
     const at = this.#text(this.#number(this.#text(0, PROC), thread), NS_NET);
     this.#path.bytes[at] = 0;
     return this.#readInode(NET);
+  }
+
+  /** Which network namespace our own socket `fd` belongs to; −errno: EPERM for one that we have no power over. */
+  socketNetworkInode(fd: number): number {
+    return this.#networkOf(fd, SIOCGSKNS);
   }
 
   /** The inode of our own socket `fd`; 0 if it is none, or −errno. */
@@ -131,8 +138,8 @@ export class GuestFiles {
     return pidfd < 0 ? pidfd : this.#networkOf(pidfd);
   }
 
-  #networkOf(pidfd: number): number {
-    const network = ioctl(pidfd, PIDFD_GET_NET_NAMESPACE, 0);
+  #networkOf(fd: number, command = PIDFD_GET_NET_NAMESPACE): number {
+    const network = ioctl(fd, command, 0);
     if (network < 0) return network;
     const result = fstat(network, this.#stat.address);
     close(network);

@@ -141,12 +141,31 @@ const REFUSED = [
   "listen",
   "sendto",
   "sendmsg",
+  "bind of netlink",
+];
+/** Of packet sockets, which only who has power over the network can give. */
+const REFUSED_PACKETS = ["bind of packets", "sendto of packets", "sendmsg of packets"];
+/** Where that is everybody. */
+const OWN_NETWORK = [
+  ...["unshare", "--user", "--map-root-user", "--net", "--"],
+  ...["sh", "-c", 'ip link set lo up; exec "$@"', "sh"],
 ];
 const GIVEN = ["sendmsg to its peer", "send to its peer", "a longer backlog"];
 
-for (const flags of [["--host-uds=none"], ["--host-uds=open"], ["--host-uds=open", "--net-raw"]]) {
+for (
+  const { flags, around = [] } of [
+    { flags: ["--host-uds=none"] },
+    { flags: ["--host-uds=open"] },
+    { flags: ["--host-uds=open", "--net-raw"] },
+    { flags: ["--net-raw"], around: OWN_NETWORK },
+    { flags: ["--host-uds=none"], around: OWN_NETWORK },
+  ]
+) {
+  const powerful = around.length > 0;
   test(
-    `sockets of the host that were inherited lead nowhere else (${flags.join(" ")})`,
+    `sockets of the host that were inherited lead nowhere else (${flags.join(" ")}${
+      powerful ? ", its administrator" : ""
+    })`,
     needs("root", "userns", "user:tester", "tool:python3"),
     () =>
       withScope(async (scope) => {
@@ -154,7 +173,7 @@ for (const flags of [["--host-uds=none"], ["--host-uds=open"], ["--host-uds=open
         const sluice = [scope.binary(), "--attach=sockets", "--api=off", ...flags, "do", "--"];
         const inner = ["/usr/bin/python3", "-c", program];
         const { stdout } = succeeded(
-          await run([...inner, "outer", ...sluice, ...inner], { user: "tester", limit: 20_000 }),
+          await run([...around, ...inner, "outer", ...sluice, ...inner], { user: "tester", limit: 20_000 }),
         );
         const outcomes = Object.fromEntries(
           stdout.trim().split("\n").map((line) => {
@@ -167,7 +186,8 @@ for (const flags of [["--host-uds=none"], ["--host-uds=open"], ["--host-uds=open
           match(outcomes[name] ?? "", /^(EACCES|95)$/, name);
           delete outcomes[name];
         }
-        const said = Object.fromEntries(REFUSED.map((name) => [name, "EACCES"]));
+        const refused = powerful ? [...REFUSED, ...REFUSED_PACKETS] : REFUSED;
+        const said = Object.fromEntries(refused.map((name) => [name, "EACCES"]));
         deepStrictEqual(outcomes, { ...said, ...Object.fromEntries(GIVEN.map((name) => [name, "works"])) });
       }),
   );

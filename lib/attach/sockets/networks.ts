@@ -40,6 +40,11 @@ export class Networks {
     return this.#homeInode > 0 && this.#files.networkInode(thread) === this.#homeInode;
   }
 
+  /** Whether a socket, by a descriptor of ours, belongs to the guest's own namespace. */
+  holds(fd: number): boolean {
+    return this.#homeInode > 0 && this.#files.socketNetworkInode(fd) === this.#homeInode;
+  }
+
   /** What a new socket of `thread` lives in. */
   of(thread: number): SocketsContext {
     const inode = this.#files.networkInode(thread);

@@ -138,8 +138,10 @@ export class UnixPolicy {
     const { nr } = call;
     const isPacket = getOption(fd, SOL.SOCKET, SO.DOMAIN) === AF.PACKET;
     let result: number | undefined = -Errno.EOPNOTSUPP;
-    if (isPacket) {
-      if (nr === C.bind) result = bindPacket(call, fd);
+    if (isPacket && nr !== C.ioctl) {
+      // One of the host's network that somebody has given to the guest stays where it is.
+      if (!this.#networks.holds(fd)) result = -Errno.EACCES;
+      else if (nr === C.bind) result = bindPacket(call, fd);
       else if (nr === C.sendto || nr === C.sendmsg || nr === C.sendmmsg) result = sendPacket(call, fd);
     }
     call.giveBack(fd);
@@ -164,7 +166,7 @@ export class UnixPolicy {
     const family = this.#withBorrowed(call, (fd) => getOption(fd, SOL.SOCKET, SO.DOMAIN));
     if (family === undefined) return;
     if (family === AF.UNIX) this.#targets.created(inode);
-    else if (family === AF.INET || family === AF.INET6) return void call.fail(Errno.EACCES);
+    else return void call.fail(Errno.EACCES);
     call.pass();
   }
 
