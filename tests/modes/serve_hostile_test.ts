@@ -1,4 +1,4 @@
-import { ok } from "node:assert/strict";
+import { ok, strictEqual } from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -8,6 +8,8 @@ import { SOCK } from "../../lib/host/constants.ts";
 import { NativeMemory } from "../../lib/host/memory.ts";
 import { close, write } from "../../lib/host/sys.ts";
 import { dialUnix } from "../../lib/host/unix_socket.ts";
+import { later, SECOND } from "../../lib/stack/time.ts";
+import { ABSENCE } from "../../lib/uplink/gateway/tcp_relay.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import type { PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import { completeChecksum, startChecksum } from "../../lib/stack/wire/checksum.ts";
@@ -286,4 +288,29 @@ test("a datagram peer whose name is gone before it is answered is counted", () =
     rmSync(name);
     world.until(() => world.counted("vm.unreachable-peer") === 1, "the count");
     close(fd);
+  }));
+
+test("connections of a guest that is gone end within minutes, those of the others go on", () =>
+  within((world) => {
+    const server = new HostServer(world.reactor, (peer) => peer.echo = true);
+    const gone = world.guest("unixstream", 5), other = world.guest("unixstream", 6);
+    const [lost, kept] = [gone, other].map((guest) => guestConnect(guest, GATEWAY, server.port));
+    world.until(() => lost!.established && kept!.established, "two connections");
+    gone.close();
+    world.until(() => world.session.serving!().guests.length === 1, "the end of one wire");
+    const flows = () => world.session.flows!().filter(({ protocol }) => protocol === "tcp").length;
+    strictEqual(flows(), 2);
+    // The first look finds that the guest is gone; three calls that nobody answers follow.
+    const begin = world.now();
+    for (let at = begin; flows() > 1 && at < begin + 3 * ABSENCE; at = later(at, SECOND)) {
+      world.session.poll(at);
+      world.stack.poll(at);
+      world.turn();
+    }
+    strictEqual(flows(), 1);
+    strictEqual(world.counted("gateway.tcp.guest-gone"), 1);
+    kept!.write(new TextEncoder().encode("hello"));
+    world.until(() => kept!.text === "hello", "the echo for who stayed");
+    kept!.reset();
+    server.close();
   }));

@@ -91,7 +91,9 @@ export class Gateway {
     this.#surroundings = surroundings;
     this.#resolvers = new Resolvers(config.resolvers);
     const pipes = config.inMemory === true ? new PipePool(registry.counters) : undefined;
-    this.#relays = new TcpRelays(reactor, pool, registry, limits, pipes);
+    const { tenantOf } = config;
+    const isAbsent = (address: IpAddress) => tenantOf !== undefined && tenantOf(address) < 0;
+    this.#relays = new TcpRelays(reactor, pool, registry, limits, isAbsent, pipes);
     this.#dialer = new TcpDialer(this.#relays, config, this.#resolvers, registry, log);
     this.#udp = new UdpFlows(surroundings);
     this.#echo = new EchoFlows(surroundings, log);

@@ -27,7 +27,8 @@
  *
  * **Silence.** A guest may vanish between the two FINs, a host at any time, and neither is noticed as long as we
  * have nothing to send. {@linkcode TcpRelay.guard}, called now and then, asks the guest's stack and the host's
- * kernel to probe.
+ * kernel to probe. Where guests come and go, those of a guest that is gone are probed soon, and end when nobody answers: it
+ * may be back, with the same connections, but what was left behind must not hold what others need.
  *
  * @module
  */
@@ -37,6 +38,7 @@ import type { ReadyHandler, Work } from "../../host/reactor.ts";
 import { close, shutdown } from "../../host/sys.ts";
 import type { TcpConnection } from "../../stack/tcp/connection.ts";
 import { TcpEvent, type TcpObserver } from "../../stack/tcp/events.ts";
+import { DEFAULT_TCP_OPTIONS } from "../../stack/tcp/options.ts";
 import type { FlowFacts } from "../../stack/facts.ts";
 import { type Instant, SECOND } from "../../stack/time.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
@@ -53,6 +55,9 @@ const TURN_BYTES = 256 * 1024;
 const READ_COST = 2_048;
 /** A flow that was silent for this long is probed. */
 const SILENCE = 60 * SECOND;
+/** For how long the connections of a guest that is gone wait for it, and how often it is looked for. */
+export const ABSENCE = 120 * SECOND;
+const CALLS = 3;
 
 /** After these a short read does not mean that the socket is empty. */
 const LASTING = EpollEvents.rdhup | EpollEvents.hup | EpollEvents.err | EpollEvents.pri;
@@ -84,6 +89,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   #guestFinished = false;
   #deferred = false;
   #guarded = false;
+  #absent = false;
   #writes = 0;
   #bytesOut = 0;
   #bytesIn = 0;
@@ -146,7 +152,8 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
       this.#relays.established(this);
     }
     if ((events & TcpEvent.closed) !== 0 && connection.error !== undefined) {
-      this.#relays.count(this.#open ? "gateway.tcp.guest-reset" : "gateway.tcp.guest-refused");
+      const why = this.#absent ? "guest-gone" : this.#open ? "guest-reset" : "guest-refused";
+      this.#relays.count(`gateway.tcp.${why}`);
       this.#release(true);
       return;
     }
@@ -164,6 +171,8 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   guard(now: Instant): void {
     const connection = this.#connection;
     if (connection === undefined) return;
+    const absent = this.#relays.isAbsent(connection.remoteAddress);
+    if (absent !== this.#absent) this.#wait(connection, absent, now);
     const bytes = this.#bytesIn + this.#bytesOut;
     if (bytes !== this.#seenBytes) {
       this.#seenBytes = bytes;
@@ -174,6 +183,15 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
     this.#guarded = true;
     setKeepAlive(this.fd);
     connection.setKeepAlive(true, now);
+  }
+
+  /** For a guest that is gone, or no more for one that is back. */
+  #wait(connection: TcpConnection, absent: boolean, now: Instant): void {
+    this.#absent = absent;
+    connection.setUserTimeout(absent ? ABSENCE : DEFAULT_TCP_OPTIONS.userTimeout, now);
+    const { keepAliveIdle, keepAliveInterval, keepAliveCount } = DEFAULT_TCP_OPTIONS;
+    if (absent) connection.setKeepAlive(true, now, ABSENCE / CALLS, ABSENCE / CALLS, CALLS);
+    else connection.setKeepAlive(this.#guarded, now, keepAliveIdle, keepAliveInterval, keepAliveCount);
   }
 
   /** Whether the guest has not ended its direction, and so may have bytes on the way. */

@@ -8,6 +8,7 @@ import { EpollEvents, type Reactor, type ReadyHandler } from "../../host/reactor
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { TcpOptions } from "../../stack/tcp/options.ts";
 import { type Instant, later, MILLISECOND, NEVER, SECOND } from "../../stack/time.ts";
+import type { IpAddress } from "../../stack/wire/address.ts";
 import type { GatewayLimits } from "./config.ts";
 import { FairShare } from "../../stack/fair_share.ts";
 import type { FlowRegistry } from "./flows.ts";
@@ -37,16 +38,22 @@ export class TcpRelays {
   readonly #relays = new Set<TcpRelay>();
   /** Those whose handshake with the guest is not over. */
   readonly #opening = new LruList<TcpRelay>(GRACE);
+  readonly isAbsent: (address: IpAddress) => boolean;
   #guardAt: Instant = NEVER;
 
-  /** @param pipes for bulk streams towards a guest that is in this program, too */
+  /**
+   * @param isAbsent whether the guest that had this address is gone
+   * @param pipes for bulk streams towards a guest that is in this program, too
+   */
   constructor(
     reactor: Reactor,
     pool: BufferPool,
     registry: FlowRegistry,
     limits: GatewayLimits,
+    isAbsent: (address: IpAddress) => boolean,
     pipes?: PipePool,
   ) {
+    this.isAbsent = isAbsent;
     this.reactor = reactor;
     this.pool = pool;
     this.io = new StreamIo(pool);

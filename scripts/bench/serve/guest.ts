@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { SOCK } from "../../../lib/host/constants.ts";
 import { addressOf } from "../../../lib/host/memory.ts";
 import { Reactor } from "../../../lib/host/reactor.ts";
@@ -25,6 +26,8 @@ export type Direction = "s" | "r";
 const GATEWAY = IpAddress.parse("192.168.127.1")!;
 /** What a guest that sends writes at a time. */
 const BLOCK = new Uint8Array(65_536);
+/** What the server sends, over and over (`provider.ts`). */
+const PATTERN = Uint8Array.from({ length: 65_521 }, (_, i) => i * 31 + (i >> 8) * 17);
 /** Without a byte for this long, something is broken. */
 const PATIENCE_MS = 60_000;
 
@@ -40,8 +43,15 @@ export class Guest {
   readonly #fd: number;
   readonly #pump: Pump;
 
-  /** @param number the last byte of its addresses */
-  constructor(socket: string, number: number, mtu: number) {
+  /** Where what arrives is compared with what was sent; absent: it is only counted. */
+  readonly #compared: Uint8Array | undefined;
+
+  /**
+   * @param number the last byte of its addresses
+   * @param exact whether an octet that was not sent is an error
+   */
+  constructor(socket: string, number: number, mtu: number, exact = false) {
+    if (exact) this.#compared = new Uint8Array(PATTERN.length);
     this.#fd = dialUnix(SOCK.STREAM, socket);
     if (this.#fd < 0) throw new Error(`Cannot connect to ${socket}: ${this.#fd}`);
     const mac = new MacAddress(0x0200, number);
@@ -81,8 +91,7 @@ export class Guest {
           }
           const { length } = connection.receiveQueue;
           if (length > 0) {
-            this.#received += length;
-            connection.consume(length, now);
+            this.#take(connection, length, now);
           }
           if (direction === "s" || (events & (TcpEvent.established | TcpEvent.writable)) === 0) return;
           while (connection.sendSpace > 0) connection.writeBytes(BLOCK, now);
@@ -91,6 +100,22 @@ export class Guest {
     }, reactor.now() as Instant);
     if (typeof connection === "string") throw new Error(`Cannot connect: ${connection}`);
     this.#connection = connection;
+  }
+
+  #take(connection: TcpConnection, length: number, now: Instant): void {
+    const copy = this.#compared;
+    for (let left = length; copy !== undefined && left > 0;) {
+      const at = this.#received % PATTERN.length;
+      const part = copy.subarray(0, Math.min(left, PATTERN.length - at));
+      connection.receiveQueue.copyTo(part, length - left);
+      if (Buffer.compare(part, PATTERN.subarray(at, at + part.length)) !== 0) {
+        throw new Error(`What arrived is not what was sent, after ${this.#received} bytes`);
+      }
+      left -= part.length;
+      this.#received += part.length;
+    }
+    if (copy === undefined) this.#received += length;
+    connection.consume(length, now);
   }
 
   /** Bytes that arrived; of a guest that sends, bytes that were acknowledged. */

@@ -21,7 +21,8 @@ export function providers(): ProviderName[] {
 /** Where guests find the host's loopback: its gateway, and gvproxy's own address for that. */
 const GATEWAY = IpAddress.parse("192.168.127.1")!, GVPROXY_HOST = IpAddress.parse("192.168.127.254")!;
 
-const directory = mkdtempSync(join(tmpdir(), "sluice-bench-"));
+/** What is in it goes with the benchmark. */
+export const directory = mkdtempSync(join(tmpdir(), "sluice-bench-"));
 const children: ChildProcess[] = [];
 
 /** Starts a program that ends with the benchmark. */
@@ -52,9 +53,13 @@ export interface Provider {
 }
 
 /** Starts a provider and waits for its socket. */
-export async function startProvider(name: ProviderName, mtu: number): Promise<Provider> {
+export async function startProvider(
+  name: ProviderName,
+  mtu: number,
+  ...flags: readonly string[]
+): Promise<Provider> {
   const socket = join(directory, `${name}.sock`);
-  const child = start(COMMANDS[name](socket, String(mtu)));
+  const child = start([...COMMANDS[name](socket, String(mtu)), ...flags]);
   child.stdout!.resume();
   while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 10));
   return {
@@ -90,16 +95,19 @@ function cpuOf(pid: number): number {
 
 const SERVER = `
 import socket, threading
+block = bytes((i * 31 + (i >> 8) * 17) & 255 for i in range(65521)) * 16
 def serve(c):
     with c:
-        if c.recv(1) == b's':
-            block = bytes(1 << 20)
+        what = c.recv(1)
+        # Who asks for bytes and does not take them ("z") is not to fill the kernel's memory from this side.
+        if what == b'z': c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        if what in (b's', b'z'):
             try:
                 while True: c.sendall(block)
             except OSError: pass
         else:
             while c.recv(1 << 20): pass
-s = socket.create_server(("127.0.0.1", 0), backlog=256)
+s = socket.create_server(("127.0.0.1", 0), backlog=4096)
 print(s.getsockname()[1], flush=True)
 while True: threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
 `;
