@@ -12,7 +12,16 @@ import { join } from "node:path";
 import { PROJECT, run, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
 
-const MACHINE = needs("root", "tun", "userns", "tool:jq", "tool:curl", "tool:python3", "tool:ping");
+const MACHINE = needs(
+  "root",
+  "tun",
+  "userns",
+  "tool:jq",
+  "tool:curl",
+  "tool:python3",
+  "tool:ping",
+  "tool:bwrap",
+);
 const BLOCK = /```sh\n([\s\S]*?)```/g;
 /** Done by the gate before the tests run; doing it again would replace the binary under test. */
 const DONE_ALREADY = /^npm (ci|run compile)$/gm;
