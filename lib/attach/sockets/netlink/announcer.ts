@@ -1,6 +1,9 @@
 /**
  * Tells the groups of rtnetlink what changes in a network, as long as anybody has joined one: `ip monitor`.
  *
+ * Each change is told when it is made, with the number of the request that made it. To find it costs a look at the whole
+ * network, so a guest that changes a large one very often hears the rest once a second, as the difference.
+ *
  * @module
  */
 
@@ -14,6 +17,9 @@ const INTERVAL = SECOND;
 
 /** Sockets of one network that hear of changes (`sockets.limit.listeners`): each change is told to each. */
 export const MAX_LISTENERS = 256;
+
+/** Objects looked at and messages told between two regular looks (`sockets.limit.announcements`): some 0.1 s of work. */
+export const EFFORT = 32_768;
 
 /** Who hears of changes. */
 export interface Listener {
@@ -39,6 +45,7 @@ export class Announcer implements Deadline {
   readonly #context: SocketsContext;
   readonly #listeners = new Set<Listener>();
   #last: Look | undefined;
+  #effort = EFFORT;
 
   constructor(context: SocketsContext) {
     this.#context = context;
@@ -66,17 +73,27 @@ export class Announcer implements Deadline {
 
   /** Something may have changed, by the request `cause`. */
   announce(cause: Cause = UNASKED): void {
+    if (this.#last === undefined) return;
+    if (this.#effort > 0) this.#tell(cause);
+    else this.#context.counters.bump("sockets.limit.announcements");
+  }
+
+  onDeadline(): void {
+    this.#effort = EFFORT;
+    this.#tell(UNASKED);
+    this.#again();
+  }
+
+  #tell(cause: Cause): void {
     const last = this.#last;
     if (last === undefined) return;
     const now = this.#last = this.#look();
     const notices = noticesOf(last, now, cause);
+    const { nics, addresses, routes, neighbours } = now;
+    this.#effort -= nics.size + addresses.size + routes.size + neighbours.size +
+      notices.length * this.#listeners.size;
     if (notices.length === 0) return;
     for (const listener of this.#listeners) listener.hear(notices);
-  }
-
-  onDeadline(): void {
-    this.announce();
-    this.#again();
   }
 
   #again(): void {

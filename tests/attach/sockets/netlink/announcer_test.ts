@@ -1,13 +1,16 @@
-/** How many sockets of a guest hear of changes. */
+/** Who hears of changes, and what that may cost. */
 
 import { test } from "node:test";
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { announcerOf, MAX_LISTENERS } from "../../../../lib/attach/sockets/netlink/announcer.ts";
+import { announcerOf, EFFORT, MAX_LISTENERS } from "../../../../lib/attach/sockets/netlink/announcer.ts";
 import type { SocketsContext } from "../../../../lib/attach/sockets/guest_socket.ts";
+import { UNASKED } from "../../../../lib/attach/sockets/netlink/notices.ts";
+import { NO_OFFLOAD } from "../../../../lib/stack/link/link.ts";
 import { Stack } from "../../../../lib/stack/stack.ts";
 import { seeded } from "../../../support/random.ts";
+import { mac } from "../../../support/two_stacks.ts";
 
-test("listeners are bounded, and who finds no place is counted", () => {
+function world() {
   const stack = new Stack({ random: seeded(1) });
   const context = {
     stack,
@@ -15,7 +18,11 @@ test("listeners are bounded, and who finds no place is counted", () => {
     reactor: { now: () => 1_000_000 },
     supervisor: { setDeadline: () => {} },
   } as unknown as SocketsContext;
-  const announcer = announcerOf(context);
+  return { stack, announcer: announcerOf(context) };
+}
+
+test("listeners are bounded, and who finds no place is counted", () => {
+  const { stack, announcer } = world();
   const listeners = Array.from({ length: MAX_LISTENERS }, () => ({ listens: true, hear: () => {} }));
   const before = listeners.map((listener) => {
     const { full } = announcer;
@@ -26,4 +33,28 @@ test("listeners are bounded, and who finds no place is counted", () => {
   strictEqual(stack.counters.get("sockets.limit.listeners"), 1);
   announcer.changed(Object.assign(listeners[0]!, { listens: false }));
   strictEqual(announcer.full, false);
+});
+
+test("changes are told one by one, and beyond what that may cost once a second, as a difference", () => {
+  const { stack, announcer } = world();
+  const nic = stack.addNic({
+    name: "eth0",
+    mac: mac("02:00:00:00:00:01"),
+    mtu: 1_500,
+    capabilities: NO_OFFLOAD,
+  });
+  let heard = 0;
+  announcer.changed({ listens: true, hear: (notices) => heard += notices.length });
+  const limited = () => stack.counters.get("sockets.limit.announcements");
+  let changes = 0;
+  for (; limited() === 0 && changes < EFFORT; changes++) {
+    nic.txQueueLength = changes;
+    announcer.announce(UNASKED);
+  }
+  deepStrictEqual([heard, limited()], [changes - 1, 1]);
+  announcer.onDeadline();
+  strictEqual(heard, changes);
+  nic.txQueueLength = 0;
+  announcer.announce(UNASKED);
+  deepStrictEqual([heard, limited()], [changes + 1, 1]);
 });
