@@ -88,7 +88,7 @@ async function dispatch(
 /** The flags after the command's name. A command that declares none gets its arguments as they are. */
 function readOwn(command: Command, args: readonly string[]): Arguments {
   if (command.flags === undefined && !command.takesGlobalFlags) {
-    const help = args.length === 1 && /^--?help$/.test(args[0]!);
+    const help = args.length === 1 && /^(-h|--?help)$/.test(args[0]!);
     return { assignments: [], own: NO_FLAGS, ignored: [], help, rest: args };
   }
   return readArguments(args, {

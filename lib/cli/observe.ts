@@ -85,7 +85,10 @@ export function readSelection(words: readonly string[]): Selection {
   }
   const [id, ...more] = rest;
   if (more.length > 0) {
-    throw new UsageFailure(`wrong usage: unexpected ${JSON.stringify(more[0])}`, "sluice help");
+    throw new UsageFailure(
+      `wrong usage: unexpected ${JSON.stringify(more[0])}`,
+      "it is [show] [dev NAME] [ID]; what is there is changed from inside",
+    );
   }
   return { device, id };
 }

@@ -207,6 +207,7 @@ test("readSelection() reads show, dev and an id", () => {
   deepEqual(readSelection(["show", "dev", "eth0", "x"]), { device: "eth0", id: "x" });
   deepEqual(readSelection(["s", "x"]), { device: undefined, id: "x" });
   match(String(trying(() => readSelection(["dev"]))), /dev needs/);
+  match(String(trying(() => readSelection(["add", "10.0.0.1/8"]))), /unexpected "10\.0\.0\.1\/8"/);
 });
 
 function trying(body: () => unknown): unknown {

@@ -38,7 +38,7 @@ for (
   });
 }
 
-for (const args of [["help", "config"], ["config", "--help"]]) {
+for (const args of [["help", "config"], ["config", "--help"], ["config", "-h"]]) {
   test(`sluice ${args.join(" ")} explains the command`, async () => {
     const { stdout, status } = await commandLine(args);
     strictEqual(status, 0);
