@@ -25,6 +25,11 @@ import { payload } from "../support/payload.ts";
 
 const MACHINE = needs("root", "userns", "user:tester");
 const FLAGS = ["--attach=sockets"];
+const CASES = SITUATIONS.map(({ family, as }) => ({
+  family,
+  as,
+  name: `${family.name}, ${as.user ?? "root"}`,
+}));
 const SIZE = 16 * 1024 * 1024;
 const MESSAGE = "unmodified";
 
@@ -88,7 +93,7 @@ print(*seen, end="")`,
   ],
 ];
 
-for (const { name, family, as } of SITUATIONS) {
+for (const { name, family, as } of CASES) {
   for (const [program, argv] of FETCHERS) {
     test(`${program} fetches (${name})`, MACHINE, () =>
       withScope(async (scope) => {
@@ -261,7 +266,7 @@ data, who = a.recvfrom(99); a.sendto(data, who); print(b.recv(99).decode(), end=
   ],
 ];
 
-for (const { name, family, as } of SITUATIONS) {
+for (const { name, family, as } of CASES) {
   for (const [what, argv] of INSIDE) {
     for (const network of ["sandbox-passthrough", "none"]) {
       test(`${what} meet inside, --network=${network} (${name})`, MACHINE, () =>

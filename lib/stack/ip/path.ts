@@ -108,7 +108,9 @@ export class PathResolver {
       source = preferred ?? selectSource(nextHop, via.addresses) ?? selectSource(destination, via.addresses);
       if (source === undefined) return "network-unreachable";
       // To one of our own addresses we speak from that address, as Linux does.
-      if (via === loopback && !destination.isLoopback()) source = destination;
+      if (via === loopback && !destination.isLoopback() && this.#context.owns(destination)) {
+        source = destination;
+      }
     }
     const path = new IpPath(destination, source, via, nextHop, nic !== undefined);
     path.identification = this.#context.random() & 0xffff;

@@ -470,6 +470,24 @@ def groups():
     yield "ttl", a.getsockopt(0, socket.IP_MULTICAST_TTL), a.getsockopt(0, socket.IP_MULTICAST_LOOP)
 
 
+@check
+def groups_on_the_loopback():
+    a, b = udp(bound=False), udp(bound=False, block=False)
+    b.bind(("0.0.0.0", 0))
+    lo = struct.pack("=4s4si", socket.inet_aton("239.1.2.3"), bytes(4), socket.if_nametoindex("lo"))
+    b.setsockopt(0, socket.IP_ADD_MEMBERSHIP, lo)
+    yield "device", attempt(a.setsockopt, socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+    to = ("239.1.2.3", b.getsockname()[1])
+    yield "send", attempt(a.sendto, b"group", to), events(b, 1000, 1)
+    data, source = b.recvfrom(9)
+    yield "heard", data, source[0] == to[0]
+    a.connect(("127.0.0.1", to[1]))
+    yield "and then", a.send(b"alone"), events(b, 1000, 1), b.recvfrom(9)[0]
+    yield "once", attempt(b.recvfrom, 9)
+    a.connect(to)
+    yield "name", a.getsockname()[0] == to[0]
+
+
 # ── many messages at once ──
 
 

@@ -300,7 +300,7 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     if (segment !== 0 && packet.length > segment) {
       return this.#segments(endpoint, packet, segment, to, port, source, nic);
     }
-    if (group) this.#loop(packet, to, port);
+    if (group) this.#loop(packet, to, port, nic ?? this.#nic);
     return endpoint.send(packet, this.now, to, port, source, nic) ? 0 : sendErrno(endpoint.sendError);
   }
 
@@ -345,15 +345,15 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     return errno;
   }
 
-  /** What we send to a group, our own members hear, too (`IP_MULTICAST_LOOP`). */
-  #loop(packet: PacketBuffer, group: IpAddress, port: number): void {
+  /** What we send to a group, our own members hear, too (`IP_MULTICAST_LOOP`). The loopback brings it back by itself. */
+  #loop(packet: PacketBuffer, group: IpAddress, port: number, nic: Nic | undefined): void {
     const [level, name] = group.family === 4
       ? [SOL.IP, MULTICAST_LOOP] as const
       : [SOL.IPV6, MULTICAST_LOOP6] as const;
     if ((this.values.get(level, name) ?? 1) === 0) return;
     const { stack } = this.context;
-    const path = stack.paths.resolve(group, this.now, this.#address, this.#nic);
-    if (typeof path === "string") return;
+    const path = stack.paths.resolve(group, this.now, this.#address, nic);
+    if (typeof path === "string" || path.nic === stack.loopback) return;
     for (const member of [...this.#ports.holders(port)]) {
       if (!member.hears(group)) continue;
       member.heard(packet, path.source, this.#port, group, port, path.nic.index, this.#endpoint!.hopLimit);
