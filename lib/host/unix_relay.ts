@@ -18,7 +18,7 @@ export const RELAY_PATIENCE = 60_000, RELAY_TRY = 100;
  * Whoever listens there may have lost his own other end without knowing: of what has not been heard of for this long, a
  * connection is given some time to be hung up, and tried so many times, before anything is said.
  */
-export const RELAY_FRESH = 2_000, RELAY_SETTLE = 100, RELAY_HANGUPS = 3;
+export const RELAY_FRESH = 500, RELAY_SETTLE = 100, RELAY_HANGUPS = 3;
 
 /** A listening relay. */
 export interface UnixRelay {

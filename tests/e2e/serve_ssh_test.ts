@@ -4,7 +4,7 @@
  */
 
 import { test } from "node:test";
-import { match, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, existsSync, statSync, writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ import { printed, run, start, withScope } from "../support/e2e.ts";
 import { Served } from "../support/served.ts";
 
 const MAC = "5a:94:ef:e4:0c:ee";
-const NEEDS = needs("root", "userns", "tool:ssh", "tool:sshd", "tool:curl", "tool:python3");
+const NEEDS = needs("root", "userns", "tool:ssh", "tool:sshd", "tool:curl", "tool:python3", "tool:setpriv");
 
 test(
   "a socket leads into the guest by ssh, however late it comes and however often",
@@ -21,9 +21,9 @@ test(
   () =>
     withScope(async (scope) => {
       const served = new Served(scope, {});
-      for (const name of ["host_key", "user_key"]) {
-        execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", served.path(name)]);
-      }
+      await Promise.all(["host_key", "user_key"].map((name) =>
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", served.path(name)])
+      ));
       copyFileSync(served.path("user_key.pub"), served.path("authorized_keys"));
       const config = `HostKey ${served.path("host_key")}
 AuthorizedKeysFile ${served.path("authorized_keys")}
@@ -35,19 +35,21 @@ PermitRootLogin yes
       writeFileSync(served.path("sshd_config"), config);
       execFileSync("mkdir", ["-p", "/run/sshd"]);
       const service = `
-import http.server, socketserver, os
-class Hello(http.server.BaseHTTPRequestHandler):
-    def address_string(self): return "unix"
-    def do_GET(self):
-        self.send_response(200); self.end_headers(); self.wfile.write(b"from the guest")
-    def log_message(self, *_): pass
-class Server(socketserver.ThreadingUnixStreamServer): pass
+import socket, os
 try: os.unlink("${served.path("guest.sock")}")
 except FileNotFoundError: pass
-server = Server("${served.path("guest.sock")}", Hello)
+server = socket.socket(socket.AF_UNIX)
+server.bind("${served.path("guest.sock")}")
+server.listen()
 print("ready", flush=True)
-server.serve_forever()`;
-      const guest = `/usr/sbin/sshd -D -e -f ${served.path("sshd_config")} & exec python3 -c '${service}'`;
+while True:
+    client, _ = server.accept()
+    client.recv(65536)
+    client.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\nfrom the guest")
+    client.close()`;
+      // The sshd must not outlive its guest: without a supervisor its accept() fails for ever, and it tries again for ever.
+      const sshd = `setpriv --pdeathsig KILL /usr/sbin/sshd -D -e -f ${served.path("sshd_config")}`;
+      const guest = `${sshd} & exec python3 -S -c '${service}'`;
       const boot = async () => {
         const child = start(scope, served.guest(MAC, ["sh", "-c", guest]), served.as);
         await printed(child, /^ready$/m);
@@ -85,8 +87,8 @@ server.serve_forever()`;
       first.kill("SIGTERM");
       await once(first, "exit");
       await boot();
-      strictEqual(await ask("podman.sock"), "from the guest");
-      strictEqual(await ask("tunnel.sock"), "from the guest");
+      const both = [ask("podman.sock"), ask("tunnel.sock")];
+      deepStrictEqual(await Promise.all(both), ["from the guest", "from the guest"]);
 
       strictEqual((await served.ask("/services/forwarder/unexpose", tunnel))[0], 200);
       strictEqual(existsSync(tunnel.local), false);
