@@ -1,11 +1,11 @@
 import { ok, rejects, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createConnection, createServer, type Server } from "node:net";
+import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { relayUnix } from "../../lib/host/unix_relay.ts";
+import { RELAY_CONNECTIONS, relayUnix } from "../../lib/host/unix_relay.ts";
 
 async function withRelay(
   patience: number,
@@ -79,4 +79,24 @@ test("a file is not replaced", () =>
     const file = `${path}.txt`;
     writeFileSync(file, "precious");
     await rejects(relayUnix(file, "/nowhere"), /the file exists, and is no socket/);
+  }));
+
+test("one connection too many is closed at once, and counted (`ssh.connection-limit`)", () =>
+  withRelay(30_000, async (path, to, counters) => {
+    const server = createServer((socket) => void socket.pipe(socket));
+    await listen(server, to);
+    const held = await Promise.all(
+      Array.from({ length: RELAY_CONNECTIONS }, () =>
+        new Promise<Socket>((resolve) => {
+          const socket = createConnection(path, () => resolve(socket));
+        })),
+    );
+    strictEqual(await exchange(path, "one more"), "");
+    strictEqual(counters().refused, 1);
+    await new Promise<void>((resolve) => {
+      held[0]!.once("data", () => resolve());
+      held[0]!.write("those that are there are served");
+    });
+    for (const socket of held) socket.destroy();
+    server.close();
   }));
