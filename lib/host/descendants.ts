@@ -5,6 +5,9 @@
  * (PR_SET_CHILD_SUBREAPER). Its sockets end with us: one that went on would ask a network that nobody answers for,
  * as fast as it can.
  *
+ * Not every child is the guest's: a shell that executes us leaves us those that it has put in the background. The guest's
+ * have our filter on top of those that we were born under, and cannot take it off.
+ *
  * @module
  */
 
@@ -31,15 +34,26 @@ function childrenOf(pid: number | "self"): number[] {
   }
 }
 
+/** Seccomp filters of a process; 0 when it is over. */
+function filtersOf(pid: number | "self"): number {
+  try {
+    return Number(/^Seccomp_filters:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Descendants that are the guest's. */
 function descendants(): number[] {
   const found = childrenOf("self");
   // The list grows while it is walked.
   for (const pid of found) found.push(...childrenOf(pid));
-  return found;
+  const ours = filtersOf("self");
+  return found.filter((pid) => filtersOf(pid) > ours);
 }
 
 /**
- * Ends our descendants: SIGTERM, and SIGKILL for who is still there {@linkcode GRACE_MILLISECONDS} later. Resolves when
+ * Ends our descendants in the guest: SIGTERM, and SIGKILL for who is still there {@linkcode GRACE_MILLISECONDS} later. Resolves when
  * none is left; to how many there were after {@linkcode KILL_MILLISECONDS} of killing.
  */
 export async function endDescendants(): Promise<number> {

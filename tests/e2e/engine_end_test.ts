@@ -5,7 +5,7 @@ import { match, ok, strictEqual } from "node:assert/strict";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { printed, PROJECT, type Scope, start, withScope } from "../support/e2e.ts";
+import { printed, PROJECT, run, type Scope, start, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
 import { USERS } from "../support/guest.ts";
 import { Terminal, until } from "../support/tmux.ts";
@@ -171,6 +171,20 @@ for (const { name, as } of USERS) {
         endsNow(scope, Number(/^daemon (\d+)$/m.exec(readFileSync(log, "utf8"))![1]));
       }));
     }));
+
+  test(
+    `who was put in the background before sluice lives on (${name})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const script = 'sleep 1000 >/dev/null 2>&1 & echo "before $!"; exec "$0" do -- true';
+        const { stdout, status } = await run(["sh", "-c", script, scope.binary()], as);
+        const pid = Number(/\d+/.exec(stdout)![0]);
+        scope.defer(() => void process.kill(pid, "SIGKILL"));
+        strictEqual(status, 0);
+        strictEqual(readFileSync(`/proc/${pid}/comm`, "utf8"), "sleep\n");
+      }),
+  );
 
   test(
     `daemons of the guest end with the program, also who ignores SIGTERM (${name})`,
