@@ -71,6 +71,12 @@ export function serveOptions(context: CommandContext): ServeOptions {
   }
   const api = [...flags.all("listen").filter(isApi), ...flags.all("services")].map(apiAddress);
   const urls = [...flags.all("listen").filter((url) => !isApi(url)), ...gvproxyUrls(flags)];
+  if (urls.length === 0 && api.length > 0) {
+    throw new UsageFailure(
+      "Cannot serve guests by POST /connect alone: HyperKit's framing, which gvproxy expects there, is not spoken",
+      "add -listen-qemu unix:///run/vm.sock, whose frames /connect takes then",
+    );
+  }
   if (urls.length === 0) {
     throw new UsageFailure(
       "Cannot serve: no socket is named",

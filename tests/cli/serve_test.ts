@@ -86,7 +86,8 @@ test("a file's table of serve is below the command line, and lists add up", () =
 
 const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
   [[], 2, /cannot serve: no socket is named/],
-  [["--listen=unix:///api.sock"], 2, /cannot serve: no socket is named/],
+  [["--listen=unix:///api.sock"], 2, /cannot serve guests by POST \/connect alone: HyperKit's framing/],
+  [["--services=unix:///api.sock"], 2, /HyperKit's framing[^]*add -listen-qemu/],
   [["--listen=nonsense"], 2, /cannot listen on "nonsense": want unixgram:\/\/PATH/],
   [["--listen=unixstream://"], 2, /it names no socket/],
   [["--listen=qemu+tcp://example.com:1"], 2, /"example.com" is not an IP address/],
