@@ -486,6 +486,15 @@ def groups_on_the_loopback():
     yield "once", attempt(b.recvfrom, 9)
     a.connect(to)
     yield "name", a.getsockname()[0] == to[0]
+    index = lo[8:]
+    for how, value in (("index", bytes(8) + index), ("address", socket.inet_aton("127.0.0.1"))):
+        c = udp(bound=False)
+        yield how, attempt(c.setsockopt, 0, socket.IP_MULTICAST_IF, value)
+        yield how, socket.inet_ntoa(c.getsockopt(0, socket.IP_MULTICAST_IF, 4))
+        yield how, attempt(c.sendto, b"chosen", to), events(b, 1000, 1), b.recvfrom(9)[0], attempt(b.recvfrom, 9)
+        for wrong in (b"abc", socket.inet_aton("192.0.2.1"), bytes(8) + struct.pack("=i", 999), bytes(8) + b"\xff" * 4):
+            yield how, attempt(c.setsockopt, 0, socket.IP_MULTICAST_IF, wrong)
+        yield how, attempt(c.setsockopt, 0, socket.IP_MULTICAST_IF, bytes(4))
 
 
 # ── many messages at once ──

@@ -9,6 +9,7 @@ import { Errno } from "../../../host/errno.ts";
 import { IpAddress } from "../../../stack/wire/address.ts";
 import type { Call } from "../call.ts";
 import type { OptionValues } from "../options/option.ts";
+import { type GroupInterface, IP_MULTICAST_IF } from "./group_interface.ts";
 import type { Memberships } from "./memberships.ts";
 
 /** `UDP_CORK`, `UDP_NO_CHECK6_TX`, `UDP_NO_CHECK6_RX`: remembered. `UDP_SEGMENT` is real; `UDP_GRO` is not offered. */
@@ -26,6 +27,7 @@ export interface UdpOptionOwner {
   readonly domain: number;
   readonly values: OptionValues;
   readonly memberships: Memberships;
+  readonly groupInterface: GroupInterface;
 }
 
 /** Answers the call if the option is one of these; false: it is not. */
@@ -38,6 +40,10 @@ export function udpOption(owner: UdpOptionOwner, call: Call, setting: boolean): 
   }
   if (!setting) return false;
   const v4 = level === SOL.IP, v6 = level === SOL.IPV6 && owner.domain === AF.INET6;
+  if (v4 && name === IP_MULTICAST_IF) {
+    owner.groupInterface.set(call);
+    return true;
+  }
   if (v4 && (name === ADD_MEMBERSHIP || name === DROP_MEMBERSHIP)) {
     change(owner, call, name === ADD_MEMBERSHIP, 8, (view) => IpAddress.readV4(view, 0));
     return true;

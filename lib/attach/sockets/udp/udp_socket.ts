@@ -37,6 +37,7 @@ import { pairGone } from "../datagram/outbox.ts";
 import type { SendControl } from "../datagram/send_control.ts";
 import type { SocketsContext } from "../guest_socket.ts";
 import { boundDevice } from "../options/socket_level.ts";
+import { GroupInterface } from "./group_interface.ts";
 import { Memberships } from "./memberships.ts";
 import { type PortHolder, UdpPorts } from "./ports.ts";
 import { udpOption } from "./udp_options.ts";
@@ -49,6 +50,7 @@ const MTU_DISCOVER_DO = 2;
 /** A UDP socket. */
 export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder {
   readonly memberships: Memberships;
+  readonly groupInterface: GroupInterface;
   readonly #ports: UdpPorts<UdpSocket>;
   #endpoint: UdpEndpoint | undefined;
   /** What `bind` named; undefined: any. A connected socket has an address from its route beside. */
@@ -67,6 +69,7 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     super(context, near, inode, domain, 2, 17, "udp");
     this.#ports = UdpPorts.of(context.stack);
     this.memberships = new Memberships(context.stack);
+    this.groupInterface = new GroupInterface(context.stack, this.values);
   }
 
   get bound(): boolean {
@@ -173,7 +176,8 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     if (this.#address !== undefined && from === undefined && !this.#address.isUnspecified()) {
       return this.#address.family === 6 ? Errno.ENETUNREACH : Errno.EINVAL;
     }
-    const path = stack.paths.resolve(target, this.now, from?.isMulticast() ? undefined : from, this.#nic);
+    const nic = this.#nic ?? (target.isMulticast() ? this.groupInterface.of(target.family) : undefined);
+    const path = stack.paths.resolve(target, this.now, from?.isMulticast() ? undefined : from, nic);
     if (typeof path === "string") return sendErrno(path);
     if (this.#port === 0 && !this.#claim(0)) return Errno.EAGAIN;
     const before = [this.#peer, this.#peerPort, this.#source] as const;
@@ -290,8 +294,9 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     const endpoint = this.#endpoint!;
     const group = to.isMulticast();
     this.#aim(endpoint, group, to.family, control);
-    const nic = control.interfaceIndex === 0 ? undefined : stack.nics[control.interfaceIndex - 1];
+    let nic = control.interfaceIndex === 0 ? undefined : stack.nics[control.interfaceIndex - 1];
     if (control.interfaceIndex !== 0 && nic === undefined) return this.#refuse(packet, Errno.ENODEV);
+    if (group) nic ??= this.#nic ?? this.groupInterface.of(to.family);
     const source = control.source;
     if (source !== undefined && !stack.owns(source)) {
       return this.#refuse(packet, source.family === 4 ? Errno.ENETUNREACH : Errno.EINVAL);
@@ -300,7 +305,7 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     if (segment !== 0 && packet.length > segment) {
       return this.#segments(endpoint, packet, segment, to, port, source, nic);
     }
-    if (group) this.#loop(packet, to, port, nic ?? this.#nic);
+    if (group) this.#loop(packet, to, port, nic);
     return endpoint.send(packet, this.now, to, port, source, nic) ? 0 : sendErrno(endpoint.sendError);
   }
 
