@@ -22,7 +22,7 @@ import {
   type StaticLease,
   type Zone,
 } from "../config/serve.ts";
-import type { SshForward } from "./ssh_forwards.ts";
+import type { SshTunnel } from "../control/gvproxy/forwarder.ts";
 import { fileExists } from "../host/files.ts";
 import { findInPath } from "../host/runtime.ts";
 import { UNSUPPORTED } from "../config/serve_flags.ts";
@@ -45,7 +45,7 @@ export interface ServeOptions {
   /** Beside those of `--publish`. */
   readonly publish: readonly Publish[];
   /** Sockets that lead into the guest by ssh. */
-  readonly forwards: readonly SshForward[];
+  readonly forwards: readonly SshTunnel[];
   readonly isGvproxy: boolean;
   readonly readyFd: number | undefined;
 }
@@ -122,7 +122,7 @@ export function serveOptions(context: CommandContext): ServeOptions {
 }
 
 /** gvproxy's four flags, given together. */
-function sshForwards(flags: FlagValues, { device }: ServedNetwork): SshForward[] {
+function sshForwards(flags: FlagValues, { device }: ServedNetwork): SshTunnel[] {
   const [sockets, destinations, users, identities] = ["sock", "dest", "user", "identity"].map((name) =>
     flags.all(`forward-${name}`)
   ) as [readonly string[], readonly string[], readonly string[], readonly string[]];

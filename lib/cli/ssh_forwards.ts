@@ -13,6 +13,7 @@
  * @module
  */
 
+import type { SshTunnel } from "../control/gvproxy/forwarder.ts";
 import type { EngineClient, PublishedPort } from "../engine/messages.ts";
 import { keepRunning, type KeptProgram } from "../host/kept_program.ts";
 import type { PrivateDirectory } from "../host/private_directory.ts";
@@ -20,27 +21,11 @@ import { ownCommand } from "../host/runtime.ts";
 import { relayUnix, type UnixRelay } from "../host/unix_relay.ts";
 import { DIAL_COMMAND } from "./stage.ts";
 
-/** A socket of the host that leads into a guest. */
-export interface SshForward {
-  /** On the host. */
-  readonly socket: string;
-  /** In the guest. */
-  readonly destination: string;
-  readonly user: string;
-  /** The file of a private key. */
-  readonly identity: string;
-  /** Where its sshd listens. */
-  readonly guestAddress: string;
-  readonly guestPort: number;
-  /** What it is called by gvproxy's API, where it was asked for there. */
-  readonly remote?: string;
-}
-
 /** Forwards at a time (`ssh.forward-limit`): each is a process. */
 export const SSH_FORWARDS = 32;
 
 interface Running {
-  readonly forward: SshForward;
+  readonly forward: SshTunnel;
   readonly published: PublishedPort;
   readonly relay: UnixRelay;
   readonly ssh: KeptProgram;
@@ -64,7 +49,7 @@ export class SshForwards {
   }
 
   /** Begins to forward. Rejects when the socket cannot be had, or there are too many. */
-  async add(forward: SshForward): Promise<void> {
+  async add(forward: SshTunnel): Promise<void> {
     const { socket, guestAddress, guestPort } = forward;
     if (![forward.destination, forward.identity, forward.user].every(isUsable)) {
       throw new Error(`Cannot forward ${socket}: ssh would take "\${" for a variable`);
@@ -90,7 +75,7 @@ export class SshForwards {
     }
   }
 
-  async #start(forward: SshForward, published: PublishedPort & { readonly hostPath: string }): Promise<void> {
+  async #start(forward: SshTunnel, published: PublishedPort & { readonly hostPath: string }): Promise<void> {
     const { socket } = forward;
     const local = this.#place.newPath();
     const relay = await relayUnix(socket, local);
@@ -120,7 +105,7 @@ export class SshForwards {
     return true;
   }
 
-  all(): readonly SshForward[] {
+  all(): readonly SshTunnel[] {
     return [...this.#running.values()].map(({ forward }) => forward);
   }
 
@@ -144,7 +129,7 @@ export class SshForwards {
 }
 
 /** Nothing of the user's own configuration, and nothing that could ask. */
-function sshCommand(forward: SshForward, door: string, local: string): string[] {
+function sshCommand(forward: SshTunnel, door: string, local: string): string[] {
   const { user, identity, destination, guestAddress } = forward;
   const settings = {
     BatchMode: "yes",
