@@ -4,8 +4,7 @@
  * @module
  */
 
-import { NativeMemory } from "../host/memory.ts";
-import { close, write } from "../host/sys.ts";
+import { close } from "../host/sys.ts";
 import { socketPair } from "../host/socket_pair.ts";
 import { SOCK } from "../host/constants.ts";
 import { startWorker, type WorkerHandle } from "../host/worker.ts";
@@ -19,6 +18,7 @@ import {
   type EngineMessage,
   EngineRefusal,
 } from "./messages.ts";
+import { RequestQueue } from "./request_queue.ts";
 import { REQUEST_MAX } from "./requests.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -50,7 +50,7 @@ export class EngineHandle implements EngineClient {
   readonly #worker: WorkerHandle;
   readonly #requests: number;
   #watchdog: Watchdog | undefined;
-  readonly #memory = new NativeMemory(REQUEST_MAX);
+  readonly #queue: RequestQueue;
   readonly #waiting = new Map<number, Waiting>();
   readonly #captures = new Map<number, CaptureStream>();
   #nextId = 1;
@@ -59,6 +59,7 @@ export class EngineHandle implements EngineClient {
     const [ours, theirs] = socketPair(SOCK.SEQPACKET | SOCK.NONBLOCK);
     const logged = newLogCounter();
     this.#requests = ours;
+    this.#queue = new RequestQueue(ours);
     this.#worker = startWorker(new URL("./worker.ts", import.meta.url));
     const ready = Promise.withResolvers<void>();
     const over = Promise.withResolvers<EngineEnd>();
@@ -115,12 +116,14 @@ export class EngineHandle implements EngineClient {
         new EngineRefusal("too-large", `Cannot ask ${op}: the request has ${text.length} bytes`),
       );
     }
-    this.#memory.bytes.set(text);
     this.#waiting.set(id, { resolve, reject });
-    const sent = write(this.#requests, this.#memory.address, text.length);
-    if (sent < 0) {
-      this.#take(id)?.reject(new EngineRefusal("gone", `Cannot ask ${op}: the engine does not listen`));
-    }
+    this.#queue.send({
+      text,
+      onLost: (code) => {
+        const why = code === "gone" ? "the engine does not listen" : "too many requests wait for the engine";
+        this.#take(id)?.reject(new EngineRefusal(code, `Cannot ask ${op}: ${why}`));
+      },
+    });
     return promise as Promise<EngineAnswers[Op]>;
   }
 
@@ -151,6 +154,7 @@ export class EngineHandle implements EngineClient {
   dispose(): void {
     this.#watchdog?.close();
     this.#worker.terminate();
+    this.#queue.close();
     close(this.#requests);
   }
 

@@ -20,7 +20,7 @@ export interface Takeover {
   readonly unix: string;
   /** Said to the client first. */
   readonly greeting: string;
-  /** The unix socket has answered, well or not. */
+  /** The unix socket has answered, well or not, or the client has gone before. */
   readonly onConnected?: () => void;
 }
 
@@ -179,7 +179,12 @@ function join(socket: Socket, { unix, greeting, onConnected }: Takeover, rest: U
     // What was received last is still to be written; then it ends.
     if (!other.readableEnded) socket.destroy();
   });
-  socket.on("close", () => other.destroy());
+  const leave = () => {
+    tell();
+    other.destroy();
+  };
+  if (socket.destroyed) return leave();
+  socket.on("close", leave);
   other.once("connect", () => {
     tell();
     if (greeting !== "") socket.write(greeting);

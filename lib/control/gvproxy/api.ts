@@ -55,7 +55,7 @@ export interface Takeover {
   readonly unix: string;
   /** Said to the client first. */
   readonly greeting: string;
-  /** The unix socket has answered, well or not. */
+  /** The unix socket has answered, well or not, or the client has gone before. */
   readonly onConnected?: () => void;
 }
 
@@ -114,9 +114,15 @@ export function createGvproxyApi(options: GvproxyApiOptions): Hono<Bound> {
   app.all("/tunnel", async (c) => {
     const forward = tunnelOf(c.req.query("ip") ?? "", c.req.query("port") ?? "", options.privateSocket());
     const takeOver = takeOverOf(c);
-    await carriedOut(engine.ask("publish", { forward }));
     // Once the client is through, its door is shut.
     const onConnected = () => void engine.ask("unpublish", { forward }).catch(() => {});
+    try {
+      await carriedOut(engine.ask("publish", { forward }));
+    } catch (error) {
+      // An engine that was too slow for us opens it all the same.
+      onConnected();
+      throw error;
+    }
     takeOver({ unix: forward.hostPath, greeting: "OK", onConnected });
     return c.body(null, 200);
   });

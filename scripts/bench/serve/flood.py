@@ -250,7 +250,8 @@ def request(path, body=None, stay=False):
         s.settimeout(2)
         return s.recv(65536)
     except OSError:
-        return b""
+        s.close()
+        return None
     finally:
         if not stay:
             s.close()
