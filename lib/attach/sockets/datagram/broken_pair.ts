@@ -13,8 +13,8 @@
  *                                                                                   while more errors wait
  * ```
  *
- * A plain `send` to a broken pair fails, so it is broken only when the guest has left the socket alone for a moment: it
- * polls then.
+ * A plain `send` to a broken pair fails, so it is broken only when the guest has left the socket alone for a moment and
+ * the thread that used it last sleeps: it polls then. One that is about to send has work, or waits for a processor.
  *
  * An epoll set watches the old pair and would not hear of the fresh one. A process that has any is told the way everybody
  * was told before: by an empty datagram.
@@ -25,7 +25,9 @@
 import { MSG } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import { NativeMemory } from "../../../host/memory.ts";
+
 import { close, recv, send } from "../../../host/sys.ts";
+import { isAtWork } from "../../../host/thread_state.ts";
 import type { PacketBuffer } from "../../../stack/buffer/packet.ts";
 import { type Instant, later, NEVER } from "../../../stack/time.ts";
 import type { Deadline, GuestSocket, SupervisorFace } from "../guest_socket.ts";
@@ -36,6 +38,8 @@ import { type Inbox, landing } from "./inbox.ts";
 const ROOM = 65_536;
 /** How long the guest must have left the socket alone, microseconds: a plain `send` into a broken pair would fail. */
 const QUIET = 3_000;
+/** Most of these periods between two looks at a thread that goes on working. */
+const LONGEST = 16;
 /** Datagrams that are kept meanwhile; more are dropped as at a full buffer. */
 export const MOST_PARKED = 64;
 const room = new NativeMemory(ROOM);
@@ -61,6 +65,7 @@ export class PairError implements Deadline {
   readonly #supervisor: SupervisorFace;
   readonly #socket: Breakable;
   #touchedAt = 0 as Instant;
+  #looks = 0;
 
   constructor(supervisor: SupervisorFace, socket: Breakable) {
     this.#supervisor = supervisor;
@@ -70,6 +75,7 @@ export class PairError implements Deadline {
   /** The guest has just used the socket. */
   touched(now: Instant): void {
     this.#touchedAt = now;
+    this.#looks = 0;
   }
 
   /** An error waits to be seen. */
@@ -83,7 +89,10 @@ export class PairError implements Deadline {
     if (this.broken || !this.#socket.hasErrors) return;
     this.#socket.drainSends();
     if (now - this.#touchedAt < QUIET) this.#supervisor.setDeadline(this, later(this.#touchedAt, QUIET));
-    else if (this.#break()) {
+    else if (isAtWork(this.#socket.thread)) {
+      this.#looks = Math.min(LONGEST, this.#looks + 1);
+      this.#supervisor.setDeadline(this, later(now, QUIET * this.#looks));
+    } else if (this.#break()) {
       this.broken = true;
       this.#socket.relieved();
     } else this.#socket.mark();
