@@ -9,7 +9,7 @@ import { FrameWriter } from "../../lib/link/frame_writer.ts";
 import { Checksum, PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { copyOf } from "../../lib/stack/link/copy.ts";
-import { segmentAll } from "../../lib/stack/link/segment.ts";
+import { segmentAll } from "../support/segments.ts";
 import { framesOf, headersOf } from "../../lib/stack/link/wire_size.ts";
 import { TcpFlag } from "../../lib/stack/wire/tcp.ts";
 import { toHex } from "../support/bytes.ts";

@@ -6,7 +6,7 @@
 
 import { Gso, type PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
-import { segmentAll } from "../../lib/stack/link/segment.ts";
+import { segmentAll } from "./segments.ts";
 import { completeChecksum, startChecksum } from "../../lib/stack/wire/checksum.ts";
 import { emitEthernet, EtherType, MacAddress } from "../../lib/stack/wire/ethernet.ts";
 import { IpProtocol } from "../../lib/stack/wire/ip.ts";

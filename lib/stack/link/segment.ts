@@ -22,7 +22,6 @@
 import { Checksum, type PacketBuffer } from "../buffer/packet.ts";
 import type { BufferPool } from "../buffer/pool.ts";
 import { Slicer } from "../buffer/slicer.ts";
-import { completeChecksum } from "../wire/checksum.ts";
 import { TCP_CHECKSUM } from "../wire/tcp.ts";
 import { SegmentHeaders } from "./segment_headers.ts";
 
@@ -78,19 +77,4 @@ export class Segmenter {
     this.#packet?.release();
     this.#packet = undefined;
   }
-}
-
-/**
- * All segments of one super-packet with complete checksums, for tests and for links that must cut late. Takes
- * ownership of `packet`. Not for the fast path: it makes an array.
- */
-export function segmentAll(packet: PacketBuffer, pool: BufferPool): PacketBuffer[] {
-  const segmenter = new Segmenter(pool);
-  segmenter.begin(packet);
-  const segments: PacketBuffer[] = [];
-  for (let segment = segmenter.next(); segment !== undefined; segment = segmenter.next()) {
-    completeChecksum(segment);
-    segments.push(segment);
-  }
-  return segments;
 }

@@ -2,7 +2,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { Checksum, Gso, PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
-import { segmentAll } from "../../../lib/stack/link/segment.ts";
+import { segmentAll } from "../../support/segments.ts";
 import { startChecksum, verifyTransport } from "../../../lib/stack/wire/checksum.ts";
 import { emitEthernet, EtherType, MacAddress } from "../../../lib/stack/wire/ethernet.ts";
 import { IpHeader, IpProtocol } from "../../../lib/stack/wire/ip.ts";
