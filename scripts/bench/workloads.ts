@@ -78,10 +78,11 @@ async function stream(peer: Peer, { seconds }: Effort): Promise<Numbers> {
 /** Both ends behind the peer, on its loopback. */
 async function loopback(peer: Peer, { seconds }: Effort): Promise<Numbers> {
   const port = String(++iperfPort);
-  const script = `iperf3 -s -B 127.0.0.1 -p ${port} >/dev/null 2>&1 & server=$!\n` +
-    `until iperf3 -J -c 127.0.0.1 -p ${port} -t ${seconds} ${WARM_UP.join(" ")} >$1; do sleep 0.1; done\n` +
-    `cat $1; rm $1; kill $server`;
-  const file = `/tmp/sluice-bench-${process.pid}.json`;
+  // With -J a client that is refused says so in its report, and succeeds.
+  const script = `iperf3 -s -B 127.0.0.1 -p ${port} --forceflush >$1 2>&1 & server=$!\n` +
+    `until grep -q listening $1; do sleep 0.1; done\n` +
+    `iperf3 -J -c 127.0.0.1 -p ${port} -t ${seconds} ${WARM_UP.join(" ")}; rm $1; kill $server`;
+  const file = `/tmp/sluice-bench-${process.pid}`;
   const report = JSON.parse(await output(peer.command(["sh", "-c", script, "sh", file]), seconds + 15));
   return { "loopback": sumOf(report).bits_per_second / 1e9 };
 }
