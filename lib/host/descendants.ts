@@ -14,6 +14,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { SIG } from "./constants.ts";
 import { reapOrphans } from "./exit_status.ts";
+import { statusOf } from "./process_status.ts";
 import { kill } from "./sys.ts";
 
 /** How long a daemon may take to end in good order. */
@@ -36,11 +37,7 @@ function childrenOf(pid: number | "self"): number[] {
 
 /** Seccomp filters of a process; 0 when it is over. */
 function filtersOf(pid: number | "self"): number {
-  try {
-    return Number(/^Seccomp_filters:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
+  return Number(statusOf(pid)("Seccomp_filters") ?? 0);
 }
 
 /** Descendants that are the guest's. */

@@ -8,6 +8,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { O } from "./arch.ts";
 import { check, Errno } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
+import { statusOf } from "./process_status.ts";
 import { socketPair } from "./socket_pair.ts";
 import { close, fstat, getpid, ioctl, pidfd_getfd, pidfd_open, readlink } from "./sys.ts";
 
@@ -229,10 +230,6 @@ function namesUs(): boolean {
 
 /** The process that `thread` belongs to. */
 export function leaderOf(thread: number): number | undefined {
-  try {
-    const found = /^Tgid:\s*(\d+)/m.exec(readFileSync(`/proc/${thread}/status`, "utf8"));
-    return found === null ? undefined : Number(found[1]);
-  } catch {
-    return undefined;
-  }
+  const leader = statusOf(thread)("Tgid");
+  return leader === undefined ? undefined : Number(leader);
 }

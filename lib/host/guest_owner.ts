@@ -6,18 +6,14 @@
 
 import { readFileSync } from "node:fs";
 import { namespaceOf } from "./process.ts";
+import { statusOf } from "./process_status.ts";
 
 /** What a user namespace calls users that it does not know (`kernel.overflowuid`). */
 const NOBODY = 65_534;
 
 /** The effective user of a thread; 0 when it is gone. Reads `/proc`: not for every packet. */
 export function effectiveUser(thread: number): number {
-  try {
-    const found = /^Uid:\s*\d+\s+(\d+)/m.exec(readFileSync(`/proc/${thread}/status`, "utf8"));
-    return Number(found?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
+  return Number(statusOf(thread)("Uid")?.split("\t")[1] ?? 0);
 }
 
 /** What users of our own user namespace are called in that of a thread. */

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { readFileSync } from "node:fs";
 import { O } from "./arch.ts";
 import { cString, NativeMemory } from "./memory.ts";
 import { ownerOf } from "./guest_paths.ts";
+import { statusOf } from "./process_status.ts";
 import { close, fstat, ioctl, open } from "./sys.ts";
 
 const CAP_SETUID = 7, CAP_NET_ADMIN = 12;
@@ -31,18 +31,14 @@ interface Credentials {
 }
 
 function credentialsOf(thread: number): Credentials | undefined {
-  try {
-    const status = readFileSync(`/proc/${thread}/status`, "utf8");
-    const user = /^Uid:\s*\d+\s+(\d+)/m.exec(status)?.[1];
-    const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1];
-    if (user === undefined || effective === undefined) return undefined;
-    // The lowest 32 bits are enough, and fit a number.
-    const low = Number.parseInt(effective.slice(-8), 16);
-    const has = (capability: number) => (low >>> capability & 1) === 1;
-    return { user: Number(user), administrator: has(CAP_NET_ADMIN), changesUser: has(CAP_SETUID) };
-  } catch {
-    return undefined;
-  }
+  const status = statusOf(thread);
+  const user = status("Uid")?.split("\t")[1];
+  const effective = status("CapEff");
+  if (user === undefined || effective === undefined) return undefined;
+  // The lowest 32 bits are enough, and fit a number.
+  const low = Number.parseInt(effective.slice(-8), 16);
+  const has = (capability: number) => (low >>> capability & 1) === 1;
+  return { user: Number(user), administrator: has(CAP_NET_ADMIN), changesUser: has(CAP_SETUID) };
 }
 
 /** A descriptor of a namespace of `thread`, or −errno. */

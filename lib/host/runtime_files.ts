@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import process from "node:process";
+import { statOf } from "./process_status.ts";
 
 /** Bytes of a file that {@linkcode RuntimeFiles.read} takes by default; a longer one is not ours. */
 const FILE_LIMIT = 64 * 1024;
@@ -104,12 +105,6 @@ export class RuntimeFiles {
  * its number this names a process for good: numbers are used again.
  */
 export function processStart(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The command's name, field 2, may hold blanks and parentheses: count from its end.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
+  const fields = statOf(pid);
+  return fields === undefined || fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
 }

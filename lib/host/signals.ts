@@ -4,10 +4,10 @@
  * @module
  */
 
-import { readFileSync } from "node:fs";
 import { O } from "./arch.ts";
 import { SIG } from "./constants.ts";
 import { cString, NativeMemory } from "./memory.ts";
+import { statusOf } from "./process_status.ts";
 import { close, getpgid, kill, open, pthread_sigmask, tcgetpgrp } from "./sys.ts";
 
 /** Names of the signals we listen to. */
@@ -98,8 +98,7 @@ export function forwardSignals(
 
 /** Whether a signal is ignored by this process now. */
 function ignoredSignals(): (signal: number) => boolean {
-  const line = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"));
-  const low = parseInt(line?.[1]?.slice(-8) ?? "0", 16);
+  const low = parseInt(statusOf("self")("SigIgn")?.slice(-8) ?? "0", 16);
   return (signal) => (low & (1 << (signal - 1))) !== 0;
 }
 
