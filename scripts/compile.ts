@@ -28,6 +28,9 @@ const build = spawnSync(
     "--compile",
     "--minify-syntax",
     "--minify-whitespace",
+    // By default the program would take the environment and code to preload from files of whatever directory it is started in.
+    "--no-compile-autoload-dotenv",
+    "--no-compile-autoload-bunfig",
     ...(target === undefined ? [] : [`--target=bun-linux-${target}`]),
     // Without one, Bun fetches that of the target by itself.
     ...(runtime === undefined ? [] : [`--compile-executable-path=${runtime}`]),

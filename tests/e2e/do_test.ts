@@ -1,6 +1,8 @@
 /** `sluice do` as a user meets it: exit status, signals, what the program inherits. */
 
 import { test } from "node:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { run, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
@@ -44,6 +46,21 @@ for (const user of USERS) {
         const ours = await run([sluice, "do", "--", "sh", "-c", script], how);
         strictEqual(ours.stderr, "");
         deepStrictEqual(ours.stdout.split("\n"), native.stdout.split("\n"));
+      }),
+  );
+
+  test(
+    `do takes nothing from the directory that it is started in (${who(user)})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const cwd = scope.directory();
+        writeFileSync(join(cwd, ".env"), "MARK=taken\n");
+        writeFileSync(join(cwd, "bunfig.toml"), 'preload = ["./preload.js"]\n');
+        writeFileSync(join(cwd, "preload.js"), 'console.log("taken");\n');
+        const argv = [scope.binary(), "do", "--", "sh", "-c", "echo ${MARK-absent}"];
+        const result = await run(argv, { ...options, cwd });
+        strictEqual(result.stdout, "absent\n", result.stderr);
       }),
   );
 
