@@ -99,7 +99,7 @@ export async function superviseSession(
 async function endDaemons(log: Log): Promise<void> {
   const left = await endDescendants();
   if (left > 0) {
-    log.write("warn", `${left} processes that the program left behind fork faster than they can be ended`);
+    log.write("warn", `${left} processes that the program left behind are still there, killed as they are`);
   }
 }
 

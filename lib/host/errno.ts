@@ -76,6 +76,7 @@ export const Errno = {
   ESTALE: 116,
   EDQUOT: 122,
   ECANCELED: 125,
+  ENOKEY: 126,
 } as const;
 
 /** The name of an error number, `"EAGAIN"`; the number itself when it has none here. */

@@ -1,5 +1,5 @@
 /**
- * Numbers of the system calls that have to do with sockets, of both architectures.
+ * Numbers of the system calls that have to do with sockets or lead around them, of both architectures.
  *
  * @module
  */
@@ -27,6 +27,7 @@ export interface SocketCallNumbers {
   readonly recvmsg: number;
   readonly sendmmsg: number;
   readonly recvmmsg: number;
+  readonly request_key: number;
   readonly io_uring_setup: number;
   readonly io_uring_enter: number;
   readonly io_uring_register: number;
@@ -53,6 +54,7 @@ export const SOCKET_CALLS_OF: Readonly<Record<typeof ARCH, SocketCallNumbers>> =
     socketpair: 53,
     setsockopt: 54,
     getsockopt: 55,
+    request_key: 249,
     accept4: 288,
     recvmmsg: 299,
     sendmmsg: 307,
@@ -75,6 +77,7 @@ export const SOCKET_CALLS_OF: Readonly<Record<typeof ARCH, SocketCallNumbers>> =
     shutdown: 210,
     sendmsg: 211,
     recvmsg: 212,
+    request_key: 218,
     accept4: 242,
     recvmmsg: 243,
     sendmmsg: 269,

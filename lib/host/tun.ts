@@ -11,8 +11,10 @@ import { cString, NativeMemory, textAt } from "./memory.ts";
 import { IFNAME_MAX, IFREQ_SIZE } from "./structs.ts";
 import { close, ioctl, open } from "./sys.ts";
 
-const TUNSETIFF = 0x400454ca,
-  TUNSETOFFLOAD = 0x400454d0,
+/** Makes a device, or attaches to one. */
+export const TUNSETIFF = 0x400454ca;
+
+const TUNSETOFFLOAD = 0x400454d0,
   TUNSETSNDBUF = 0x400454d4,
   TUNATTACHFILTER = 0x401054d5,
   TUNSETVNETHDRSZ = 0x400454d8,

@@ -50,6 +50,18 @@ function expected(): Record<string, string> {
     "io_uring_enter": "ENOSYS",
     "io_uring_register": "ENOSYS",
     ...(process.arch === "x64" ? { "x32 socket": "ENOSYS", "int 0x80 socket": "ENOSYS" } : {}),
+    "mptcp": "EPROTONOSUPPORT",
+    "sctp": "EPROTONOSUPPORT",
+    "sctp by packets": "ESOCKTNOSUPPORT",
+    "dccp": "ESOCKTNOSUPPORT",
+    "udplite": "EPROTONOSUPPORT",
+    "l2tp": "EPROTONOSUPPORT",
+    "smc over tcp": "EPROTONOSUPPORT",
+    "packets of old": "EPERM",
+    "request_key": "ENOKEY",
+    "typing": "EIO",
+    "pasting": "EPERM",
+    "interface of a file": "ENOTTY",
     "pidfd_getfd": "EPERM",
     "ptrace": "EPERM",
     "process_vm_readv": "EPERM",
@@ -133,6 +145,37 @@ for (const { name, as, around } of SITUATIONS) {
       }),
   );
 }
+
+/** A network with a device of its owner's, who may make no other. */
+const SHARED_NETWORK = [
+  ...["unshare", "--user", "--map-root-user", "--net", "sh", "-ec"],
+  [
+    "ip tuntap add dev escape0 mode tap user 0",
+    "for kind in user net; do echo 0 >/proc/sys/user/max_${kind}_namespaces; done",
+    'exec "$@"',
+  ].join("\n"),
+  "sh",
+];
+const ATTACH_TO_DEVICE = [
+  "import fcntl, os, struct",
+  "try:",
+  "  fcntl.ioctl(os.open('/dev/net/tun', os.O_RDWR), 0x400454CA, struct.pack('16sH22x', b'escape0', 0x1002))",
+  "  print('attached')",
+  "except OSError as error: print(error.errno)",
+].join("\n");
+
+test(
+  "a guest that shares a network attaches to no device of it",
+  needs("root", "userns", "tun", "tool:python3"),
+  () =>
+    withScope(async (scope) => {
+      const attach = ["/usr/bin/python3", "-c", ATTACH_TO_DEVICE];
+      const sluice = [scope.binary(), "--attach=sockets", "--network=none", "--api=off", "do", "--"];
+      const alone = succeeded(await run([...SHARED_NETWORK, ...attach]));
+      const { stdout } = succeeded(await run([...SHARED_NETWORK, ...sluice, ...attach]));
+      deepStrictEqual([alone.stdout, stdout], ["attached\n", "1\n"]);
+    }),
+);
 
 const REFUSED = [
   "connect",

@@ -17,10 +17,11 @@ import { assembleFilter } from "./filter.ts";
  * Installs the filter for this thread, the one that becomes the program, and returns when it is supervised.
  *
  * @param socket our end of the socketpair with the engine
+ * @param ownNetwork whether we are in a network namespace of our own
  * @throws {Error} when the kernel refuses: no user notification, or somebody's listener is there already
  */
-export function trapSockets(socket: number): void {
-  const filter = assembleFilter();
+export function trapSockets(socket: number, ownNetwork: boolean): void {
+  const filter = assembleFilter(ownNetwork);
   let listener: number;
   try {
     listener = installFilter(filter.address);

@@ -52,9 +52,8 @@ export async function runStage(words: readonly string[]): Promise<never> {
     const config = hear() as StageConfig | undefined;
     if (config === undefined) exitNow(status);
     dieWithParent();
-    const trap = (config as StageConfig).sockets === undefined
-      ? undefined
-      : (await import("../sockets/stage_filter.ts")).trapSockets;
+    const { sockets } = config as StageConfig;
+    const trap = sockets === undefined ? undefined : (await import("../sockets/stage_filter.ts")).trapSockets;
     furnish(config as StageConfig);
     const { program } = config as StageConfig;
     // No word: the engine ended, and so does everything it started.
@@ -64,7 +63,7 @@ export async function runStage(words: readonly string[]): Promise<never> {
     showShadows(word as StageGo);
     if (program === undefined) exitNow(0);
     for (const fd of descriptors.inherited) setCloseOnExec(fd, false);
-    status = become(program as StageProgram, () => trap?.(socket));
+    status = become(program as StageProgram, () => trap?.(socket, sockets!.ownNamespaces));
   } catch (error) {
     say({ failed: error instanceof Error ? error.message : String(error), status });
   }

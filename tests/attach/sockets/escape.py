@@ -7,12 +7,14 @@ a host's abstract socket.
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import platform
 import socket
 import struct
 import sys
+import termios
 import threading
 
 directory, host_stream, host_datagram, host_abstract = sys.argv[1:5]
@@ -21,6 +23,7 @@ X86 = platform.machine() == "x86_64"
 SOCKET, SOCKETPAIR, PTRACE, CONNECT = (41, 53, 101, 42) if X86 else (198, 199, 117, 203)
 VM_READV = 310 if X86 else 270
 SECCOMP = 317 if X86 else 277
+REQUEST_KEY = 249 if X86 else 218
 
 
 def name_of(number):
@@ -65,6 +68,33 @@ if X86:
     entry = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
     result = entry()
     say("int 0x80 socket", "OPEN" if result >= 0 else name_of(-result))
+
+# Protocols and types of IP that a kernel may have, or not.
+for name, domain, kind, protocol in (
+    ("mptcp", 2, 1, 262),
+    ("sctp", 2, 1, 132),
+    ("sctp by packets", 10, 5, 132),
+    ("dccp", 2, 6, 33),
+    ("udplite", 2, 2, 136),
+    ("l2tp", 10, 2, 115),
+    ("smc over tcp", 2, 1, 256),
+    ("packets of old", 2, 10, 768),
+):
+    call(name, SOCKET, domain, kind, protocol)
+
+# Somebody else's network: names that the kernel has looked up for us, and the terminal's shell.
+texts = [ctypes.create_string_buffer(text) for text in (b"dns_resolver", b"escape.invalid", b"")]
+kind, key, callout = map(ctypes.addressof, texts)
+call("request_key", REQUEST_KEY, kind, key, callout, -3)
+main, terminal = os.openpty()
+if os.fork() == 0:
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    attempt("typing", lambda: fcntl.ioctl(terminal, termios.TIOCSTI, b"x"))
+    attempt("pasting", lambda: fcntl.ioctl(terminal, 0x541C, b"\3"))
+    os._exit(0)
+os.wait()
+attempt("interface of a file", lambda: fcntl.ioctl(0, 0x8913, bytes(40)))
 
 # The supervisor: somewhere among our ancestors.
 ancestor, ancestors = os.getppid(), []

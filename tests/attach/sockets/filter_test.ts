@@ -17,6 +17,9 @@ const NAMES: Readonly<Record<number, string>> = {
   [errno(Errno.ENOSYS)]: "ENOSYS",
   [errno(Errno.EAFNOSUPPORT)]: "EAFNOSUPPORT",
   [errno(Errno.EOPNOTSUPP)]: "EOPNOTSUPP",
+  [errno(Errno.EIO)]: "EIO",
+  [errno(Errno.EPERM)]: "EPERM",
+  [errno(Errno.ENOKEY)]: "ENOKEY",
 };
 
 /** `struct seccomp_data`. */
@@ -45,9 +48,15 @@ function interpret(program: readonly (readonly [number, number, number, number])
 }
 
 for (const [arch, calls] of Object.entries(SOCKET_CALLS_OF)) {
-  const program = seccompProgram(rulesFor(calls), errno(Errno.ENOSYS));
-  const verdict = (number: number, args: readonly (number | bigint)[] = [], audit = NATIVE): string => {
-    const result = interpret(program, seccompData(number, args.map(BigInt), audit));
+  const program = seccompProgram(rulesFor(calls, true), errno(Errno.ENOSYS));
+  const shared = seccompProgram(rulesFor(calls, false), errno(Errno.ENOSYS));
+  const verdict = (
+    number: number,
+    args: readonly (number | bigint)[] = [],
+    audit = NATIVE,
+    under = program,
+  ): string => {
+    const result = interpret(under, seccompData(number, args.map(BigInt), audit));
     return NAMES[result] ?? result.toString(16);
   };
   const high = 1n << 32n;
@@ -94,6 +103,17 @@ for (const [arch, calls] of Object.entries(SOCKET_CALLS_OF)) {
     ["ioctl TCGETS", verdict(calls.ioctl, [0, 0x5401, 0]), "allow"],
     ["ioctl FIONREAD", verdict(calls.ioctl, [0, 0x541b, 0]), "allow"],
     ["ioctl 0x18912", verdict(calls.ioctl, [0, 0x18912, 0]), "allow"],
+    ["ioctl TIOCSTI", verdict(calls.ioctl, [0, 0x5412, 0]), "EIO"],
+    ["ioctl TIOCSTI with high bits", verdict(calls.ioctl, [0, high | 0x5412n, 0]), "EIO"],
+    ["ioctl TIOCLINUX", verdict(calls.ioctl, [0, 0x541c, 0]), "EPERM"],
+    ["ioctl TUNSETIFF", verdict(calls.ioctl, [3, 0x400454ca, 0]), "allow"],
+    [
+      "ioctl TUNSETIFF in a network that is shared",
+      verdict(calls.ioctl, [3, 0x400454ca, 0], NATIVE, shared),
+      "EPERM",
+    ],
+    ["request_key", verdict(calls.request_key, [0x1000, 0x1000, 0, -3]), "allow"],
+    ["request_key with a callout", verdict(calls.request_key, [0x1000, 0x1000, high, -3]), "ENOKEY"],
     ["socketpair unix", verdict(calls.socketpair, [1, 1, 0]), "allow"],
     ["socketpair inet", verdict(calls.socketpair, [2, 1, 0]), "EOPNOTSUPP"],
     ["socketpair tipc", verdict(calls.socketpair, [30, 1, 0]), "EAFNOSUPPORT"],

@@ -24,6 +24,7 @@ import type { Call } from "../call.ts";
 import { INTERFACE_IOCTL } from "../families.ts";
 import { isOfStream, type SocketsContext } from "../guest_socket.ts";
 import { bindPacket, concernsPackets, sendAnswer, sendPacket } from "../packet/calls.ts";
+import { SIOC } from "../ioctl/ifreq.ts";
 import type { Networks } from "../networks.ts";
 import { type Target, UnixTargets } from "./targets.ts";
 
@@ -86,7 +87,8 @@ export class UnixPolicy {
     if (inode === -Errno.EACCES || inode === -Errno.EPERM) return void call.fail(Errno.EACCES);
     // Never passed on: the number could mean another descriptor by the time the kernel looks.
     if (inode === -Errno.ENOENT) return void call.fail(Errno.EBADF);
-    if (inode <= 0) return void call.fail(inode === 0 ? Errno.ENOTSOCK : Errno.EBADF);
+    if (inode === 0) return this.#noSocket(call);
+    if (inode < 0) return void call.fail(Errno.EBADF);
     if (this.#context.packets?.everOpened === true && concernsPackets(call) && this.#packet(call, inode)) {
       return;
     }
@@ -115,6 +117,14 @@ export class UnixPolicy {
       default:
         call.pass();
     }
+  }
+
+  /** A TAP knows two commands of interfaces, for its own hardware address; no other file knows any. */
+  #noSocket(call: Call): void {
+    const ofTap = call.int(1) === SIOC.GIFHWADDR || call.int(1) === SIOC.SIFHWADDR;
+    if (call.nr !== C.ioctl) call.fail(Errno.ENOTSOCK);
+    else if (ofTap && !this.#leavesNothing) call.pass();
+    else call.fail(Errno.ENOTTY);
   }
 
   /** When {@linkcode poll} has something to do. */
