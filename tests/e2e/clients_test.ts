@@ -7,7 +7,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { printed, type Scope, start, withScope } from "../support/e2e.ts";
 import { echoHttp, echoTcp, echoUdp } from "../support/echo_host.ts";
-import { behind, type Family, freePort, MACHINE, SITUATIONS, succeeded } from "../support/guest.ts";
+import { behind, type Family, MACHINE, SITUATIONS, succeeded } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 import { payload } from "../support/payload.ts";
 
 const PYTHON = `
@@ -130,7 +131,7 @@ s = S(('${host}', 0), h.SimpleHTTPRequestHandler); print(s.server_address[1], fl
 }
 
 async function serveGit(scope: Scope, { host }: Family, directory: string): Promise<number> {
-  const port = await freePort(host);
+  const port = await freePort();
   const where = [`--listen=${host}`, `--port=${port}`, `--base-path=${directory}`];
   const argv = [
     "git",

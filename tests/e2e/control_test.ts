@@ -7,19 +7,11 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { printed, run, start, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
+import { freePort } from "../support/ports.ts";
 import { User } from "../support/user.ts";
 
 const MACHINE = needs("root", "tun", "userns", "user:tester", "tool:curl", "tool:jq");
 const TSHARK = needs("root", "tun", "userns", "user:tester", "tool:tshark");
-
-/** A port that nobody had a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
-}
 
 const SERVER = `python3 -c '
 import socket

@@ -7,7 +7,8 @@ import { test } from "node:test";
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { needs } from "../support/capability.ts";
 import { printed, run, start, withScope } from "../support/e2e.ts";
-import { freePort, succeeded } from "../support/guest.ts";
+import { succeeded } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 import { Served } from "../support/served.ts";
 
 const NEEDS = needs("root", "tun", "userns", "user:tester");
@@ -72,7 +73,7 @@ test(
       const [api, vfkit] = ["network.sock", "gvisor.sock"].map((file) => served.path(file));
       const flags = ["-debug", "-listen", `unix://${api}`, "-listen-vfkit", `unixgram://${vfkit}`];
       // The example leaves it at 2222, which somebody else may have here.
-      await served.serve(...flags, "-ssh-port", `${await freePort("127.0.0.1")}`);
+      await served.serve(...flags, "-ssh-port", `${await freePort()}`);
       const annotation =
         `io.containerd.nerdbox.network.0=socket=${vfkit},mode=unixgram,mac=fa:43:25:5d:6f:b4,addr=192.168.127.2`;
       const script = `${SHOW}; getent ahostsv4 gateway.containers.internal | head -1 | cut -d' ' -f1`;

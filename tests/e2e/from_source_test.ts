@@ -6,7 +6,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { printed, PROJECT, run, type Scope, start, withScope } from "../support/e2e.ts";
 import { echoHttp } from "../support/echo_host.ts";
-import { freePort, IPV4, IPV6, MACHINE, succeeded, USERS } from "../support/guest.ts";
+import { IPV4, IPV6, MACHINE, succeeded, USERS } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 
 /** The command line of sluice from source. An ordinary user cannot write to the project, nor to root's cache. */
 function fromSource(scope: Scope, user: string | undefined): string[] {
@@ -51,7 +52,7 @@ for (const { name, as } of USERS) {
 
   test(`cli.ts publishes a port (${name})`, MACHINE, () =>
     withScope(async (scope) => {
-      const port = await freePort("127.0.0.1");
+      const port = await freePort();
       const server = `require("node:http").createServer((request, response) => response.end("from inside"))
         .listen(8000, () => console.log("ready"))`;
       const flags = ["-p", `127.0.0.1:${port}:8000`];

@@ -9,7 +9,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { needs } from "../support/capability.ts";
 import { printed, run, type RunOptions, type Scope, start, withScope } from "../support/e2e.ts";
-import { freePort, USERS } from "../support/guest.ts";
+import { USERS } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 import { findGvproxy } from "../support/gvproxy.ts";
 import { REQUESTS } from "../support/gvproxy_requests.ts";
 import { payload } from "../support/payload.ts";
@@ -108,7 +109,7 @@ test("the HTTP API answers as gvproxy's does", NEEDS, () =>
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
     scope.defer(() => void taken.close());
     const names = new Map([["TAKEN", String((taken.address() as { port: number }).port)]]);
-    for (let i = 1; i <= 6; i++) names.set(`P${i}`, String(await freePort("127.0.0.1")));
+    for (let i = 1; i <= 6; i++) names.set(`P${i}`, String(await freePort()));
     const ssh = Number(names.get("P6"));
 
     const answersOf = async (command: readonly string[]) => {
@@ -163,7 +164,7 @@ for (const { name, as } of USERS) {
         scope.defer(() => host.closeAllConnections());
         scope.defer(() => void host.close());
         const { port } = host.address() as { port: number };
-        await world.serve([gvproxy()], await freePort("127.0.0.1"));
+        await world.serve([gvproxy()], await freePort());
 
         const script = `ip -4 -o addr show dev eth0 | awk '{print $4}'
         ip -4 route show default | awk '{print $3}'
@@ -182,7 +183,7 @@ for (const { name, as } of USERS) {
           sum,
         ]);
 
-        const published = await freePort("127.0.0.1");
+        const published = await freePort();
         const forward = JSON.stringify({ local: `127.0.0.1:${published}`, remote: "192.168.127.2:80" });
         strictEqual((await world.ask("POST", "/services/forwarder/expose", forward)).status, 200);
         const client = await run(["curl", "-sS", "--max-time", "10", `http://127.0.0.1:${published}/`]);

@@ -3,7 +3,8 @@
 import { test } from "node:test";
 import { ok, strictEqual } from "node:assert/strict";
 import { printed, type Scope, start, withScope } from "../support/e2e.ts";
-import { behind, type Family, freePort, MACHINE, SITUATIONS, succeeded } from "../support/guest.ts";
+import { behind, type Family, MACHINE, SITUATIONS, succeeded } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 
 interface Sum {
   readonly bytes: number;
@@ -52,7 +53,7 @@ function checkUdp({ end }: Report): void {
 }
 
 async function serve(scope: Scope, { host, flag }: Family): Promise<number> {
-  const port = await freePort(host);
+  const port = await freePort();
   const server = start(scope, ["iperf3", "-s", flag, "-B", host, "-p", `${port}`, "--forceflush"]);
   await printed(server, /Server listening/);
   return port;

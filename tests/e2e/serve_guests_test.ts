@@ -6,7 +6,8 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { needs } from "../support/capability.ts";
 import { printed, run, start, withScope } from "../support/e2e.ts";
-import { freePort, USERS } from "../support/guest.ts";
+import { USERS } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 import { Served } from "../support/served.ts";
 import { VirtualMachine } from "../support/vm.ts";
 
@@ -29,7 +30,7 @@ test(
   () =>
     withScope(async (scope) => {
       const served = new Served(scope, {});
-      const port = await freePort("127.0.0.1");
+      const port = await freePort();
       const [stream, dgram] = [served.path("stream"), served.path("dgram")];
       await served.serve(
         `--listen=qemu+tcp://127.0.0.1:${port}`,
@@ -68,7 +69,7 @@ for (const { name, as } of USERS) {
     () =>
       withScope(async (scope) => {
         const served = new Served(scope, as);
-        const port = await freePort("127.0.0.1");
+        const port = await freePort();
         const flags = [
           `--listen=unixstream://${served.path("stream")}`,
           `--listen=unixgram://${served.path("dgram")}`,

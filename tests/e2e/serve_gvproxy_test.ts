@@ -11,7 +11,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { needs } from "../support/capability.ts";
 import { printed, run, start, withScope } from "../support/e2e.ts";
-import { freePort, USERS } from "../support/guest.ts";
+import { USERS } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 import { payload } from "../support/payload.ts";
 import { Served } from "../support/served.ts";
 
@@ -53,7 +54,7 @@ for (const { name, as } of USERS) {
     () =>
       withScope(async (scope) => {
         const served = new Served(scope, as);
-        const [ssh, published, udp] = [await freePort("127.0.0.1"), await freePort("127.0.0.1"), 0];
+        const [ssh, published, udp] = [await freePort(), await freePort(), 0];
         strictEqual(udp, 0);
         // deno-fmt-ignore
         const server = await served.serve(

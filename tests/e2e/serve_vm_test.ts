@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { needs } from "../support/capability.ts";
 import { printed, run, type Scope, start, withScope } from "../support/e2e.ts";
-import { freePort } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 import { payload } from "../support/payload.ts";
 import { VirtualMachine } from "../support/vm.ts";
 
@@ -25,7 +25,7 @@ interface Host {
 async function serve(scope: Scope): Promise<Host> {
   const place = scope.directory();
   const [stream, dgram, own] = ["stream", "dgram", "own"].map((name) => join(place, name));
-  const published = await freePort("127.0.0.1");
+  const published = await freePort();
   const argv = [
     scope.binary(),
     "serve",

@@ -9,7 +9,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Finished, type RunOptions, type Scope, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
-import { behind, freePort, succeeded, USERS } from "../support/guest.ts";
+import { behind, succeeded, USERS } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 
 const MACHINE = needs("root", "userns", "user:tester", "tool:curl", "tool:busybox");
 
@@ -159,7 +160,7 @@ subprocess.run(["ss", "-Htlnpe"], check=True)`;
       { as: { user: "tester" }, flags: [], argv: [] },
       {
         as: { user: "tester" },
-        flags: ["--network=tsi", `--publish=127.0.0.1:${await freePort("127.0.0.1")}:7777`],
+        flags: ["--network=tsi", `--publish=127.0.0.1:${await freePort()}:7777`],
         argv: [],
       },
       { as: {}, flags: [], argv: ["setpriv", "--reuid=1001", "--regid=1001", "--clear-groups"] },

@@ -20,7 +20,8 @@ import {
 } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
 import { echoTcp, echoUdp } from "../support/echo_host.ts";
-import { behind, type Family, freePort, IPV4, SITUATIONS, succeeded, USERS } from "../support/guest.ts";
+import { behind, type Family, IPV4, SITUATIONS, succeeded, USERS } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 import { payload } from "../support/payload.ts";
 
 const MACHINE = needs("root", "userns", "user:tester");
@@ -115,7 +116,7 @@ for (const { name, family, as } of CASES) {
 
   test(`a refused port is refused at once (${name})`, MACHINE, () =>
     withScope(async (scope) => {
-      const port = await freePort(family.host);
+      const port = await freePort();
       const result = await guest(scope, as, ["curl", "-sS", "-g", `http://${family.url}:${port}/`]);
       strictEqual(result.status, 7, result.stderr); // CURLE_COULDNT_CONNECT
     }));
@@ -163,7 +164,7 @@ asyncio.run(main())`;
   test(`iperf3 measures both directions (${name})`, MACHINE, () =>
     withScope(async (scope) => {
       for (const direction of [[], ["-R"]]) {
-        const port = await freePort(family.host);
+        const port = await freePort();
         const server = start(scope, [
           "iperf3",
           "-s",
@@ -200,7 +201,7 @@ asyncio.run(main())`;
         git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first
         cd ..; git clone -q --bare work served.git; cd served.git; git update-server-info; chmod -R a+rX ..`;
       succeeded(await run(["sh", "-c", script]));
-      const port = await freePort(family.host);
+      const port = await freePort();
       const argv = ["python3", "-u", "-m", "http.server", String(port), "-b", family.host, "-d", directory];
       await printed(start(scope, argv), /Serving/);
       const url = `http://${family.url}:${port}/served.git`;
@@ -211,7 +212,7 @@ asyncio.run(main())`;
 
   test(`a published port leads to a server inside (${name})`, MACHINE, () =>
     withScope(async (scope) => {
-      const port = await freePort(family.host);
+      const port = await freePort();
       const directory = join(scope.directory(), "www");
       mkdirSync(directory);
       writeFileSync(join(directory, "file"), MESSAGE);

@@ -7,15 +7,8 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { printed, type Scope, start, withScope } from "../support/e2e.ts";
-import {
-  behind,
-  type Family,
-  freePort,
-  MACHINE,
-  type Situation,
-  SITUATIONS,
-  succeeded,
-} from "../support/guest.ts";
+import { behind, type Family, MACHINE, type Situation, SITUATIONS, succeeded } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 import { payload } from "../support/payload.ts";
 
 const sha256 = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
@@ -38,7 +31,7 @@ async function serve(scope: Scope, { host }: Family, situation: Situation): Prom
     const id = Number(execFileSync("id", ["-u", situation.as.user], { encoding: "utf8" }));
     chownSync(at("user_key"), id, id);
   }
-  const port = await freePort(host);
+  const port = await freePort();
   writeFileSync(
     at("sshd_config"),
     [

@@ -9,7 +9,8 @@ import { printed, run, type RunOptions, type Scope, start, withScope } from "../
 import { sameAnswers } from "./conformance/differences.ts";
 import { needs } from "../support/capability.ts";
 import { echoTcp, echoUdp } from "../support/echo_host.ts";
-import { freePort, freeUdpPort, succeeded } from "../support/guest.ts";
+import { succeeded } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 import { Lab, LAB4 } from "../support/lab.ts";
 import { payload } from "../support/payload.ts";
 
@@ -113,9 +114,9 @@ print(n)
         const directory = scope.directory();
         writeFileSync(join(directory, "big"), payload(4 * 1024 * 1024));
         const [shown, hidden, udp] = [
-          await freePort("127.0.0.1"),
-          await freePort("127.0.0.1"),
-          await freeUdpPort("127.0.0.1"),
+          await freePort(),
+          await freePort(),
+          await freePort(),
         ];
         const script = `
 import functools, http.server, socket, threading

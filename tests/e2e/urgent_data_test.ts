@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { needs } from "../support/capability.ts";
 import { printed, run, type RunOptions, type Scope, start, withScope } from "../support/e2e.ts";
-import { freePort, IPV4, succeeded } from "../support/guest.ts";
+import { IPV4, succeeded } from "../support/guest.ts";
+import { freePort } from "../support/ports.ts";
 
 const PYTHON = "/usr/bin/python3";
 const MACHINE = needs("root", "tun", "userns", "user:tester", "tool:python3");
@@ -70,7 +71,7 @@ test(
   () =>
     withScope(async (scope) => {
       const argv = program(scope);
-      const port = await freePort(IPV4.host);
+      const port = await freePort();
       const guest = [scope.binary(), "-p", `${IPV4.host}:${port}:7777`, "do", "--", ...argv, "serve", "7777"];
       await printed(start(scope, guest, { user: "tester" }), /7777\n/);
       const ours = succeeded(await run([...argv, IPV4.host, String(port)], { limit: 30_000 })).stdout;

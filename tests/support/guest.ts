@@ -5,8 +5,6 @@
  */
 
 import { strictEqual } from "node:assert/strict";
-import { createServer } from "node:net";
-import { createSocket } from "node:dgram";
 import { type Finished, run, type RunOptions, type Scope } from "./e2e.ts";
 import { needs } from "./capability.ts";
 
@@ -99,28 +97,4 @@ export function succeeded(result: Finished): Finished {
 
 function tail(text: string): string {
   return text.length > 4_000 ? `…${text.slice(-4_000)}` : text;
-}
-
-/** A TCP port that was free a moment ago, for programs that cannot be told to take any. */
-export async function freePort(host: string): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, host, resolve);
-  });
-  const { port } = server.address() as { port: number };
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
-}
-
-/** The same for UDP. */
-export async function freeUdpPort(host: string): Promise<number> {
-  const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
-  await new Promise<void>((resolve, reject) => {
-    socket.once("error", reject);
-    socket.bind(0, host, resolve);
-  });
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(() => resolve()));
-  return port;
 }
