@@ -6,24 +6,34 @@
 import { test } from "node:test";
 import { match, ok, strictEqual } from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
-import { performance } from "node:perf_hooks";
-import { run, type Scope, withScope } from "../support/e2e.ts";
+import { printed, run, type Scope, start, withScope } from "../support/e2e.ts";
 import { User } from "../support/user.ts";
 import { behind, IPV4, MACHINE, succeeded, USERS } from "../support/guest.ts";
 
 /** Seconds that a guest sends; long enough for the rate to weigh more than the burst. */
 const SECONDS = 1.2;
 
-/** Sends for some seconds, then tells how much of it was taken. */
+/** Sends for some seconds; tells when it began. */
 const SENDER = `
 import socket, sys, time
+end = time.monotonic() + float(sys.argv[3])
+print(end - float(sys.argv[3]))
 s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-end = time.monotonic() + float(sys.argv[3])
 while time.monotonic() < end: s.sendall(bytes(16384))
 s.close()
+`;
+
+/** Takes one connection on the host's loopback; tells when it had how many bytes, by the clock that the sender reads. */
+const SINK = `
+import json, socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+marks = [[0, 0]]
+while size := len(connection.recv(1 << 20)): marks.append([time.monotonic(), marks[-1][1] + size])
+print(json.dumps(marks[1:]), flush=True)
 `;
 
 interface Policy {
@@ -81,25 +91,6 @@ const SOURCES: readonly [name: string, policy: Policy, flags: (scope: Scope) => 
   }],
 ];
 
-/** Listens on the host's loopback; tells what had arrived at every moment since the connection came. */
-async function sink(
-  scope: Scope,
-): Promise<{ readonly port: number; readonly marks: [seconds: number, bytes: number][] }> {
-  const marks: [number, number][] = [];
-  const server = createServer((socket: Socket) => {
-    const began = performance.now();
-    let bytes = 0;
-    socket.on("data", (chunk: Uint8Array) => {
-      bytes += chunk.length;
-      marks.push([(performance.now() - began) / 1000, bytes]);
-    });
-    socket.on("error", () => {});
-  });
-  await new Promise<void>((resolve) => server.listen(0, IPV4.host, resolve));
-  scope.defer(() => void server.close());
-  return { port: (server.address() as { port: number }).port, marks };
-}
-
 for (const [i, [name, { rate, burst }, flags]] of SOURCES.entries()) {
   // Each source once, each attachment and each user several times.
   const attach = ["tap", "sockets"][i % 2]!;
@@ -109,14 +100,21 @@ for (const [i, [name, { rate, burst }, flags]] of SOURCES.entries()) {
     MACHINE,
     () =>
       withScope(async (scope) => {
-        const { port, marks } = await sink(scope);
-        const argv = ["python3", "-c", SENDER, IPV4.gateway, `${port}`, `${SECONDS}`];
-        succeeded(await behind(scope, { as }, argv, { flags: [...flags(scope), `--attach=${attach}`] }));
+        const sink = start(scope, ["python3", "-c", SINK]);
+        const port = (await printed(sink, /^\d+\n/)).trim();
+        const said = printed(sink, /^\[.*\]\n/);
+        const argv = ["python3", "-c", SENDER, IPV4.gateway, port, `${SECONDS}`];
+        const options = { flags: [...flags(scope), `--attach=${attach}`] };
+        const began = Number(succeeded(await behind(scope, { as }, argv, options)).stdout);
+        const marks = (JSON.parse(await said) as [number, number][]).map(([at, bytes]) =>
+          [at - began, bytes] as const
+        );
+        // No sooner than the bucket allows; how much later is the machine's affair, but for another rate.
         for (const [seconds, bytes] of marks) {
-          ok(bytes <= burst + rate * (seconds + 0.02), `${bytes} bytes in ${seconds} s`);
+          ok(bytes <= burst + rate * seconds, `${bytes} bytes in ${seconds} s`);
         }
         const [seconds, bytes] = marks.findLast(([at]) => at <= SECONDS)!;
-        ok(bytes > 0.8 * (burst + rate * seconds), `only ${bytes} bytes in ${seconds} s`);
+        ok(bytes > 0.5 * (burst + rate * seconds), `only ${bytes} bytes in ${seconds} s`);
       }),
   );
 }
