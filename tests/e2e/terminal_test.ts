@@ -84,6 +84,7 @@ for (const user of [undefined, "tester"]) {
       terminal.type("echoed");
       await terminal.shows(/^echoed\nechoed$/m);
       terminal.press("C-c");
+      await terminal.idle();
       strictEqual(await terminal.ask("echo $?"), "130");
     }));
 
@@ -119,6 +120,7 @@ for (const user of [undefined, "tester"]) {
         terminal.type(`${scope.binary()} do -- less -X /etc/services`);
         await terminal.shows(/^\/etc\/services/m);
         terminal.press("q");
+        await terminal.idle();
         strictEqual(await terminal.ask("echo $?"), "0");
         strictEqual(await terminal.ask("stty -g"), before);
       }),

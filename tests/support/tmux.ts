@@ -72,6 +72,14 @@ export class Terminal {
     await until(() => pattern.test(this.screen()), () => `no ${pattern} on this screen:\n${this.screen()}`);
   }
 
+  /**
+   * Waits until a shell of ours reads the next line. What is typed sooner may still be read by a program that is ending: one
+   * that waits for the terminal is woken by Ctrl-C, and if there is a line by then takes it along.
+   */
+  async idle(): Promise<void> {
+    await this.shows(/(?:host|guest)\$\s*$/);
+  }
+
   /** Types a line and returns what it prints, in whatever shell it is; `$?` there is the last program's. */
   async ask(line: string): Promise<string> {
     const mark = ++this.#typed;
