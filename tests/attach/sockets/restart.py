@@ -14,17 +14,18 @@ buffer = ctypes.create_string_buffer(64)
 
 
 def attempt(name, restart, call, wake):
-    """Calls; the signal comes first, and what the call waits for 0.2 seconds later."""
+    """Calls; signals come until it returns, and what it waits for, if it goes on, after some of them."""
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, not restart)
-    # The signal is for this thread.
-    waker = threading.Timer(0.3 if wake else 0, wake or (lambda: None))
+    # The signals are for this thread. A first one may come before the call waits.
+    waker = threading.Timer(0.3, wake) if wake and restart else threading.Timer(0, lambda: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     waker.start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
     result = call()
     number = ctypes.get_errno()
+    signal.setitimer(signal.ITIMER_REAL, 0)
     waker.join()
     print(name, "SA_RESTART" if restart else "no SA_RESTART", "works" if result >= 0 else errno.errorcode[number])
 
