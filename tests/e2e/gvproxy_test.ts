@@ -59,8 +59,11 @@ class World {
   async serve(command: readonly string[], sshPort: number): Promise<void> {
     const path = (name: string) => `unix://${join(this.directory, name)}`;
     const argv = [...command, "-mtu", "1500", "-ssh-port", `${sshPort}`, "-listen", path("api.sock")];
-    start(this.#scope, [...argv, "-listen-qemu", path("qemu.sock")], this.#as);
+    const server = start(this.#scope, [...argv, "-listen-qemu", path("qemu.sock")], this.#as);
+    let complaints = "";
+    server.stderr!.on("data", (chunk: Uint8Array) => complaints += new TextDecoder().decode(chunk));
     while ((await this.ask("GET", "/leases")).status !== 200) {
+      if (server.exitCode !== null) throw new Error(`${command[0]} has ended: ${complaints}`);
       await new Promise((done) => setTimeout(done, 20));
     }
   }
