@@ -39,8 +39,8 @@ for (const { name, as } of USERS) {
         withScope(async (scope) => {
           // Who is ended by it leaves nobody behind: the script has a trap.
           const text = `${source("prelude.sh")}\n${files(needed)}\n${source(`${program}.sh`)}`;
-          const script = ["timeout", "40", "bash", "-c", text];
-          const options = { limit: 60_000, ...as };
+          const script = ["timeout", "100", "bash", "-c", text];
+          const options = { limit: 120_000, ...as };
           const [host, ours] = await Promise.all([
             run(script, options),
             behind(scope, { as }, script, { ...options, flags: ["--attach=sockets"] }),
@@ -66,11 +66,11 @@ for (const [program, tools, [interpreter, server]] of CLIENTS) {
         const serving = start(scope, [interpreter, join(PROJECT, "tests/e2e/programs", server)]);
         const port = Number(await printed(serving, /^\d+\n/));
         const text = `${source("prelude.sh")}\n${source(`${program}.sh`)}`;
-        const script = (host: string) => ["env", `FAR=${host}:${port}`, "timeout", "40", "bash", "-c", text];
+        const script = (host: string) => ["env", `FAR=${host}:${port}`, "timeout", "100", "bash", "-c", text];
         const as = { user: "tester" };
         const [host, ours] = await Promise.all([
-          run(script(IPV4.host), { limit: 60_000, ...as }),
-          behind(scope, { as, attach: "sockets" }, script(IPV4.gateway), { limit: 60_000 }),
+          run(script(IPV4.host), { limit: 120_000, ...as }),
+          behind(scope, { as, attach: "sockets" }, script(IPV4.gateway), { limit: 120_000 }),
         ]);
         strictEqual(succeeded(ours).stdout, succeeded(host).stdout);
       }),

@@ -48,7 +48,7 @@ export class User {
       "curl",
       "-sS",
       "--max-time",
-      "5",
+      "20",
       "-w",
       "\n%{http_code}",
       "--unix-socket",
