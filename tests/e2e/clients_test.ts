@@ -43,6 +43,12 @@ s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOC
 s.settimeout(20); s.connect((host, udp))
 for size in (0, 1, 1472, 1473, 9000, 65000):
     s.send(b'x' * size); print(len(s.recv(70000)))
+
+# No more at once than every buffer between takes.
+def turn(first):
+    for i in range(first, first + 32): s.send(b'%d ' % i + bytes(1300))
+    return [int(s.recv(70000).split()[0]) for _ in range(32)] == list(range(first, first + 32))
+print(all(turn(32 * i) for i in range(40)))
 `;
 
 const NODE = `
@@ -78,7 +84,7 @@ for (const situation of SITUATIONS) {
     withScope(async (scope) => {
       const argv = ["/usr/bin/python3", "-c", PYTHON, ...await servers(scope)];
       const { stdout } = succeeded(await behind(scope, situation, argv));
-      strictEqual(stdout, "/urllib\n200\nTrue\n100\n0\n1\n1472\n1473\n9000\n65000\n");
+      strictEqual(stdout, "/urllib\n200\nTrue\n100\n0\n1\n1472\n1473\n9000\n65000\nTrue\n");
     }));
 
   test(`node's clients work (${situation.name})`, MACHINE, () =>

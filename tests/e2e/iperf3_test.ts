@@ -23,6 +23,12 @@ interface Report {
   };
 }
 
+/**
+ * As many as a receiver's socket holds (208 KiB, of which one of these costs 2.25), so that none may be lost whoever has to
+ * wait for the processor; clients_test.ts has more of them, by turns.
+ */
+const DATAGRAMS = ["-u", "-b", "20M", "-l", "1400", "-n", "100K"];
+
 /** Each for as long as TCP needs to open its window and get through several of them. */
 const CASES: readonly [name: string, flags: readonly string[], check: (report: Report) => void][] = [
   ["TCP to the host", [], checkTcp(1)],
@@ -33,23 +39,22 @@ const CASES: readonly [name: string, flags: readonly string[], check: (report: R
   }],
   ["8 TCP connections to the host", ["-P", "8"], checkTcp(8)],
   ["8 TCP connections from the host", ["-P", "8", "-R"], checkTcp(8)],
-  ["UDP to the host", ["-u", "-b", "20M", "-l", "1400"], checkUdp],
-  ["UDP from the host", ["-u", "-b", "20M", "-l", "1400", "-R"], checkUdp],
+  ["UDP to the host", [...DATAGRAMS], checkUdp],
+  ["UDP from the host", [...DATAGRAMS, "-R"], checkUdp],
 ];
 
 function checkTcp(streams: number): (report: Report) => void {
   return ({ end }) => {
     strictEqual(end.streams.length, streams);
-    for (const { receiver } of end.streams) ok(receiver!.bytes > 100_000, JSON.stringify(end.streams));
-    ok(end.sum_received.bytes > 10e6, `only ${end.sum_received.bytes} bytes arrived`);
+    for (const { receiver } of end.streams) ok(receiver!.bytes > 50_000, JSON.stringify(end.streams));
+    ok(end.sum_received.bytes > 2e6, `only ${end.sum_received.bytes} bytes arrived`);
   };
 }
 
 function checkUdp({ end }: Report): void {
   const { packets, lost_percent } = end.sum!;
-  ok(packets! > 1_000, `only ${packets} datagrams in a second`);
-  // 20 Mbit/s is nothing: whoever loses datagrams here throws them away.
-  ok(lost_percent! < 1, `${lost_percent} % lost`);
+  ok(packets! > 70, `only ${packets} datagrams`);
+  strictEqual(lost_percent, 0);
 }
 
 async function serve(scope: Scope, { host, flag }: Family): Promise<number> {
@@ -65,7 +70,8 @@ for (const situation of SITUATIONS) {
       withScope(async (scope) => {
         const { gateway } = situation.family;
         const port = await serve(scope, situation.family);
-        const argv = ["iperf3", "-J", "-c", gateway, "-p", `${port}`, "-t", "1", ...flags];
+        const length = flags.includes("-n") ? [] : ["-t", "1"];
+        const argv = ["iperf3", "-J", "-c", gateway, "-p", `${port}`, ...length, ...flags];
         const { stdout, stderr } = succeeded(await behind(scope, situation, argv));
         strictEqual(stderr, "");
         check(JSON.parse(stdout) as Report);
