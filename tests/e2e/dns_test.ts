@@ -28,6 +28,9 @@ async function names(
   return { lab, run };
 }
 
+/** Milliseconds; less than the gateway waits for one resolver. */
+const AT_ONCE = 1_400;
+
 const DIG = "dig +short +tries=1 +timeout=5";
 
 const TRANSPORTS = [["UDP", "+notcp"], ["TCP", "+tcp"]] as const;
@@ -108,7 +111,7 @@ for (const { name, as } of USERS) {
         const { run } = await names(scope, as, [], "nameserver 127.0.0.1\n");
         const { stdout } = succeeded(await run("dig +tries=1 +timeout=9 www.test"));
         match(stdout, /status: SERVFAIL/);
-        ok(Number(/Query time: (\d+) msec/.exec(stdout)![1]) < 1_000, stdout);
+        ok(Number(/Query time: (\d+) msec/.exec(stdout)![1]) < AT_ONCE, stdout);
         const tcp = await run("dig +tcp +tries=1 +timeout=9 www.test");
         match(tcp.stdout, /connection refused/);
       }),
@@ -129,8 +132,8 @@ for (const { name, as } of USERS) {
         const { stdout } = succeeded(await run(`${dig}; ${dig}; ${DIG} +tcp www.test`));
         const times = [...stdout.matchAll(/Query time: (\d+) msec/g)].map(([, time]) => Number(time));
         strictEqual(times.length, 2, stdout);
-        ok(times[0]! > 1_000 && times[0]! < 4_000, stdout);
-        ok(times[1]! < 1_000, stdout);
+        ok(times[0]! > 1_000, stdout);
+        ok(times[1]! < times[0]! && times[1]! < AT_ONCE, stdout);
         match(stdout, /\n198\.51\.100\.7\n$/);
       }),
   );

@@ -155,7 +155,7 @@ function text(chunks: readonly Uint8Array[]): string {
 
 /**
  * Resolves with everything a child prints from now on as soon as `pattern` is in it; rejects when the child ends first,
- * or says nothing of the kind for 30 seconds.
+ * or says nothing of the kind for a minute.
  */
 export function printed(
   child: ChildProcess,
@@ -173,7 +173,7 @@ export function printed(
       reject(new Error(`The program ${why} before it printed ${pattern}: ${seen}`));
     };
     const onClose = (status: number | null) => fail(`ended (${status})`);
-    const limit = setTimeout(() => fail("waited too long"), SLOWNESS * 30_000);
+    const limit = setTimeout(() => fail("waited too long"), SLOWNESS * 60_000);
     // Stays: what nobody reads would stop the program.
     child[stream]!.on("data", (chunk: Uint8Array) => {
       seen += new TextDecoder().decode(chunk);

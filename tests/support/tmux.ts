@@ -10,7 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Scope } from "./e2e.ts";
 
 /** Milliseconds that anything may take before it counts as never; never a synchronisation. */
-const LIMIT = 10_000;
+const LIMIT = 30_000;
 /** Milliseconds between two looks. */
 const LOOK = 20;
 
