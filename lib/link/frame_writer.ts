@@ -25,7 +25,7 @@ import type { BufferPool } from "../stack/buffer/pool.ts";
 import { Slicer } from "../stack/buffer/slicer.ts";
 import { copyOf } from "../stack/link/copy.ts";
 import { SEGMENT_HEADERS_MAX, SegmentHeaders } from "../stack/link/segment_headers.ts";
-import { appendSum, completeChecksum, onesComplementSum } from "../stack/wire/checksum.ts";
+import { appendSum, bufferSum, completeChecksum } from "../stack/wire/checksum.ts";
 import { TCP_CHECKSUM } from "../stack/wire/tcp.ts";
 import { FRAME_MAX, LENGTH } from "./frame_length.ts";
 import { gatherFrame } from "./gather.ts";
@@ -231,7 +231,7 @@ export class FrameWriter {
     for (let done = 0; done < payload;) {
       const part = slicer.step(payload - done);
       const { buffer, from } = slicer;
-      sum = appendSum(sum, onesComplementSum(buffer!.view, from, from + part, 0), (done & 1) !== 0);
+      sum = appendSum(sum, bufferSum(buffer!, from, from + part), (done & 1) !== 0);
       writeIovec(this.#iovecs, 0, this.#iovecCount++, buffer!.address + from, part);
       done += part;
     }

@@ -30,6 +30,8 @@ export function startServe(context: ModeContext): ModeSession {
   const { config, stack, reactor, pool, log } = context;
   const serve = config.serve;
   if (serve === undefined) throw new RangeError("Cannot serve: no sockets are named");
+  // Machines verify checksums, and it is us who make them.
+  pool.useVectors();
   const ready = new FairRing();
   // A shaper counts the very bytes that the wires carry: then it is the interface that cuts.
   const offload = config.qdisc.kind === "tbf" ? NO_OFFLOAD : VM_OFFLOAD;

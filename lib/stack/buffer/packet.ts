@@ -15,6 +15,8 @@
  * @module
  */
 
+import type { VectorMemory } from "./vector_memory.ts";
+
 /** Room kept in front of every payload: virtio-net header, Ethernet, IPv6 and a fragment header or UDP. */
 export const HEADROOM = 128;
 
@@ -68,6 +70,9 @@ export class PacketBuffer {
   end: number;
   /** Native address of `bytes[0]`, or 0. Set by who allocates for a host link; the stack never reads it. */
   address = 0;
+  /** Where `bytes` can be summed by vectors, and what index `bytes[0]` has there. */
+  memory: VectorMemory | undefined = undefined;
+  memoryAt = 0;
   /** Payload that follows `bytes[start, end)` by reference. Empty for most packets. */
   readonly fragments: Fragment[] = [];
   /** State of the transport checksum. */
@@ -110,6 +115,7 @@ export class PacketBuffer {
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.address = address;
+    this.memory = undefined;
   }
 
   /** Bytes of the packet held in `bytes` itself. */

@@ -1,10 +1,14 @@
 /**
  * A pool of packet buffers in three sizes, so that the packet path allocates nothing once it is warm.
  *
+ * Where checksums are ours to make, the large ones come from memory that vectors can sum (`vector_memory.ts`), as many as the
+ * pool would keep. Beyond those they are ordinary ones.
+ *
  * @module
  */
 
 import { HEADROOM, PacketBuffer, type Recycler } from "./packet.ts";
+import { VectorMemory } from "./vector_memory.ts";
 
 /** Capacity for headers, acknowledgements and other packets without payload. */
 export const SMALL = 384;
@@ -22,6 +26,9 @@ export interface PoolLimits {
 
 class SizeClass implements Recycler {
   readonly #idle: PacketBuffer[] = [];
+  /** Those in vector memory, which cannot be given back: all of them are kept. */
+  readonly #vectors: PacketBuffer[] = [];
+  #memory: VectorMemory | undefined;
   readonly #capacity: number;
   readonly #keep: number;
   readonly #addressOf: ((bytes: Uint8Array) => number) | undefined;
@@ -33,19 +40,42 @@ class SizeClass implements Recycler {
   }
 
   get idle(): number {
-    return this.#idle.length;
+    return this.#vectors.length + this.#idle.length;
+  }
+
+  /** From now on, fresh buffers are made in vector memory, as many as are kept. */
+  useVectors(): void {
+    this.#memory ??= VectorMemory.create(this.#capacity * this.#keep);
   }
 
   take(): PacketBuffer {
+    const vector = this.#vectors.pop();
+    if (vector !== undefined) return vector.reset(HEADROOM, HEADROOM);
+    if (this.#memory !== undefined) {
+      const at = this.#memory.take(this.#capacity);
+      if (at >= 0) return this.#vector(this.#memory, at);
+    }
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle.reset(HEADROOM, HEADROOM);
-    const fresh = new PacketBuffer(new Uint8Array(this.#capacity), HEADROOM, HEADROOM, this);
-    if (this.#addressOf !== undefined) fresh.address = this.#addressOf(fresh.bytes);
-    return fresh;
+    return this.#fresh(new Uint8Array(this.#capacity));
   }
 
   recycle(buffer: PacketBuffer): void {
-    if (this.#idle.length < this.#keep) this.#idle.push(buffer);
+    if (buffer.memory !== undefined) this.#vectors.push(buffer);
+    else if (this.#idle.length < this.#keep) this.#idle.push(buffer);
+  }
+
+  #vector(memory: VectorMemory, at: number): PacketBuffer {
+    const fresh = this.#fresh(memory.bytes(at, this.#capacity));
+    fresh.memory = memory;
+    fresh.memoryAt = at;
+    return fresh;
+  }
+
+  #fresh(bytes: Uint8Array): PacketBuffer {
+    const fresh = new PacketBuffer(bytes, HEADROOM, HEADROOM, this);
+    if (this.#addressOf !== undefined) fresh.address = this.#addressOf(fresh.bytes);
+    return fresh;
   }
 }
 
@@ -66,6 +96,14 @@ export class BufferPool {
     this.#small = new SizeClass(SMALL, limits.small, addressOf);
     this.#medium = new SizeClass(MEDIUM, limits.medium, addressOf);
     this.#large = new SizeClass(LARGE, limits.large, addressOf);
+  }
+
+  /**
+   * From now on, fresh large buffers are in vector memory: for who completes the checksums of bulk payload. Where the engine
+   * cannot do that, nothing changes.
+   */
+  useVectors(): void {
+    this.#large.useVectors();
   }
 
   /** An empty buffer with room for at least `payload` bytes behind {@linkcode HEADROOM}. */

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { equal } from "node:assert/strict";
 import { Checksum } from "../../../lib/stack/buffer/packet.ts";
+import { BufferPool, LARGE } from "../../../lib/stack/buffer/pool.ts";
 import { IpAddress } from "../../../lib/stack/wire/address.ts";
 import { IpHeader, IpProtocol } from "../../../lib/stack/wire/ip.ts";
 import {
@@ -18,16 +19,9 @@ import { UDP_CHECKSUM } from "../../../lib/stack/wire/udp.ts";
 import { fragmented, hex, roomy, tight } from "../../support/bytes.ts";
 import { type FrameName, FRAMES } from "../../support/frames.ts";
 import { between, randomBytes, seeded } from "../../support/random.ts";
+import { slowSum } from "../../support/slow_sum.ts";
 
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-
-/** RFC 1071 section 4.1, word by word. */
-function slowSum(bytes: Uint8Array, initial = 0): number {
-  let sum = initial;
-  for (let i = 0; i < bytes.length; i += 2) sum += (bytes[i]! << 8) | (bytes[i + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum % 0x10000) + Math.floor(sum / 0x10000);
-  return sum;
-}
 
 test("onesComplementSum() agrees with the example of RFC 1071 section 3", () => {
   equal(onesComplementSum(viewOf(hex("0001 f203 f4f5 f6f7")), 0, 8, 0), 0xddf2);
@@ -73,6 +67,30 @@ test("packetSum() is blind to how a packet is cut into fragments", () => {
     const p = fragmented(bytes, between(random, 0, bytes.length), sizes);
     equal(p.totalLength, bytes.length);
     equal(packetSum(p, p.start, 99), slowSum(bytes, 99), `seed ${seed} round ${round}`);
+  }
+});
+
+test("packetSum() is the same wherever the bytes are, in vector memory or not", () => {
+  const plain = new BufferPool(), vectors = new BufferPool();
+  vectors.useVectors();
+  const seed = 5;
+  const random = seeded(seed);
+  for (let round = 0; round < 300; round++) {
+    const pieces = Array.from(
+      { length: between(random, 1, 5) },
+      () => randomBytes(random, between(random, 0, round % 10 === 0 ? 60_000 : 600)),
+    );
+    const p = plain.take(0);
+    for (const piece of pieces) {
+      const buffer = (random() % 3 === 0 ? plain : vectors).take(LARGE - 1_000);
+      const start = between(random, 0, 900);
+      buffer.bytes.fill(0xff).set(piece, start);
+      p.attach(buffer, start, start + piece.length);
+      buffer.release();
+    }
+    const initial = between(random, 0, 0xffff);
+    equal(packetSum(p, p.start, initial), slowSum(p.toBytes(), initial), `seed ${seed} round ${round}`);
+    p.release();
   }
 });
 
