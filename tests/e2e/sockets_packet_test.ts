@@ -41,6 +41,7 @@ rm -r "$PWD"
 const SHOWN = `
 busybox ifconfig eth0
 busybox route -n
+sort /proc/net/if_inet6
 cd /sys/class/net
 ls
 cat eth0/address eth0/mtu eth0/operstate eth0/statistics/rx_bytes
@@ -105,6 +106,7 @@ for (const { name, as } of USERS) {
         match(stdout, /inet addr:10\.0\.2\.100 .*Mask:255\.255\.255\.0/);
         match(stdout, /^0\.0\.0\.0 +10\.0\.2\.2 +0\.0\.0\.0 +UG .*eth0$/m);
         match(stdout, /^10\.0\.2\.0 +0\.0\.0\.0 +255\.255\.255\.0 +U .*eth0$/m);
+        match(stdout, /\nfd0{28}64 02 40 00 82 +eth0\nfe800000000000005894effffee40cee 02 40 20 82 +eth0\n/);
         match(stdout, /\neth0\nlo\n5a:94:ef:e4:0c:ee\n65520\nup\n\d+\n$/);
       }),
   );

@@ -103,7 +103,7 @@ export function attachSockets(context: SocketsAttachContext): SocketsAttachment 
       answers.poll(now);
       packets.poll(now);
     },
-    go: (late) => stage.go(late, wanted === undefined ? undefined : shadowDevices(stack)),
+    go: (late) => stage.go(late, wanted && shadowDevices(stack, wanted.packets)),
     showResolvConf: (text) => stage.showResolvConf(text),
     close: () => {
       stage.end();

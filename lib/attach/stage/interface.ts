@@ -79,7 +79,7 @@ export function address(netlink: RouteNetlink, index: number, device: StageDevic
 }
 
 /** Addresses come from us, so router and neighbour solicitations of the kernel would only cost time. */
-function quieten(name: string): void {
+export function quieten(name: string): void {
   for (const knob of ["accept_ra", "accept_dad", "router_solicitations"]) {
     setKnob(name, knob, "0");
   }

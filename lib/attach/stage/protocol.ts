@@ -101,7 +101,7 @@ export interface StageGo {
 
 /**
  * An interface of the guest's stack, as the kernel is to show it in the guest's namespace: for programs that read `/proc/net`
- * and `/sys/class/net`, and for packet sockets. It leads nowhere, and has no address, so the kernel answers nothing on it.
+ * and `/sys/class/net`, and for packet sockets. It leads nowhere; where those are, it has no address, so the kernel answers nothing on it.
  */
 export interface StageShadow {
   readonly name: string;
@@ -110,7 +110,7 @@ export interface StageShadow {
   readonly mac: string;
 }
 
-/** What has become of a {@linkcode StageShadow} until the program starts: MTU and IPv4 routes, never an address. */
+/** What has become of a {@linkcode StageShadow} until the program starts: MTU, IPv4 routes, and, without packet sockets, IPv6 addresses. */
 export type StageShadowState = StageDevice & Pick<StageShadow, "index">;
 
 /** What is to be shown of the guest's stack beside its sockets. */

@@ -8,9 +8,11 @@
  *                                                               ends here, for the TAP is deaf to the mark
  * ```
  *
- * The kernel must never say a word on them: the engine takes what it reads for the guest's. So there is no address in the
- * namespace, not even on the loopback once frames are shown on it, no IPv6, and no forwarding; what is shown is received by
- * packet sockets and by nobody else. Routes are for `/proc/net/route` to list.
+ * With packet sockets the kernel must never say a word on them: the engine takes what it reads for the guest's. So there is
+ * no address in the namespace, not even on the loopback, no IPv6, and no forwarding; what is shown is received by packet
+ * sockets and by nobody else. Without, no frame comes in and nobody reads what goes out, so the addresses of IPv6 can be
+ * there for `/proc/net/if_inet6` to list, where libraries look for them: Java's does. Those of IPv4 everybody asks for by
+ * calls. Routes are for `/proc/net/route`.
  *
  * @module
  */
@@ -24,12 +26,14 @@ import { openFrameSender } from "../../host/packet_socket.ts";
 import { RouteNetlink } from "../../host/rtnetlink.ts";
 import { openTap } from "../../host/tun.ts";
 import type { StageHanded, StageShadow, StageShadows, StageShadowState } from "./protocol.ts";
-import { address } from "./interface.ts";
+import { address, quieten } from "./interface.ts";
 
 /** Of the frames that the engine sends on a shadow. A guest that uses it hides its own frames from its stack. */
 const MARK = 0x51_1c_e0;
 /** Of the loopback in every namespace (`LOOPBACK_IFINDEX`). */
 const LOOPBACK = 1;
+/** `IN6_ADDR_GEN_MODE_NONE`. */
+const ADDR_GEN_NONE = "1";
 /** Longest IP packet that a TAP takes. */
 const MTU_MAX = 65_521;
 
@@ -47,7 +51,7 @@ export function makeShadows(
   try {
     silence("ipv4", "all", "forwarding", "0");
     for (const shadow of interfaces) {
-      hand({ handed: "tap", index: shadow.index }, makeShadow(netlink, shadow));
+      hand({ handed: "tap", index: shadow.index }, makeShadow(netlink, shadow, packets));
     }
     if (packets) silence("ipv6", "lo", "disable_ipv6", "1");
     netlink.setLinkUp(LOOPBACK);
@@ -74,15 +78,22 @@ export function furnishShadows(devices: readonly StageShadowState[]): void {
   }
 }
 
-function makeShadow(netlink: RouteNetlink, { name, index, mac }: StageShadow): number {
+function makeShadow(netlink: RouteNetlink, { name, index, mac }: StageShadow, packets: boolean): number {
   // Offload would bring frames that are still to be cut, with headers that the program wrote.
   const { fd } = openTap(name, { index, deafTo: MARK, offload: false });
-  silence("ipv6", name, "disable_ipv6", "1");
+  if (packets) silence("ipv6", name, "disable_ipv6", "1");
+  else leaveIpv6ToUs(name);
   silence("ipv4", name, "forwarding", "0");
   netlink.setMac(index, mac);
   netlink.setLinkUp(index);
   netlink.setOperational(index);
   return fd;
+}
+
+/** No address of the kernel's own making, and none that it first asks others about. */
+function leaveIpv6ToUs(name: string): void {
+  writeText(knobPath("ipv6", name, "addr_gen_mode"), ADDR_GEN_NONE);
+  quieten(name);
 }
 
 /** Sets a knob; throws unless it is set, or there is none: a kernel without IPv6. */

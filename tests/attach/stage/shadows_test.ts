@@ -71,7 +71,7 @@ function seen(fd: number): [frame: string, direction: number] | undefined {
 }
 
 test(
-  "a shadow has the index, the address and the state of the stack's interface, and no IP address",
+  "a shadow has the index, the address and the state of the stack's interface, and IPv6 addresses only where nobody sees frames",
   MACHINE,
   () => {
     for (const packets of [false, true]) {
@@ -80,15 +80,22 @@ test(
           name: "eth0",
           index: 7,
           mtu: 65_535,
-          addresses: [],
+          addresses: packets ? [] : [{ address: "fd00::64", prefixLength: 64 }],
           gateways: ["10.0.2.2"],
           routes: [{ address: "10.0.2.0", prefixLength: 24 }],
         }]);
         const { index, mac, mtu, up } = netlink.link("eth0");
         deepStrictEqual({ index, mac, mtu, up }, { index: 7, mac: SHADOW.mac, mtu: 65_521, up: true });
         // The loopback's own are harmless as long as nothing is shown on it.
-        deepStrictEqual(netlink.addresses().filter((one) => packets || one.index === 7), []);
-        deepStrictEqual(netlink.routes().map(({ prefixLength }) => prefixLength).sort(), [0, 24]);
+        const addresses = netlink.addresses().filter((one) => packets || one.index === 7);
+        strictEqual(addresses.length, packets ? 0 : 1);
+        const known = readFileSync("/proc/thread-self/net/if_inet6", "utf8").split("\n")
+          .filter((line) => line.endsWith("eth0")).map((line) => line.slice(0, 32));
+        deepStrictEqual(known, packets ? [] : ["fd000000000000000000000000000064"]);
+        deepStrictEqual(
+          netlink.routes().map(({ prefixLength }) => prefixLength).sort(),
+          packets ? [0, 24] : [0, 24, 64],
+        );
         const listed = readFileSync("/proc/thread-self/net/route", "utf8").split("\n").length;
         strictEqual(listed, 4); // head, two routes, and what follows the last
         strictEqual(handed("packets") >= 0, packets);

@@ -15,8 +15,14 @@ export function shadowsOf({ nics }: Stack, packets: boolean): StageShadows {
   return { interfaces, packets };
 }
 
-/** As they are when the program starts: with MTU, and the routes of IPv4. No addresses: see `stage/shadows.ts`. */
-export function shadowDevices(stack: Stack): StageShadowState[] {
+/** IPv6 takes no interface with less (RFC 8200 section 5). */
+const IPV6_MIN_MTU = 1_280;
+
+/**
+ * As they are when the program starts: with MTU and the routes of IPv4, and the addresses of IPv6 where no packet socket can
+ * be: see `stage/shadows.ts`.
+ */
+export function shadowDevices(stack: Stack, packets: boolean): StageShadowState[] {
   const routes = stack.routes.all().filter(({ destination }) => destination.family === 4);
   return stack.nics.filter(({ kind }) => kind === "ether").map((nic) => {
     const own = routes.filter((route) => route.nic === nic);
@@ -24,7 +30,9 @@ export function shadowDevices(stack: Stack): StageShadowState[] {
       name: nic.name,
       index: nic.index,
       mtu: nic.mtu,
-      addresses: [],
+      addresses: packets || nic.mtu < IPV6_MIN_MTU ? [] : nic.addresses
+        .filter(({ address }) => address.family === 6)
+        .map(({ address, prefixLength }) => ({ address: address.toString(), prefixLength })),
       gateways: own.filter(({ prefixLength }) => prefixLength === 0)
         .flatMap(({ gateway }) => gateway === undefined ? [] : [gateway.toString()]),
       routes: own.filter(({ prefixLength }) => prefixLength > 0)
