@@ -19,6 +19,8 @@ import type { UdpSurroundings } from "./udp.ts";
 interface Publisher {
   pollAt(): Instant;
   poll(now: Instant): void;
+  /** Ends it for new clients; who is there is served. */
+  finish(): void;
   close(): void;
 }
 
@@ -84,7 +86,7 @@ export class PublishTable {
       throw new Error(`Cannot unpublish ${hostText(publish)}/${publish.protocol}: it is not published`);
     }
     const [entry] = this.#entries.splice(at, 1);
-    close(entry!);
+    for (const publisher of entry!.publishers) publisher.finish();
   }
 
   facts(): ForwardFacts[] {
@@ -111,12 +113,10 @@ export class PublishTable {
   }
 
   stop(): void {
-    for (const entry of this.#entries.splice(0)) close(entry);
+    for (const { publishers } of this.#entries.splice(0)) {
+      for (const publisher of publishers) publisher.close();
+    }
   }
-}
-
-function close(entry: Entry): void {
-  for (const publisher of entry.publishers) publisher.close();
 }
 
 /** What stands in the way, and what to do where that is not plain. */

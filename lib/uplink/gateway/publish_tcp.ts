@@ -83,8 +83,12 @@ export class TcpPublisher implements ReadyHandler {
 
   /** Accepts what waits, within bounds; the listener is level-triggered, so the rest is reported again. */
   onReady(): void {
+    this.#accept(TURN_ACCEPTS);
+  }
+
+  #accept(most: number): void {
     const { limits } = this.#surroundings;
-    for (let i = 0; i < TURN_ACCEPTS && this.#fd >= 0; i++) {
+    for (let i = 0; i < most && this.#fd >= 0; i++) {
       if (this.#pending >= limits.publishPending || this.#relays.size >= limits.tcpFlows) {
         this.#relays.count("gateway.publish.pending-limit");
         this.#pause();
@@ -116,6 +120,12 @@ export class TcpPublisher implements ReadyHandler {
 
   poll(now: Instant): void {
     if (this.#resumeAt <= now) this.#resume();
+  }
+
+  finish(): void {
+    // A client that the kernel has connected is in, as far as it can tell, though we did not know of it.
+    if (this.#resumeAt === NEVER) this.#accept(this.#surroundings.limits.publishPending);
+    this.close();
   }
 
   close(): void {

@@ -132,6 +132,11 @@ export class UdpPublisher implements ReadyHandler, RoomWaiter {
     }
   }
 
+  /** Who has only sent datagrams has no claim to be heard. */
+  finish(): void {
+    this.close();
+  }
+
   close(): void {
     for (const list of [this.#oneWay, this.#twoWay]) {
       for (let client = list.oldest; client !== undefined; client = list.oldest) this.#forget(client);

@@ -111,6 +111,20 @@ test("publish() of a unix socket: for this user only, never in the place of a fi
     }
   }));
 
+test("unpublish() serves whom the kernel has let in, though nobody has accepted them yet", () =>
+  within((world) => {
+    const port = closedPort();
+    const forward = { protocol: "tcp", hostAddress: LOCALHOST, hostPort: port, guestPort: 80 } as const;
+    world.gateway.publish(forward);
+    const accepted = guestListen(world, GUEST4, 80);
+    const clients = Array.from({ length: 3 }, () => hostConnect(world.reactor, port));
+    // No turn of the reactor before this.
+    world.gateway.unpublish(forward);
+    for (const client of clients) client.write(bytesOf("GET"));
+    world.until(() => accepted.length === 3 && accepted.every(({ total }) => total === 3), "three requests");
+    for (const client of clients) client.close();
+  }));
+
 test("publish() refuses a taken port, and unpublish() gives it back", () =>
   within((world) => {
     const server = new HostServer(world.reactor);
