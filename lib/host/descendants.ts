@@ -22,15 +22,24 @@ const GRACE_MILLISECONDS = 300;
 /** When we give up on programs that fork faster than we kill. */
 const KILL_MILLISECONDS = 2_000;
 const ROUND_MILLISECONDS = 5;
+/**
+ * Walks in a row that find nobody before we believe it. `children` is exact only "if all the child processes are stopped or
+ * frozen" (proc(5)): a walk may miss a daemon whose parent dies under it.
+ */
+const EMPTY_WALKS = 3;
 
-/** Children of all threads of process `pid`, none where /proc is not ours or the kernel does not tell. */
+/** Children of all threads of process `pid` that /proc tells of. */
 function childrenOf(pid: number | "self"): number[] {
+  return orNone(() => readdirSync(`/proc/${pid}/task`)).flatMap((thread) =>
+    orNone(() => readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ")).filter(Boolean)
+  ).map(Number);
+}
+
+/** Nothing, where a process or a thread is over in the meantime: its children have another parent, and a next walk finds them. */
+function orNone(read: () => string[]): string[] {
   try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-      readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean).map(Number)
-    );
+    return read();
   } catch {
-    // Over in the meantime: its children are ours by now, and next round's.
     return [];
   }
 }
@@ -54,19 +63,23 @@ function descendants(): number[] {
  * none is left; to how many there were after {@linkcode KILL_MILLISECONDS} of killing.
  */
 export async function endDescendants(): Promise<number> {
-  let left = descendants();
-  // SIGTERM reaches a stopped process when it goes on.
-  for (const signal of left.length === 0 ? [] : [SIG.TERM, SIG.CONT]) {
-    left.forEach((pid) => kill(pid, signal));
-  }
+  const asked = new Set<number>();
   const began = performance.now();
-  while (left.length > 0) {
-    await new Promise((resolve) => setTimeout(resolve, ROUND_MILLISECONDS));
-    reapOrphans(0);
-    left = descendants();
+  for (let empty = 0; reapOrphans(0);) {
+    const left = descendants();
     const waited = performance.now() - began;
-    if (waited > GRACE_MILLISECONDS) left.forEach((pid) => kill(pid, SIG.KILL));
-    if (waited > GRACE_MILLISECONDS + KILL_MILLISECONDS) break;
+    empty = left.length === 0 ? empty + 1 : 0;
+    if (empty === EMPTY_WALKS) return 0;
+    if (waited > GRACE_MILLISECONDS + KILL_MILLISECONDS) return left.length;
+    for (const pid of left) {
+      if (waited > GRACE_MILLISECONDS) kill(pid, SIG.KILL);
+      if (asked.has(pid)) continue;
+      asked.add(pid);
+      kill(pid, SIG.TERM);
+      // SIGTERM reaches a stopped process when it goes on.
+      kill(pid, SIG.CONT);
+    }
+    await new Promise((resolve) => setTimeout(resolve, ROUND_MILLISECONDS));
   }
-  return left.length;
+  return 0;
 }

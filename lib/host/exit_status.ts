@@ -52,14 +52,16 @@ const BURIED = 256;
 
 /**
  * Reaps children that are over, which came to us because we are the reaper of our descendants; `keep` is somebody else's
- * to reap.
+ * to reap. False: the kernel says that we have no child any more.
  */
-export function reapOrphans(keep: number): void {
+export function reapOrphans(keep: number): boolean {
   for (let i = 0; i < BURIED; i++) {
-    if (status(P_ALL, 0, WNOHANG | WNOWAIT) < 0) return;
+    const result = status(P_ALL, 0, WNOHANG | WNOWAIT);
+    if (result < 0) return result !== -Errno.ECHILD;
     const pid = siginfo.words[4]!;
     // The kernel shows the same one again until it is reaped, which happens in this turn.
-    if (pid === keep) return;
+    if (pid === keep) return true;
     reap(pid);
   }
+  return true;
 }
