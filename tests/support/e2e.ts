@@ -68,19 +68,32 @@ export class Scope {
     return path;
   }
 
-  async end(): Promise<void> {
-    for (const undo of this.#undo.reverse()) await undo();
+  /** Undoes everything, also after one that could not be; resolves to why those could not. */
+  async end(): Promise<unknown[]> {
+    const errors: unknown[] = [];
+    for (const undo of this.#undo.reverse()) {
+      try {
+        await undo();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    return errors;
   }
 }
 
-/** Runs `body` and undoes what it made, whatever happens. */
+/** Runs `body` and undoes what it made, whatever happens. What `body` fails with is told before what could not be undone. */
 export async function withScope(body: (scope: Scope) => Promise<void>): Promise<void> {
   const scope = new Scope();
+  const errors: unknown[] = [];
   try {
     await body(scope);
-  } finally {
-    await scope.end();
+  } catch (error) {
+    errors.push(error);
   }
+  errors.push(...await scope.end());
+  if (errors.length > 1) throw new AggregateError(errors, errors.join("; "));
+  if (errors.length === 1) throw errors[0];
 }
 
 function commandLine(argv: readonly string[], options: RunOptions): [string, string[]] {
