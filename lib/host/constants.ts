@@ -58,6 +58,7 @@ export const SO = {
   MARK: 36,
   PROTOCOL: 38,
   DOMAIN: 39,
+  BUF_LOCK: 72,
 } as const;
 
 /** Options of level `SOL.IP`. */

@@ -164,6 +164,7 @@ export class Stack {
       paths,
       output,
       errors: this.#errors,
+      tenants,
       clock,
       random,
       setTimer,

@@ -17,6 +17,7 @@ import type { TcpDemux } from "./tcp/demux.ts";
 import type { TcpListener } from "./tcp/listener.ts";
 import type { Instant } from "./time.ts";
 import type { IpAddress } from "./wire/address.ts";
+import type { Tenants } from "./ip/fair_rate.ts";
 import { verifyTransport } from "./wire/checksum.ts";
 import { type IpHeader, IpProtocol } from "./wire/ip.ts";
 import { MALFORMED, type Malformed } from "./wire/malformed.ts";
@@ -30,6 +31,7 @@ export interface TcpSurroundingsContext {
   readonly paths: PathResolver;
   readonly output: IpOutput;
   readonly errors: IcmpErrors;
+  readonly tenants: Tenants;
   /** The instant of the call into the stack that is being served. */
   readonly clock: { readonly now: Instant };
   random(): number;
@@ -117,6 +119,10 @@ export class TcpSurroundings implements TcpEnvironment {
 
   random(): number {
     return this.#context.random();
+  }
+
+  tenantOf(address: IpAddress): number {
+    return this.#context.tenants.of?.(address) ?? 0;
   }
 
   wantsDispatch(connection: TcpConnection): void {

@@ -16,6 +16,8 @@ import { type Fragment, PacketBuffer } from "./packet.ts";
 export interface Chunk extends Fragment {
   /** Stream position of the byte at `start`. */
   position: number;
+  /** Bytes of the buffer, if no chunk before has the same one. */
+  memory: number;
 }
 
 const NOTHING = new PacketBuffer(new Uint8Array(0));
@@ -27,12 +29,18 @@ export class ChunkQueue {
   #head = 0;
   #count = 0;
   #length = 0;
+  #memory = 0;
   /** Stream position behind the last byte. */
   #tail = 0;
 
   /** Bytes in the queue. */
   get length(): number {
     return this.#length;
+  }
+
+  /** Bytes of the buffers that hold them. One counts once if its chunks are neighbours. */
+  get memory(): number {
+    return this.#memory;
   }
 
   /** Chunks in the queue. */
@@ -57,8 +65,11 @@ export class ChunkQueue {
       return;
     }
     if (this.#count === this.#ring.length) this.#grow();
+    const held = this.#count > 0 && this.at(this.#count - 1).buffer === buffer;
     const chunk = this.at(this.#count++);
     chunk.buffer = buffer;
+    chunk.memory = held ? 0 : buffer.bytes.length;
+    this.#memory += chunk.memory;
     chunk.start = start;
     chunk.end = end;
     chunk.position = this.#tail;
@@ -147,6 +158,11 @@ export class ChunkQueue {
     chunk.buffer = NOTHING;
     this.#head = (this.#head + 1) & (this.#ring.length - 1);
     this.#count--;
+    if (chunk.memory > 0) {
+      // Those behind it may still hold the buffer.
+      if (this.#count > 0 && this.at(0).buffer === buffer) this.at(0).memory = chunk.memory;
+      else this.#memory -= chunk.memory;
+    }
     buffer.release();
   }
 
@@ -154,7 +170,9 @@ export class ChunkQueue {
     const bigger: Chunk[] = [];
     for (let i = 0; i < this.#count; i++) bigger.push(this.at(i));
     const capacity = Math.max(8, 2 * this.#count);
-    while (bigger.length < capacity) bigger.push({ buffer: NOTHING, start: 0, end: 0, position: 0 });
+    while (bigger.length < capacity) {
+      bigger.push({ buffer: NOTHING, start: 0, end: 0, position: 0, memory: 0 });
+    }
     this.#ring = bigger;
     this.#head = 0;
   }

@@ -89,6 +89,11 @@ export class TcpConnection extends StateMachine {
     return this.canWrite ? this.sendBuffer.room(this.sender.congestion.cwnd) : 0;
   }
 
+  /** How much of a piece of `most` bytes to write now, where {@linkcode sendSpace} is no limit to the byte; 0: nothing. */
+  sendPiece(most: number): number {
+    return this.canWrite ? this.sendBuffer.piece(most, this.sender.congestion.cwnd) : 0;
+  }
+
   /** Bytes written and not yet acknowledged. */
   get sendQueued(): number {
     return this.sender.queue.length;
@@ -116,6 +121,7 @@ export class TcpConnection extends StateMachine {
       return chunk.release();
     }
     this.sendBuffer.write(chunk, this.sender.congestion.cwnd);
+    this.settle();
     this.wake();
   }
 
@@ -123,6 +129,7 @@ export class TcpConnection extends StateMachine {
   writeBytes(bytes: Uint8Array, _now: Instant): number {
     if (!this.canWrite) return 0;
     const length = this.sendBuffer.writeBytes(bytes, this.sender.congestion.cwnd);
+    this.settle();
     if (length > 0) this.wake();
     return length;
   }
@@ -146,6 +153,7 @@ export class TcpConnection extends StateMachine {
   /** Takes `n` bytes off the receive queue; the window opens. */
   consume(n: number, now: Instant): void {
     const tell = this.receiver.consume(n, this.sender.rtt.srtt, now);
+    this.settle();
     if (tell && this.state !== "closed" && this.state !== "time-wait") this.context.wantsDispatch(this);
   }
 
@@ -160,7 +168,13 @@ export class TcpConnection extends StateMachine {
 
   /** Ends the connection with a RST. The user gets `closed` with the error `aborted`. */
   abort(_now: Instant): void {
+    if (this.state === "closed") this.#forgetUnread();
     this.end("aborted", true);
+  }
+
+  #forgetUnread(): void {
+    this.receiver.clear();
+    this.settle();
   }
 
   /**
@@ -172,7 +186,7 @@ export class TcpConnection extends StateMachine {
     this.orphan = true;
     this.events = 0;
     const unread = this.receiver.queue.length > 0;
-    if (this.state === "closed" || this.state === "time-wait") return this.receiver.clear();
+    if (this.state === "closed" || this.state === "time-wait") return this.#forgetUnread();
     if (unread) this.context.counters.bump("tcp.reset-unread");
     if (unread || this.state === "syn-sent" || this.state === "syn-received") {
       return this.end(undefined, true);

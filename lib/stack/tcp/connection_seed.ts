@@ -8,6 +8,7 @@ import type { Instant } from "../time.ts";
 import type { IpAddress } from "../wire/address.ts";
 import type { TcpConnection } from "./connection.ts";
 import type { TcpPath } from "./context.ts";
+import type { MemoryAccount } from "./memory.ts";
 import type { TcpOptions } from "./options.ts";
 
 /** The name of a connection, and its secrets. */
@@ -18,6 +19,8 @@ export interface ConnectionSeed {
   readonly remotePort: number;
   readonly path: TcpPath;
   readonly options: TcpOptions;
+  /** Pays for what its queues hold. */
+  readonly memory: MemoryAccount;
   /** Initial sequence number. */
   readonly sequence: number;
   readonly timestampOffset: number;

@@ -51,6 +51,8 @@ export interface TcpContext {
 export interface TcpEnvironment extends Omit<TcpContext, "closed" | "enterTimeWait" | "allowChallenge"> {
   /** As {@linkcode TcpContext.closed}, after the table has forgotten it. */
   closed(connection: TcpConnection): void;
+  /** Whose an address is; absent: all are one guest's. */
+  tenantOf?(address: IpAddress): number;
   /** The listener has connections for `listener.accept`. Idempotent. */
   notifyListener(listener: TcpListener): void;
   /**

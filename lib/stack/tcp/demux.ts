@@ -24,6 +24,7 @@ import { type ListenerHost, TcpListener, type TcpListenRequest } from "./listene
 import { DEFAULT_TCP_OPTIONS, type TcpOptions } from "./options.ts";
 import { PathMss } from "./path_mss.ts";
 import { PeerSyn, windowScaleFor } from "./peer_syn.ts";
+import { TcpMemory } from "./memory.ts";
 import { EphemeralPorts, type PortUse } from "./ports.ts";
 import { PerSecond } from "./rate_limit.ts";
 import { emitOutgoing, outgoing, resetFor, segmentLength, takeHeaderBuffer } from "./segment_writer.ts";
@@ -51,6 +52,8 @@ export interface TcpLimits {
   readonly connections: number;
   /** Connections in TIME-WAIT, at least one; `tcp.time-wait-overflow`. */
   readonly timeWait: number;
+  /** Bytes in the queues of all connections; `tcp.memory-pressure`, `tcp.memory-full`. */
+  readonly memory: number;
   /** SYNs that wait for the forwarder's answer; `tcp.requests-full`. */
   readonly pendingRequests: number;
   /** RSTs to segments without connection; `tcp.resets-suppressed`. */
@@ -63,6 +66,7 @@ export interface TcpLimits {
 export const DEFAULT_TCP_LIMITS: TcpLimits = {
   connections: 65_536,
   timeWait: 8_192,
+  memory: 256 * 1_048_576,
   pendingRequests: 4_096,
   resetsPerSecond: 1_000,
   challengesPerSecond: 1_000,
@@ -79,6 +83,7 @@ export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost 
   readonly counters: TcpCounters;
   readonly options: TcpOptions;
   readonly limits: TcpLimits;
+  readonly memory: TcpMemory;
   readonly #environment: TcpEnvironment;
   readonly #connections: TupleTable<TcpConnection>;
   readonly #requests: TupleTable<TcpRequest>;
@@ -101,6 +106,7 @@ export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost 
     this.counters = environment.counters;
     this.options = { ...DEFAULT_TCP_OPTIONS, ...options };
     this.limits = { ...DEFAULT_TCP_LIMITS, ...limits };
+    this.memory = new TcpMemory(this.limits.memory, this.counters);
     this.#connections = new TupleTable(random);
     this.#requests = new TupleTable(random);
     this.#sequences = new InitialSequence(random);
@@ -205,7 +211,18 @@ export class TcpDemux implements TcpContext, PortUse, ListenerHost, RequestHost 
     sequence: number,
   ): ConnectionSeed {
     const timestampOffset = this.#sequences.timestampOffset(localAddress, remoteAddress);
-    return { localAddress, localPort, remoteAddress, remotePort, path, options, sequence, timestampOffset };
+    const memory = this.memory.account(this.#environment.tenantOf?.(remoteAddress) ?? 0);
+    return {
+      localAddress,
+      localPort,
+      remoteAddress,
+      remotePort,
+      path,
+      options,
+      memory,
+      sequence,
+      timestampOffset,
+    };
   }
 
   // ── segments ─────────────────────────────────────────────────────────────────────────────────────────────────────

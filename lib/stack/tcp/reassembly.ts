@@ -17,6 +17,9 @@ export const MAX_OUT_OF_ORDER = 4_096;
 /** Bytes of window for each of them: honest pieces are segments, and a piece of one byte costs as much memory. */
 const BYTES_PER_PIECE = 1_024;
 
+/** What a piece takes beside its bytes: a buffer of the smallest size, and what describes it. */
+const PIECE_MEMORY = 512;
+
 /** Pieces that a receive buffer of so many bytes may hold out of order. */
 export function piecesWithin(capacity: number): number {
   return Math.min(MAX_OUT_OF_ORDER, Math.max(32, Math.floor(capacity / BYTES_PER_PIECE)));
@@ -90,6 +93,11 @@ export class Reassembly {
   /** Bytes held. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** About how much memory that takes. */
+  get memory(): number {
+    return this.#bytes + this.#count * PIECE_MEMORY;
   }
 
   /** Pieces held. */

@@ -22,6 +22,7 @@ import { type BufferPool, MEDIUM } from "../buffer/pool.ts";
 import { HEADROOM } from "../buffer/packet.ts";
 import { type Instant, later, MILLISECOND, NEVER } from "../time.ts";
 import type { TcpHeader } from "../wire/tcp.ts";
+import { LEAST, type MemoryAccount } from "./memory.ts";
 import { copyPayload, piecesWithin, Reassembly, worthHolding } from "./reassembly.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import { SackBlocks } from "./sack_blocks.ts";
@@ -43,6 +44,8 @@ export const Arrival = {
   fin: 2,
   /** Something was dropped for want of room. */
   overflow: 4,
+  /** Something was dropped, because its guest holds too much memory. */
+  unpaid: 8,
 } as const;
 
 const isElsewhere = ({ buffer }: Fragment) => buffer.source !== undefined;
@@ -75,6 +78,7 @@ export class Receiver {
   timerAt: Instant = NEVER;
 
   readonly #pool: BufferPool;
+  readonly #memory: MemoryAccount;
   readonly #reassemblyLimit: number | undefined;
   #reassembly: Reassembly | undefined;
   #blocks: SackBlocks | undefined;
@@ -94,9 +98,11 @@ export class Receiver {
     capacity: number,
     max: number,
     delayedAck: boolean,
+    memory: MemoryAccount,
     reassemblyLimit?: number,
   ) {
     this.#pool = pool;
+    this.#memory = memory;
     this.buffer = new ReceiveBuffer(capacity, max);
     this.delayedAck = delayedAck;
     this.#reassemblyLimit = reassemblyLimit;
@@ -127,6 +133,11 @@ export class Receiver {
     return this.#reassembly?.bytes ?? 0;
   }
 
+  /** Bytes of the buffers that are held. */
+  get memory(): number {
+    return this.queue.memory + (this.#reassembly?.memory ?? 0);
+  }
+
   /** Whether data or SACK blocks are missing in the peer's view. */
   get hasBlocks(): boolean {
     return this.sack && (this.#dsackDue || (this.#blocks !== undefined && this.#blocks.count > 0));
@@ -153,13 +164,21 @@ export class Receiver {
     let end = seqAdd(sequence, length);
     const offered = length;
     if (length > 0) this.#measure(packet, length);
-    if (fin && !this.#finKnown && seqLe(end, this.edge)) {
+    let edge = this.edge;
+    let dropped = 0;
+    if (length > 0 && this.#memory.full) {
+      // What was promised cannot be kept. One small buffer is taken in any case, so that the stream goes on.
+      const most = seqAdd(this.next, this.queue.length === 0 ? LEAST : 0);
+      if (seqLt(most, edge)) edge = most;
+      if (seqGt(end, edge)) dropped = Arrival.unpaid;
+    }
+    if (fin && !this.#finKnown && seqLe(end, edge)) {
       this.#finKnown = true;
       this.#finSequence = end;
     }
     // Nothing exists behind a FIN, whatever the peer says later.
     if (this.#finKnown && seqGt(end, this.#finSequence)) end = this.#finSequence;
-    if (seqGt(end, this.edge)) end = this.edge;
+    if (seqGt(end, edge)) end = edge;
     let skip = 0;
     if (seqLt(sequence, this.next)) {
       this.#duplicate(sequence, seqLt(end, this.next) ? end : this.next);
@@ -170,13 +189,13 @@ export class Receiver {
     if (length <= 0) {
       // A duplicate, or a window probe: the peer asks where we are.
       if (offered > 0 || fin) this.ackDue = true;
-      return this.#finish();
+      return this.#finish() | dropped;
     }
-    if (sequence !== this.next) return this.#early(sequence, end, packet, skip);
+    if (sequence !== this.next) return this.#early(sequence, end, packet, skip) | dropped;
     this.next = end;
     this.bytes += length;
     this.#append(packet, skip, length);
-    let arrival: number = Arrival.delivered;
+    let arrival: number = Arrival.delivered | dropped;
     const reassembly = this.#reassembly;
     if (reassembly !== undefined && reassembly.count > 0) {
       const before = this.next;
@@ -363,9 +382,11 @@ export class Receiver {
 
   /** The window that could be advertised now, silly windows avoided, in units that the scale can express. */
   #offer(): number {
-    const free = this.buffer.capacity - this.queue.length - this.outOfOrder;
+    let { capacity } = this.buffer;
+    if (this.#memory.pressed) capacity = Math.min(capacity, Math.max(LEAST, this.mss));
+    const free = capacity - this.queue.length - this.outOfOrder;
     // RFC 9293 section 3.8.6.2.2: no increase smaller than min(half the buffer, one segment).
-    if (free < Math.min(this.buffer.capacity >> 1, this.mss)) return 0;
+    if (free < Math.min(capacity >> 1, this.mss)) return 0;
     return Math.min(free, 65_535 * 2 ** this.scale);
   }
 

@@ -7,6 +7,7 @@
 import type { ChunkQueue } from "../buffer/chunk_queue.ts";
 import { HEADROOM, type PacketBuffer } from "../buffer/packet.ts";
 import { type BufferPool, LARGE, MEDIUM } from "../buffer/pool.ts";
+import { LEAST, type MemoryAccount } from "./memory.ts";
 import type { TcpOptions } from "./options.ts";
 
 /** Shorter chunks are copied into their predecessor: that bounds the fragments of a packet, and the cost of a byte. */
@@ -16,16 +17,18 @@ const SLACK = 65_536;
 
 /** The filling end of a send queue. */
 export class SendBuffer {
-  /** A write found the queue full: its user waits to be told. */
+  /** The user found the queue full, and waits to be told. */
   wanted = false;
   readonly #queue: ChunkQueue;
   readonly #pool: BufferPool;
   readonly #options: TcpOptions;
+  readonly #memory: MemoryAccount;
   /** The buffer that small writes are copied to. */
   #tail: PacketBuffer | undefined = undefined;
   #size: number;
 
-  constructor(queue: ChunkQueue, pool: BufferPool, options: TcpOptions) {
+  constructor(queue: ChunkQueue, pool: BufferPool, options: TcpOptions, memory: MemoryAccount) {
+    this.#memory = memory;
     this.#size = options.sendBuffer;
     this.#queue = queue;
     this.#pool = pool;
@@ -44,13 +47,29 @@ export class SendBuffer {
 
   /** Bytes there is room for. */
   room(cwnd: number): number {
-    const room = this.#capacity(cwnd) - this.#queue.length;
-    return room > 0 ? room : 0;
+    const { length } = this.#queue;
+    let room = this.#capacity(cwnd) - length;
+    // Nothing is added to what is there: a small write would open another buffer behind a large chunk.
+    if (this.#memory.pressed) room = length > 0 ? 0 : Math.min(room, LEAST);
+    if (room > 0) return room;
+    this.wanted = true;
+    return 0;
   }
 
-  /** Whether who waits should be told: Linux waits for a third of the buffer, so that users write in large pieces. */
+  /** How much of at most `most` bytes to write at once: with any room at all all of it, unless memory is short. */
+  piece(most: number, cwnd: number): number {
+    const room = this.room(cwnd);
+    return room > 0 && !this.#memory.pressed ? most : Math.min(most, room);
+  }
+
+  /**
+   * Whether who waits should be told: Linux waits for a third of the buffer, so that users write in large pieces. Where memory
+   * is short there is no more than there is.
+   */
   shouldTell(cwnd: number): boolean {
-    return this.wanted && 3 * this.room(cwnd) >= this.#capacity(cwnd);
+    if (!this.wanted) return false;
+    const room = this.room(cwnd);
+    return 3 * room >= this.#capacity(cwnd) || (room > 0 && this.#queue.length === 0);
   }
 
   /** Takes over a chunk.

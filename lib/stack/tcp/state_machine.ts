@@ -30,6 +30,7 @@ import { type TcpError, TcpEvent, type TcpObserver } from "./events.ts";
 import { examine } from "./examine.ts";
 import { Handshake } from "./handshake.ts";
 import { KeepAlive } from "./keep_alive.ts";
+import type { MemoryAccount } from "./memory.ts";
 import type { TcpOptions } from "./options.ts";
 import { PeerSyn } from "./peer_syn.ts";
 import { OUT_OF_WINDOW_INTERVAL } from "./rate_limit.ts";
@@ -94,6 +95,9 @@ export abstract class StateMachine {
   protected lingerAt: Instant = NEVER;
   protected userTimeout: Microseconds;
   #answeredAt = -1;
+  readonly #memory: MemoryAccount;
+  /** What it was charged with. */
+  #charged = 0;
   protected softError: TcpError | undefined = undefined;
 
   /** Use `TcpConnection.open`, `answer` or `resume`. */
@@ -106,18 +110,20 @@ export abstract class StateMachine {
     this.remotePort = seed.remotePort;
     this.path = seed.path;
     this.options = options;
+    this.#memory = seed.memory;
     this.timestamps = new Timestamps(seed.timestampOffset);
     this.receiver = new Receiver(
       context.pool,
       options.receiveBuffer,
       options.receiveBufferMax,
       options.delayedAck,
+      seed.memory,
     );
     this.output = new SegmentOutput(seed, context.pool, this.timestamps, this.receiver);
     this.sender = new Sender(options.congestion, seqAdd(seed.sequence, 1), this.output.mss(seed.path, now));
     this.sender.noDelay = options.noDelay;
     this.sender.cork = options.cork;
-    this.sendBuffer = new SendBuffer(this.sender.queue, context.pool, options);
+    this.sendBuffer = new SendBuffer(this.sender.queue, context.pool, options, seed.memory);
     this.handshake = new Handshake(seed.sequence, options);
     this.keepAlive = new KeepAlive(options, now);
     this.userTimeout = options.userTimeout;
@@ -148,6 +154,7 @@ export abstract class StateMachine {
     this.keepAlive.heard(now);
     if (this.state === "syn-sent") this.#onSynSent(header, now);
     else this.#onSynchronized(header, packet, ip, now);
+    this.settle();
     if (this.isDispatchDue) this.context.wantsDispatch(this.self);
     this.arm();
   }
@@ -304,6 +311,7 @@ export abstract class StateMachine {
     }
     const arrival = receiver.onData(header.sequence, packet, payload, fin, now);
     if ((arrival & Arrival.overflow) !== 0) this.context.counters.bump("tcp.out-of-order-full");
+    if ((arrival & Arrival.unpaid) !== 0) this.context.counters.bump("tcp.memory-full");
     if ((arrival & Arrival.delivered) !== 0) this.raise(TcpEvent.readable);
     if ((arrival & Arrival.fin) !== 0) this.#onFin(now);
   }
@@ -523,6 +531,14 @@ export abstract class StateMachine {
     this.events |= events;
   }
 
+  /** Charges what the queues hold now. After whatever may have changed that. */
+  protected settle(): void {
+    const held = this.sender.queue.memory + this.receiver.memory;
+    if (held === this.#charged) return;
+    this.#memory.charge(held - this.#charged);
+    this.#charged = held;
+  }
+
   protected wake(): void {
     if (this.state === "syn-sent" || this.state === "syn-received" || this.state === "closed") return;
     if (this.isDispatchDue) this.context.wantsDispatch(this.self);
@@ -543,6 +559,7 @@ export abstract class StateMachine {
     this.receiver.timerAt = NEVER;
     this.receiver.ackDue = false;
     if (this.orphan || error !== undefined) this.receiver.clear();
+    this.settle();
     this.handshake.stop();
     this.lingerAt = NEVER;
     context.setTimer(this.self, NEVER);

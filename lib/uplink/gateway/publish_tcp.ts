@@ -145,7 +145,8 @@ export class TcpPublisher implements ReadyHandler {
     const client = ipAddressOf(this.#client);
     const spoof = spoofOf(client, this.#client.port, config, nic, this.#publish.guestAddress);
     if (spoof === undefined) return this.#refuse(fd);
-    const relay = new TcpRelay(this.#relays, "in", fd, client, this.#client.port, now);
+    const room = this.#relays.room(undefined);
+    const relay = new TcpRelay(this.#relays, "in", fd, room.hostMost, client, this.#client.port, now);
     const request = {
       localAddress: spoof.client,
       localPort: spoof.port,
@@ -153,7 +154,7 @@ export class TcpPublisher implements ReadyHandler {
       remotePort: this.#publish.guestPort,
       nic,
       observer: new Opening(this, relay),
-      options: this.#relays.options(),
+      options: room.options,
     };
     let connection = stack.tcpConnect(request, now);
     // The client's port may be in use by an earlier connection of its own to another published port, or just after one.

@@ -38,6 +38,7 @@ import { isMartian, route } from "./policy.ts";
 import type { Resolvers } from "./resolvers.ts";
 import { TcpRelay } from "./tcp_relay.ts";
 import type { TcpRelays } from "./tcp_relays.ts";
+import { beginSmall, type TcpRoom } from "./tcp_room.ts";
 import { unreachable } from "./unreachable.ts";
 
 /** No kernel chooses a port below this one by itself. */
@@ -82,7 +83,7 @@ export class TcpDialer {
       limit: relays.limits.dnsStreams,
       tenantOf,
       count: (name) => relays.count(name),
-      options: () => relays.options(),
+      options: () => relays.room(undefined).options,
       dial: (request, now) => this.#dial(request, this.#resolvers.inOrder(), now),
     });
   }
@@ -216,6 +217,7 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
   readonly #request: DialRequest;
   readonly #targets: readonly Target[];
   readonly #since: Instant;
+  readonly #room: TcpRoom;
   #next = 0;
   #fd = -1;
   #watched = false;
@@ -233,6 +235,7 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
     this.#request = request;
     this.#targets = targets;
     this.#since = now;
+    this.#room = dialer.relays.room(tenant);
     this.usedAt = now;
   }
 
@@ -246,6 +249,7 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
         this.giveUp("drop", now);
         return;
       }
+      beginSmall(this.#fd, this.#room.hostFirst);
       result = connectTo(this.#fd, address, port);
       if (result === -Errno.EINPROGRESS) result = connectTo(this.#fd, address, port);
       if (result === 0) {
@@ -322,11 +326,11 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
       this.#request.reject("reset", now);
       return undefined;
     }
-    const relay = new TcpRelay(relays, "out", this.#fd, address, port, now);
+    const relay = new TcpRelay(relays, "out", this.#fd, this.#room.hostMost, address, port, now);
     this.#relay = relay;
     relay.tenant = this.tenant;
     this.tenant = undefined;
-    relay.join(this.#request.accept(relay, relays.options(), now));
+    relay.join(this.#request.accept(relay, this.#room.options, now));
     if (!this.#watched) relays.watch(this.#fd, relay);
     return relay;
   }

@@ -6,7 +6,7 @@
  * Two byte streams cross here, and each has one thing that can stop it:
  *
  * ```text
- *   host socket ──read──▶ connection.write ──▶ guest      stops when sendSpace is 0; TcpEvent.writable resumes it
+ *   host socket ──read──▶ connection.write ──▶ guest      stops when sendPiece is 0; TcpEvent.writable resumes it
  *   guest ──▶ connection.receiveQueue ──write──▶ host     stops at EAGAIN;           EPOLLOUT resumes it
  * ```
  *
@@ -33,7 +33,7 @@
  * @module
  */
 
-import { EpollEvents, SHUT } from "../../host/constants.ts";
+import { EpollEvents, SHUT, SO } from "../../host/constants.ts";
 import type { ReadyHandler, Work } from "../../host/reactor.ts";
 import { close, shutdown } from "../../host/sys.ts";
 import type { TcpConnection } from "../../stack/tcp/connection.ts";
@@ -48,6 +48,7 @@ import { setKeepAlive, setNoDelay, setResetOnClose } from "./host_socket.ts";
 import { readSize, wouldBlock } from "../../link/stream_io.ts";
 import { StreamReader } from "../../link/stream_reader.ts";
 import type { TcpRelays } from "./tcp_relays.ts";
+import { limitBuffer } from "./tcp_room.ts";
 
 /** Bytes that one flow moves in one direction before it lets others go first. */
 const TURN_BYTES = 256 * 1024;
@@ -95,12 +96,20 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   #bytesIn = 0;
   #seenBytes = 0;
   #activeAt: Instant;
+  /** How much the host's socket may hold in each direction, until it has been told. */
+  readonly #hostMost: number;
+  #limitIn: number;
+  #limitOut: number;
 
-  /** @param host the address that the host socket talks to */
+  /**
+   * @param hostMost bytes that each buffer of the host's socket may hold
+   * @param host the address that the host socket talks to
+   */
   constructor(
     relays: TcpRelays,
     direction: "out" | "in",
     fd: number,
+    hostMost: number,
     host: IpAddress,
     hostPort: number,
     now: Instant,
@@ -109,6 +118,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
     this.#reader = new StreamReader(relays.io, relays.pipes);
     this.direction = direction;
     this.fd = fd;
+    this.#hostMost = this.#limitIn = this.#limitOut = hostMost;
     this.#host = host;
     this.#hostPort = hostPort;
     this.#since = now;
@@ -261,12 +271,17 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
     let budget = TURN_BYTES;
     while (this.#readable && !this.#hostFinished) {
       // With any room at all a whole chunk is read: a piece that just fits would leave as a short packet.
-      if (connection.sendSpace <= 0) return false;
+      const want = connection.sendPiece(this.#readSize);
+      if (want <= 0) return false;
       if (budget <= 0) return true;
-      const n = this.#reader.receive(this.fd, connection, this.#readSize, now);
+      const n = this.#reader.receive(this.fd, connection, want, now);
       if (n > 0) {
         budget -= Math.max(n, READ_COST);
         this.#bytesIn += n;
+        if (this.#bytesIn > this.#limitIn) {
+          this.#limitIn = Infinity;
+          limitBuffer(this.fd, SO.RCVBUF, this.#hostMost);
+        }
         if (this.#reader.drained && !this.#ending) this.#readable = false;
       } else if (n === 0) {
         this.#hostFinished = true;
@@ -293,6 +308,10 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
         budget -= n;
         this.#bytesOut += n;
         connection.consume(n, now);
+        if (this.#bytesOut > this.#limitOut) {
+          this.#limitOut = Infinity;
+          limitBuffer(this.fd, SO.SNDBUF, this.#hostMost);
+        }
       } else if (wouldBlock(n)) {
         this.#writable = false;
       } else {

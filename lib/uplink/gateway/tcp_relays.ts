@@ -6,7 +6,6 @@
 
 import { EpollEvents, type Reactor, type ReadyHandler } from "../../host/reactor.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
-import type { TcpOptions } from "../../stack/tcp/options.ts";
 import { type Instant, later, MILLISECOND, NEVER, SECOND } from "../../stack/time.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import type { GatewayLimits } from "./config.ts";
@@ -16,6 +15,7 @@ import { LruList } from "./lru_list.ts";
 import type { PipePool } from "../../link/kernel_pipe.ts";
 import { StreamIo } from "../../link/stream_io.ts";
 import type { TcpRelay } from "./tcp_relay.ts";
+import { roomAmong, type TcpRoom } from "./tcp_room.ts";
 
 /** How often silent flows are looked for. */
 const GUARD_INTERVAL = 30 * SECOND;
@@ -81,9 +81,13 @@ export class TcpRelays {
     this.reactor.add(fd, EDGES, handler);
   }
 
-  /** Options of a connection that is about to be made. */
-  options(): Partial<TcpOptions> {
-    return optionsAmong(this.#relays.size);
+  /**
+   * The room of a connection that is about to be made.
+   *
+   * @param tenant whose it is; undefined: nobody's, so that it counts among all
+   */
+  room(tenant: number | undefined): TcpRoom {
+    return roomAmong(tenant === undefined ? this.#relays.size : this.flowShare.held(tenant));
   }
 
   opened(relay: TcpRelay): void {
@@ -144,42 +148,3 @@ export class TcpRelays {
     this.io.close();
   }
 }
-
-/**
- * Options of a guest's connection when there are `flows` already. The guest's own stack coalesces small writes, and
- * so does the far end's, so ours must not hold anything back.
- *
- * What a guest does not read, and what a host does not take, lies in our queues. The few may have more of it than the
- * many, so that all together stay below two
- * gigabytes each way at the limit of flows.
- */
-export function optionsAmong(flows: number): Partial<TcpOptions> {
-  return (TIERS.find((tier) => flows < tier.below) ?? TIERS[TIERS.length - 1]!).options;
-}
-
-function tier(
-  below: number,
-  buffer: number,
-  bufferMax: number,
-): { below: number; options: Partial<TcpOptions> } {
-  return {
-    below,
-    options: {
-      noDelay: true,
-      // One wire leads to the guest, and no router: what does not answer is a guest that stands still.
-      blackHoles: false,
-      sendBuffer: buffer,
-      sendBufferMax: bufferMax,
-      receiveBuffer: buffer,
-      receiveBufferMax: bufferMax,
-    },
-  };
-}
-
-const KIB = 1_024;
-const TIERS = [
-  tier(32, 256 * KIB, 4_096 * KIB),
-  tier(256, 128 * KIB, 1_024 * KIB),
-  tier(2_048, 64 * KIB, 256 * KIB),
-  tier(Infinity, 64 * KIB, 64 * KIB),
-];

@@ -98,3 +98,21 @@ test("ChunkQueue agrees with a plain array of bytes on any sequence of calls", (
   queue.clear();
   for (const buffer of held) equal(buffer.references, 0);
 });
+
+test("ChunkQueue.memory counts each buffer once, as long as a chunk of it is there", () => {
+  const queue = new ChunkQueue();
+  const block = new PacketBuffer(new Uint8Array(1_000));
+  for (const [start, end] of [[0, 100], [200, 300], [300, 400]] as const) {
+    queue.push(block.retain(), start, end);
+  }
+  queue.push(new PacketBuffer(new Uint8Array(64)), 0, 10);
+  equal(queue.memory, 1_064);
+  queue.consume(150);
+  equal(queue.memory, 1_064);
+  queue.consume(149);
+  equal(queue.memory, 1_064, "one byte of the block is left");
+  queue.consume(1);
+  equal(queue.memory, 64);
+  queue.clear();
+  equal(queue.memory, 0);
+});

@@ -4,7 +4,7 @@
  * Theory of operation
  *
  * ```text
- *   guest ──write──▶ pair ──read──▶ connection.write          stops when sendSpace is 0; TcpEvent.writable resumes it
+ *   guest ──write──▶ pair ──read──▶ connection.write          stops when sendPiece is 0; TcpEvent.writable resumes it
  *   connection.receiveQueue ──writev──▶ pair ──read──▶ guest  stops at EAGAIN; EPOLLOUT resumes it
  * ```
  *
@@ -143,11 +143,12 @@ export class StreamRelay implements Work {
     let budget = TURN_BYTES;
     while (this.#readable && !this.#guestFinished) {
       // With any room at all a whole chunk is read: a piece that just fits would leave as a short packet.
-      if (connection.sendSpace <= 0 && !this.#isDeaf) return false;
+      const want = connection.sendPiece(this.#readSize);
+      if (want <= 0 && !this.#isDeaf) return false;
       if (budget <= 0) return true;
       const n = this.#isDeaf
         ? this.#reader.discard(this.#owner.near, this.#readSize)
-        : this.#reader.receive(this.#owner.near, connection, this.#readSize, now);
+        : this.#reader.receive(this.#owner.near, connection, want, now);
       if (n > 0) {
         budget -= Math.max(n, READ_COST);
         if (this.#reader.drained && !this.#ending) this.#readable = false;
