@@ -27,10 +27,8 @@ import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
 import { readv } from "../host/sys.ts";
 import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, LARGE } from "../stack/buffer/pool.ts";
-import { PlainTcp } from "../stack/link/plain_tcp.ts";
-import { SuperPacket } from "../stack/link/super_packet.ts";
-import type { MacAddress } from "../stack/wire/mac_address.ts";
 import { FRAME_MAX, FRAME_MIN, LENGTH } from "./frame_length.ts";
+import { Merger, type Merging } from "./merger.ts";
 import { readVnetHeader } from "./vnet_header.ts";
 
 /** Room behind a long frame that is being read. */
@@ -39,16 +37,6 @@ const SHORT_READ = 512;
 const LONG = 8_192;
 /** A block with less room than this is full. */
 const LEAST_READ = 2 * LONG;
-
-/** Which frames of a stream may be merged. */
-export interface Merging {
-  /** Frames to this address. */
-  readonly mac: MacAddress;
-  /** The other side is a process of this machine, on whose way no bit is lost: checksums are not looked at. */
-  readonly trusted: boolean;
-  /** Whether to merge now: who captures sees every frame. */
-  enabled(): boolean;
-}
 
 /** What a reader is made of. */
 export interface FrameReaderOptions {
@@ -108,8 +96,7 @@ export class FrameReader {
   #dry = false;
   /** Most bytes of one read, but for long frames: who shares a thread with others reads no more than its turn. */
   readLimit = LARGE;
-  readonly #run = new SuperPacket();
-  readonly #layout = new PlainTcp();
+  readonly #merger = new Merger();
   readonly #into = new NativeMemory(2 * IOVEC_SIZE);
 
   constructor(options: FrameReaderOptions) {
@@ -230,32 +217,22 @@ export class FrameReader {
   }
 
   /** Adds to `frame` those behind it that continue it. */
-  #gather(frame: PacketBuffer, { mac, trusted, enabled }: Merging): PacketBuffer {
-    const layout = this.#layout;
-    const run = this.#run;
-    if (frame.view.getInt32(frame.start + 2) !== mac.low || frame.view.getUint16(frame.start) !== mac.high) {
-      return frame;
-    }
-    if (!layout.read(frame.view, frame.start, frame.end) || !layout.isBulk || !layout.goesOn || !enabled()) {
-      return frame;
-    }
-    run.begin(frame, layout);
+  #gather(frame: PacketBuffer, merging: Merging): PacketBuffer {
+    const merger = this.#merger;
+    if (!merger.begin(frame, merging)) return frame;
     const block = this.#block;
     const { view } = block;
-    while (!run.complete) {
+    for (;;) {
       const start = this.#at + LENGTH;
       if (this.#filled < start) break;
       const end = start + view.getUint32(this.#at);
-      if (end > this.#filled || !layout.read(view, start, end) || !layout.isBulk) break;
-      if (!run.isOf(view, start, layout) || !run.isContinuedBy(view, start, layout)) break;
-      if (!trusted && !run.isSound(view, start, end, layout, false)) break;
-      run.add(block, layout);
+      if (end > this.#filled || !merger.add(block, start, end)) break;
       this.#at = end;
       this.counters.rxFrames++;
       this.counters.rxBytes += end - start;
       this.counters.rxMerged++;
     }
-    return run.take();
+    return merger.take();
   }
 
   /** One read. False: there was nothing, or never will be. */

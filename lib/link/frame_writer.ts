@@ -11,7 +11,8 @@
  *
  * Super-packets are cut here, where a segment is two iovecs and no packet: its headers are written next to the others', its
  * checksum is summed over what the second one refers to. One that the batch has no room for is cut as far as there is, and
- * waits with the batch. With a virtio-net header in front it is the other side that cuts.
+ * waits with the batch. What the other side takes whole is not cut. A virtio-net header stands in a slot, too: one frame may go
+ * to several wires, and not all of them have the same in front of it.
  *
  * @module
  */
@@ -20,7 +21,7 @@ import { Errno, errnoText } from "../host/errno.ts";
 import { NativeMemory } from "../host/memory.ts";
 import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
 import { writev } from "../host/sys.ts";
-import { Checksum, Gso, type PacketBuffer } from "../stack/buffer/packet.ts";
+import { Gso, type PacketBuffer } from "../stack/buffer/packet.ts";
 import type { BufferPool } from "../stack/buffer/pool.ts";
 import { Slicer } from "../stack/buffer/slicer.ts";
 import { copyOf } from "../stack/link/copy.ts";
@@ -29,19 +30,19 @@ import { appendSum, bufferSum, completeChecksum } from "../stack/wire/checksum.t
 import { TCP_CHECKSUM } from "../stack/wire/tcp.ts";
 import { FRAME_MAX, LENGTH } from "./frame_length.ts";
 import { gatherFrame } from "./gather.ts";
-import { writeVnetHeader } from "./vnet_header.ts";
+import { leavesWhole, VNET_HEADER_V1, type WireOffload } from "./offload.ts";
+import { describeFrame } from "./vnet_header.ts";
 
 /** Most frames and iovecs of one write, and the bytes that make one worth while: two super-packets with their headers. */
 const BATCH_FRAMES = 128, IOVECS = 512, BATCH_BYTES = 147_456;
 /** Bytes of a slot for headers. */
-const SLOT = (LENGTH + SEGMENT_HEADERS_MAX + 15) & ~15;
+const SLOT = (LENGTH + VNET_HEADER_V1 + SEGMENT_HEADERS_MAX + 15) & ~15;
 
 /** What a writer is made of. */
 export interface FrameWriterOptions {
   readonly fd: number;
   readonly pool: BufferPool;
-  /** Bytes of the virtio-net header in front of each frame: 0, 10 or 12. */
-  readonly vnetHeader: number;
+  readonly offload: WireOffload;
   /** The wire is over. `why` completes "the other side …". */
   readonly onEnd: (why: string) => void;
 }
@@ -76,6 +77,7 @@ export class FrameWriter {
   };
   readonly #fd: number;
   readonly #pool: BufferPool;
+  readonly #offload: WireOffload;
   readonly #vnetHeader: number;
   readonly #onEnd: (why: string) => void;
   #ended = false;
@@ -102,7 +104,8 @@ export class FrameWriter {
   constructor(options: FrameWriterOptions) {
     this.#fd = options.fd;
     this.#pool = options.pool;
-    this.#vnetHeader = options.vnetHeader;
+    this.#offload = options.offload;
+    this.#vnetHeader = options.offload.vnetHeader;
     this.#onEnd = options.onEnd;
   }
 
@@ -110,7 +113,7 @@ export class FrameWriter {
   transmit(frame: PacketBuffer): boolean {
     if (this.#cutting !== undefined && !this.#cutAll()) return false;
     if (this.#ended) return this.#lose(frame);
-    if (this.#vnetHeader > 0 || frame.gso === Gso.none) return this.#append(frame);
+    if (frame.gso === Gso.none || leavesWhole(this.#offload, frame, FRAME_MAX)) return this.#append(frame);
     this.#cut(frame);
     return true;
   }
@@ -150,7 +153,7 @@ export class FrameWriter {
     }
     if (this.#isFull(1) && !this.#write()) return false;
     if (this.#ended) return this.#lose(frame);
-    if (this.#vnetHeader === 0 && frame.checksum === Checksum.partial) completeChecksum(frame);
+    if (!this.#offload.checksums) completeChecksum(frame);
     let used = this.#gather(frame, length);
     if (used === 0 && this.#count > 0) {
       if (!this.#write()) return false;
@@ -189,12 +192,25 @@ export class FrameWriter {
       this.#iovecCount + iovecs > IOVECS;
   }
 
-  /** Writes what stands in front of the frame into its headroom, and its iovecs; returns how many, 0: that cannot be. */
+  /** Writes what stands in front of the frame, and its iovecs; returns how many, 0: that cannot be. */
   #gather(frame: PacketBuffer, length: number): number {
-    const at = (this.#vnetHeader > 0 ? writeVnetHeader(frame, this.#vnetHeader) : frame.start) - LENGTH;
+    if (this.#vnetHeader > 0) return this.#gatherBehindHeader(frame, length);
+    const at = frame.start - LENGTH;
     if (at < 0) throw new RangeError(`Cannot transmit a frame: its headroom is ${frame.start}`);
     frame.view.setUint32(at, length);
     return gatherFrame(this.#iovecs, 0, this.#iovecCount, IOVECS - this.#iovecCount, frame, at);
+  }
+
+  #gatherBehindHeader(frame: PacketBuffer, length: number): number {
+    const slot = this.#count * SLOT;
+    const { view, address } = this.#slots;
+    view.setUint32(slot, length);
+    describeFrame(frame, view, slot + LENGTH, this.#vnetHeader);
+    const at = this.#iovecCount;
+    const used = gatherFrame(this.#iovecs, 0, at + 1, IOVECS - at - 1, frame, frame.start);
+    if (used === 0) return 0;
+    writeIovec(this.#iovecs, 0, at, address + slot, LENGTH + this.#vnetHeader);
+    return used + 1;
   }
 
   /** Begins to cut a super-packet, and cuts as far as there is room. Takes ownership. */
@@ -223,10 +239,12 @@ export class FrameWriter {
     const payload = Math.min(packet.gsoSize, slicer.remaining);
     const last = payload === slicer.remaining;
     const slot = this.#count * SLOT;
-    const length = headers.length + payload;
+    const at = slot + LENGTH + this.#vnetHeader;
+    const length = this.#vnetHeader + headers.length + payload;
     view.setUint32(slot, length);
-    headers.write(view, slot + LENGTH, payload, last);
-    writeIovec(this.#iovecs, 0, this.#iovecCount++, address + slot, LENGTH + headers.length);
+    for (let i = slot + LENGTH; i < at; i += 2) view.setUint16(i, 0);
+    headers.write(view, at, payload, last);
+    writeIovec(this.#iovecs, 0, this.#iovecCount++, address + slot, at - slot + headers.length);
     let { sum } = headers;
     for (let done = 0; done < payload;) {
       const part = slicer.step(payload - done);
@@ -235,7 +253,7 @@ export class FrameWriter {
       writeIovec(this.#iovecs, 0, this.#iovecCount++, buffer!.address + from, part);
       done += part;
     }
-    view.setUint16(slot + LENGTH + headers.tcp + TCP_CHECKSUM, (~sum & 0xffff) || 0xffff);
+    view.setUint16(at + headers.tcp + TCP_CHECKSUM, (~sum & 0xffff) || 0xffff);
     if (last) this.#cutting = undefined;
     this.#commit(last ? packet : undefined, length);
   }

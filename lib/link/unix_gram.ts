@@ -6,8 +6,8 @@
  * datagram socket that is not connected back holds eleven datagrams of ours at most (`net.unix.max_dgram_qlen`); one that
  * is, as many as fit the send buffer.
  *
- * Theory of operation. One `recvmmsg` fills a batch of buffers, one `sendmmsg` sends what was kept since the last
- * `flush`. EAGAIN is back-pressure: the frames stay here, in order. ENOBUFS is, too, but nobody says when it is over: after a
+ * Theory of operation. Its halves are `datagram_receiver.ts` and `datagram_sender.ts`: one `recvmmsg` brings a batch, one
+ * `sendmmsg` sends what was kept since the last `flush`. EAGAIN is back-pressure: the frames stay here, in order. ENOBUFS is, too, but nobody says when it is over: after a
  * few tries the frame is dropped.
  *
  * Trust. A datagram is a frame or it is nothing: what is too short or too long is dropped, and counted.
@@ -15,26 +15,24 @@
  * @module
  */
 
-import { MSG } from "../host/constants.ts";
-import { ReceiveBatch } from "../host/datagrams.ts";
 import { Errno, errnoText } from "../host/errno.ts";
-import { NativeMemory } from "../host/memory.ts";
-import { IOVEC_SIZE, MMSGHDR_SIZE, Msghdr } from "../host/structs.ts";
-import { sendmmsg } from "../host/sys.ts";
-import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
-import { type BufferPool, LARGE, MEDIUM, SMALL } from "../stack/buffer/pool.ts";
+import { Gso, type PacketBuffer } from "../stack/buffer/packet.ts";
+import type { BufferPool } from "../stack/buffer/pool.ts";
 import { copyOf } from "../stack/link/copy.ts";
 import type { Link, LinkCapabilities } from "../stack/link/link.ts";
-import { compact } from "./compact.ts";
-import { gatherFrame } from "./gather.ts";
-import { readVnetHeader, writeVnetHeader } from "./vnet_header.ts";
+import { framesOf } from "../stack/link/wire_size.ts";
+import { DatagramReceiver, type NoFrame } from "./datagram_receiver.ts";
+import {
+  DATAGRAM_FRAME_MAX,
+  DatagramSender,
+  isSendable,
+  SEND_BATCH,
+  type SendQueue,
+} from "./datagram_sender.ts";
+import type { Merging } from "./merger.ts";
+import { leavesWhole, type WireOffload } from "./offload.ts";
+import { SendRing } from "./send_ring.ts";
 
-/** Shortest frame: an Ethernet header. */
-const FRAME_MIN = 14;
-/** Longest frame that libkrun and vmnet-helper take, without a virtio-net header. */
-export const GRAM_FRAME_MAX = 65_550;
-/** Datagrams of one system call, and iovecs for those that are sent. */
-const BATCH = 32, IOVECS = 256;
 /** Most datagrams that are no frames which one call passes over. */
 const DROPS = 64;
 /** Tries for a frame for which the kernel has no buffers. */
@@ -48,10 +46,10 @@ export interface UnixGramOptions {
   /** Its buffers must have native addresses. */
   readonly pool: BufferPool;
   readonly capabilities: LinkCapabilities;
-  /** Bytes of the virtio-net header in front of each frame: 0, 10 or 12. */
-  readonly vnetHeader: number;
-  /** Longest frame that may come, without the virtio-net header: large buffers are used only if it takes them. */
-  readonly rxFrameMax?: number;
+  /** What the other side takes. */
+  readonly offload: WireOffload;
+  /** Which frames may be merged as they come; absent: none. */
+  readonly merging?: Merging;
   /** An empty packet is the end: so it is on a SEQPACKET socket. Default: it is one that is too short. */
   readonly endsEmpty?: boolean;
   /** The other side is gone; called once, out of `receive`, `transmit` or `flush`. `why` completes "the other side …". */
@@ -62,6 +60,8 @@ export interface UnixGramOptions {
 export interface UnixGramCounters {
   rxFrames: number;
   rxBytes: number;
+  /** Frames that were added to another. */
+  rxMerged: number;
   txFrames: number;
   txBytes: number;
   /** Datagrams that are too short to be a frame, or have a virtio-net header that says nonsense. */
@@ -90,6 +90,7 @@ export class UnixGramLink implements Link {
   readonly counters: UnixGramCounters = {
     rxFrames: 0,
     rxBytes: 0,
+    rxMerged: 0,
     txFrames: 0,
     txBytes: 0,
     rxMalformed: 0,
@@ -104,105 +105,85 @@ export class UnixGramLink implements Link {
   };
   readonly #fd: number;
   readonly #pool: BufferPool;
-  readonly #vnetHeader: number;
-  readonly #rxRoom: number;
+  readonly #offload: WireOffload;
+  readonly #merging: Merging | undefined;
   readonly #endsEmpty: boolean;
   readonly #onEnd: (why: string) => void;
-  #ended = false;
-
-  readonly #batch = new ReceiveBatch(BATCH);
-  readonly #buffers: (PacketBuffer | undefined)[] = new Array<PacketBuffer | undefined>(BATCH).fill(
-    undefined,
-  );
-  /** The datagrams of the last call that are not handed out yet. */
-  #next = 0;
-  #received = 0;
-
-  readonly #queue: (PacketBuffer | undefined)[] = new Array<PacketBuffer | undefined>(BATCH).fill(undefined);
-  readonly #messages = new NativeMemory(BATCH * MMSGHDR_SIZE + IOVECS * IOVEC_SIZE);
-  /** The first frame that is not sent, one past the last, and the iovecs in use. */
-  #first = 0;
-  #count = 0;
-  #iovecCount = 0;
+  readonly #receiver: DatagramReceiver;
+  readonly #sender = new DatagramSender();
+  readonly #kept = new SendRing();
+  /** Datagrams of what is kept, about. */
+  #datagrams = 0;
   #noBuffers = 0;
+  #ended = false;
 
   constructor(options: UnixGramOptions) {
     this.#fd = options.fd;
     this.mtu = options.mtu;
     this.#pool = options.pool;
     this.capabilities = options.capabilities;
-    this.#vnetHeader = options.vnetHeader;
-    const longest = (options.rxFrameMax ?? GRAM_FRAME_MAX) + this.#vnetHeader;
-    this.#rxRoom = longest <= MEDIUM - HEADROOM ? MEDIUM - HEADROOM : LARGE - HEADROOM;
+    this.#offload = options.offload;
+    this.#merging = options.merging;
     this.#endsEmpty = options.endsEmpty ?? false;
     this.#onEnd = options.onEnd;
+    this.#receiver = new DatagramReceiver(options.pool, options.offload.vnetHeader);
   }
 
   receive(): PacketBuffer | undefined {
+    const receiver = this.#receiver;
     for (let dropped = 0; dropped < DROPS; dropped++) {
       if (this.#ended) return undefined;
-      if (this.#next >= this.#received && !this.#fill()) return undefined;
-      const frame = this.#finish(this.#next++);
-      if (frame !== undefined) return frame;
+      if (!receiver.next() && !(this.#fill() && receiver.next())) return undefined;
+      const frame = receiver.take(this.#merging);
+      if (frame !== undefined) return this.#received(frame);
+      this.#malformed(receiver.why);
     }
     return undefined;
   }
 
-  transmit(frame: PacketBuffer): boolean {
+  transmit(packet: PacketBuffer): boolean {
     const { counters } = this;
     if (this.#ended) {
       counters.txLost++;
-      frame.release();
+      packet.release();
       return true;
     }
-    if (frame.totalLength > GRAM_FRAME_MAX) {
+    if (packet.gso === Gso.none && packet.totalLength > DATAGRAM_FRAME_MAX) {
       counters.txTooLong++;
-      frame.release();
+      packet.release();
       return true;
     }
-    if (this.#count === BATCH) {
+    if (this.#kept.full || this.#datagrams >= SEND_BATCH) {
       if (!this.flush()) return false;
-      if (this.#ended) return this.transmit(frame);
+      if (this.#ended) return this.transmit(packet);
     }
-    let used = this.#gather(frame);
-    if (used === 0 && this.#count > 0) {
-      if (!this.flush()) return false;
-      if (this.#ended) return this.transmit(frame);
-      used = this.#gather(frame);
-    }
-    if (used === 0) {
-      const copy = copyOf(frame, this.#pool);
-      frame.release();
-      frame = copy;
+    if (!isSendable(packet)) {
+      const copy = copyOf(packet, this.#pool);
+      packet.release();
+      packet = copy;
       counters.txCopied++;
-      used = this.#gather(frame);
-      if (used === 0) throw new TypeError("Cannot transmit a frame: the pool's buffers have no addresses");
     }
-    const header = this.#count * MMSGHDR_SIZE;
-    this.#messages.setPointer(header + Msghdr.iov, this.#messages.address + this.#iovecAt(this.#iovecCount));
-    this.#messages.setPointer(header + Msghdr.iovLength, used);
-    this.#iovecCount += used;
-    this.#queue[this.#count++] = frame;
+    this.#datagrams += leavesWhole(this.#offload, packet, DATAGRAM_FRAME_MAX) ? 1 : framesOf(packet);
+    this.#kept.push(packet);
     return true;
   }
 
   flush(): boolean {
-    while (this.#first < this.#count) {
-      const at = this.#messages.address + this.#first * MMSGHDR_SIZE;
-      const sent = sendmmsg(this.#fd, at, this.#count - this.#first, MSG.DONTWAIT | MSG.NOSIGNAL);
+    const { counters } = this;
+    const kept = this.#kept;
+    const sender = this.#sender;
+    while (kept.length > 0) {
+      const sent = sender.send(this.#fd, kept, this.#offload);
       if (sent < 0) {
         if (!this.#refused(-sent)) return false;
         if (this.#ended) return true;
         continue;
       }
       this.#noBuffers = 0;
-      for (let i = 0; i < sent; i++) {
-        this.counters.txFrames++;
-        this.counters.txBytes += this.#queue[this.#first]!.totalLength;
-        this.#drop();
-      }
+      counters.txFrames += sent;
+      counters.txBytes += sender.bytes;
     }
-    this.#first = this.#count = this.#iovecCount = 0;
+    this.#datagrams = 0;
     return true;
   }
 
@@ -225,83 +206,37 @@ export class UnixGramLink implements Link {
   /** Lets all buffers go. The descriptor is the caller's. */
   close(): void {
     this.#ended = true;
-    for (let i = 0; i < BATCH; i++) {
-      this.#buffers[i]?.release();
-      this.#buffers[i] = undefined;
-    }
-    while (this.#first < this.#count) {
-      this.counters.txLost++;
-      this.#drop();
-    }
-    this.#first =
-      this.#count =
-      this.#next =
-      this.#received =
-        0;
+    this.#receiver.close();
+    for (; this.#kept.length > 0; this.#kept.drop()) this.counters.txLost++;
   }
 
   /** One call for a whole batch. False: there was nothing. */
   #fill(): boolean {
-    for (let i = 0; i < BATCH; i++) {
-      if (this.#buffers[i] !== undefined) continue;
-      const buffer = this.#pool.take(this.#rxRoom);
-      this.#buffers[i] = buffer;
-      this.#batch.setBuffer(i, buffer.address + HEADROOM - this.#vnetHeader, this.#rxRoom + this.#vnetHeader);
+    const count = this.#receiver.receive(this.#fd);
+    if (count > 0) return true;
+    if (count === 0 || count === -Errno.EAGAIN || count === -Errno.EINTR) return false;
+    this.counters.rxErrors++;
+    if (count === -Errno.ECONNRESET || count === -Errno.ENOTCONN) {
+      this.#end(`is gone: ${errnoText(-count)}`);
     }
-    this.#next = this.#received = 0;
-    const count = this.#batch.receive(this.#fd);
-    if (count <= 0) {
-      if (count === 0 || count === -Errno.EAGAIN || count === -Errno.EINTR) return false;
-      this.counters.rxErrors++;
-      if (count === -Errno.ECONNRESET || count === -Errno.ENOTCONN) {
-        this.#end(`is gone: ${errnoText(-count)}`);
-      }
-      return false;
-    }
-    this.#received = count;
-    return true;
+    return false;
   }
 
-  /** The frame in slot `index`, or undefined if it is none. */
-  #finish(index: number): PacketBuffer | undefined {
-    const buffer = this.#buffers[index]!;
-    const length = this.#batch.length(index) - this.#vnetHeader;
-    if (this.#batch.truncated(index)) {
-      this.counters.rxTooLong++;
-      return undefined;
-    }
-    if (length < FRAME_MIN) {
-      if (this.#endsEmpty && this.#batch.length(index) === 0) this.#end("closed the connection");
+  #received(frame: PacketBuffer): PacketBuffer {
+    const { counters } = this;
+    const { frames, bytes, merged } = this.#receiver;
+    counters.rxFrames = frames;
+    counters.rxBytes = bytes;
+    counters.rxMerged = merged;
+    return frame;
+  }
+
+  #malformed(why: NoFrame): void {
+    if (why === "too-long") this.counters.rxTooLong++;
+    else {
+      if (this.#endsEmpty && this.#receiver.length === 0) this.#end("closed the connection");
       this.counters.rxMalformed++;
-      return undefined;
     }
-    buffer.start = HEADROOM;
-    buffer.end = HEADROOM + length;
-    if (this.#vnetHeader > 0 && !readVnetHeader(buffer, HEADROOM - this.#vnetHeader)) {
-      this.counters.rxMalformed++;
-      buffer.reset(HEADROOM, HEADROOM);
-      return undefined;
-    }
-    this.counters.rxFrames++;
-    this.counters.rxBytes += length;
-    if (this.#compactable(length)) return compact(buffer, this.#pool);
-    this.#buffers[index] = undefined;
-    return buffer;
-  }
-
-  /** Whether a frame would keep a buffer alive that is much too large for it. */
-  #compactable(length: number): boolean {
-    return length <= (this.#rxRoom > MEDIUM ? MEDIUM : SMALL) - HEADROOM;
-  }
-
-  #iovecAt(index: number): number {
-    return BATCH * MMSGHDR_SIZE + index * IOVEC_SIZE;
-  }
-
-  #gather(frame: PacketBuffer): number {
-    const from = this.#vnetHeader > 0 ? writeVnetHeader(frame, this.#vnetHeader) : frame.start;
-    const room = IOVECS - this.#iovecCount;
-    return gatherFrame(this.#messages, this.#iovecAt(0), this.#iovecCount, room, frame, from);
   }
 
   /** The first frame was not taken. False: it may be later; true: it is dropped, or the wire is over. */
@@ -324,13 +259,8 @@ export class UnixGramLink implements Link {
     } else {
       counters.txErrors++;
     }
-    this.#drop();
+    this.#kept.drop();
     return true;
-  }
-
-  #drop(): void {
-    this.#queue[this.#first]!.release();
-    this.#queue[this.#first++] = undefined;
   }
 
   #end(why: string): void {

@@ -13,11 +13,10 @@
 import type { PacketBuffer } from "../stack/buffer/packet.ts";
 import type { BufferPool } from "../stack/buffer/pool.ts";
 import type { Link, LinkCapabilities } from "../stack/link/link.ts";
-import { FrameReader, type FrameReaderCounters, type Merging } from "./frame_reader.ts";
+import { FrameReader, type FrameReaderCounters } from "./frame_reader.ts";
 import { FrameWriter, type FrameWriterCounters } from "./frame_writer.ts";
-
-/** What any such link can do by itself, and cheaper than the interface: cut super-packets, and complete checksums. */
-export const STREAM_OFFLOAD: LinkCapabilities = { txChecksum: true, rxChecksum: false, gsoMaxSize: 65_535 };
+import type { Merging } from "./merger.ts";
+import type { WireOffload } from "./offload.ts";
 
 /** What the link is made of. */
 export interface UnixStreamOptions {
@@ -27,8 +26,8 @@ export interface UnixStreamOptions {
   /** Its buffers must have native addresses. */
   readonly pool: BufferPool;
   readonly capabilities: LinkCapabilities;
-  /** Bytes of the virtio-net header in front of each frame: 0, 10 or 12. */
-  readonly vnetHeader: number;
+  /** What the other side takes. */
+  readonly offload: WireOffload;
   /** Which frames may be merged as they come; absent: none. */
   readonly merging?: Merging;
   /** The wire is over; called once, out of `receive`, `transmit` or `flush`. `why` completes "the other side …". */
@@ -52,7 +51,7 @@ export class UnixStreamLink implements Link {
     this.capabilities = options.capabilities;
     this.#onEnd = options.onEnd;
     const onEnd = (why: string) => this.#end(why);
-    this.#reader = new FrameReader({ ...options, onEnd });
+    this.#reader = new FrameReader({ ...options, vnetHeader: options.offload.vnetHeader, onEnd });
     this.#writer = new FrameWriter({ ...options, onEnd });
   }
 

@@ -10,7 +10,8 @@
  * @module
  */
 
-import { attachVms, VM_OFFLOAD } from "../attach/vm/attach.ts";
+import { attachVms } from "../attach/vm/attach.ts";
+import { WIRE_CAPABILITIES } from "../link/offload.ts";
 import { FairRing } from "../stack/fair_ring.ts";
 import { NO_OFFLOAD } from "../stack/link/link.ts";
 import { earlier, type Instant, later, SECOND } from "../stack/time.ts";
@@ -34,7 +35,7 @@ export function startServe(context: ModeContext): ModeSession {
   pool.useVectors();
   const ready = new FairRing();
   // A shaper counts the very bytes that the wires carry: then it is the interface that cuts.
-  const offload = config.qdisc.kind === "tbf" ? NO_OFFLOAD : VM_OFFLOAD;
+  const offload = config.qdisc.kind === "tbf" ? NO_OFFLOAD : WIRE_CAPABILITIES;
   const nic = addGatewayNic(context, stack, offload, undefined, {
     qdisc: configuredQdisc(context, offload),
     coalesce: true,

@@ -6,6 +6,7 @@ import { socketPair } from "../../lib/host/socket_pair.ts";
 import { close, read } from "../../lib/host/sys.ts";
 import { setSocketBuffers } from "../../lib/host/unix_socket.ts";
 import { FrameWriter } from "../../lib/link/frame_writer.ts";
+import { NO_WIRE_OFFLOAD } from "../../lib/link/offload.ts";
 import { Checksum, PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { copyOf } from "../../lib/stack/link/copy.ts";
@@ -33,7 +34,12 @@ function withWriter(body: (world: World) => void): void {
   const [near, far] = socketPair(SOCK.STREAM | SOCK.NONBLOCK);
   setSocketBuffers(near, 16_384);
   const ends: string[] = [];
-  const writer = new FrameWriter({ fd: near, pool, vnetHeader: 0, onEnd: (why) => void ends.push(why) });
+  const writer = new FrameWriter({
+    fd: near,
+    pool,
+    offload: NO_WIRE_OFFLOAD,
+    onEnd: (why) => void ends.push(why),
+  });
   const memory = new NativeMemory(1 << 20);
   let open = true;
   const arrived = () => {

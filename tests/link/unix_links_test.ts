@@ -5,6 +5,7 @@ import { setOption } from "../../lib/host/inet.ts";
 import { addressOf, NativeMemory } from "../../lib/host/memory.ts";
 import { socketPair } from "../../lib/host/socket_pair.ts";
 import { close, read, write } from "../../lib/host/sys.ts";
+import { NO_WIRE_OFFLOAD, type WireOffload } from "../../lib/link/offload.ts";
 import { UnixGramLink } from "../../lib/link/unix_gram.ts";
 import { UnixStreamLink } from "../../lib/link/unix_stream.ts";
 import { Checksum, Gso, HEADROOM, PacketBuffer } from "../../lib/stack/buffer/packet.ts";
@@ -12,6 +13,9 @@ import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { NO_OFFLOAD } from "../../lib/stack/link/link.ts";
 import { toHex } from "../support/bytes.ts";
 import { between, pick, randomBytes, seeded } from "../support/random.ts";
+
+/** With a header, all there is. */
+const ALL: WireOffload = { vnetHeader: 12, checksums: true, tcp4: true, tcp6: true };
 
 const pool = new BufferPool(addressOf);
 
@@ -23,7 +27,7 @@ interface Wire<L> {
   readonly ends: string[];
 }
 
-function withStream(body: (wire: Wire<UnixStreamLink>) => void, vnetHeader = 0): void {
+function withStream(body: (wire: Wire<UnixStreamLink>) => void, offload = NO_WIRE_OFFLOAD): void {
   const [near, far] = socketPair(SOCK.STREAM | SOCK.NONBLOCK);
   const ends: string[] = [];
   const onEnd = (why: string) => void ends.push(why);
@@ -32,7 +36,7 @@ function withStream(body: (wire: Wire<UnixStreamLink>) => void, vnetHeader = 0):
     mtu: 1_500,
     pool,
     capabilities: NO_OFFLOAD,
-    vnetHeader,
+    offload,
     onEnd,
   });
   try {
@@ -44,7 +48,11 @@ function withStream(body: (wire: Wire<UnixStreamLink>) => void, vnetHeader = 0):
   }
 }
 
-function withGram(body: (wire: Wire<UnixGramLink>) => void, type: number = SOCK.DGRAM, vnetHeader = 0): void {
+function withGram(
+  body: (wire: Wire<UnixGramLink>) => void,
+  type: number = SOCK.DGRAM,
+  offload = NO_WIRE_OFFLOAD,
+): void {
   const [near, far] = socketPair(type | SOCK.NONBLOCK);
   const ends: string[] = [];
   const onEnd = (why: string) => void ends.push(why);
@@ -53,7 +61,7 @@ function withGram(body: (wire: Wire<UnixGramLink>) => void, type: number = SOCK.
     mtu: 1_500,
     pool,
     capabilities: NO_OFFLOAD,
-    vnetHeader,
+    offload,
     endsEmpty: type === SOCK.SEQPACKET,
     onEnd,
   });
@@ -317,7 +325,7 @@ for (const name of ["stream", "gram"] as const) {
       deepEqual([...all(link), ...all(link)], []);
       equal(link.counters.rxMalformed, 1);
     };
-    if (name === "stream") withStream(body, 12);
-    else withGram(body, SOCK.DGRAM, 12);
+    if (name === "stream") withStream(body, ALL);
+    else withGram(body, SOCK.DGRAM, ALL);
   });
 }

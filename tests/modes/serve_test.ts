@@ -7,6 +7,7 @@ import { NativeMemory } from "../../lib/host/memory.ts";
 import { close, write } from "../../lib/host/sys.ts";
 import { listenUnix } from "../../lib/host/unix_listen.ts";
 import { dialUnix } from "../../lib/host/unix_socket.ts";
+import { NO_WIRE_OFFLOAD } from "../../lib/link/offload.ts";
 import { payload } from "../support/payload.ts";
 import { ip, type Transport, VmWorld, within } from "../support/vm_world.ts";
 import { guestConnect, guestListen } from "../uplink/gateway/guest_peers.ts";
@@ -150,7 +151,8 @@ test("what guests' network numbers are is never dialled on the host's", () =>
 
 test("a socket that a dead process left is taken over, a file or a live socket is not", () => {
   const world = new VmWorld();
-  const listen = (path: string) => new VmWorld({}, { listen: [{ kind: "unixstream", path }] });
+  const listen = (path: string) =>
+    new VmWorld({}, { listen: [{ kind: "unixstream", path, offload: NO_WIRE_OFFLOAD }] });
   try {
     const file = join(world.directory, "file");
     writeFileSync(file, "precious");

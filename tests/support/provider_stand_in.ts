@@ -14,6 +14,7 @@ import { SOCKADDR_SIZE } from "../../lib/host/structs.ts";
 import { accept4, close, listen, recvfrom, socket, write } from "../../lib/host/sys.ts";
 import { bindUnix, connectUnix, removeSocket, setSocketBuffers } from "../../lib/host/unix_socket.ts";
 import { Pump, type PumpEnd } from "../../lib/link/pump.ts";
+import { NO_WIRE_OFFLOAD, type WireOffload } from "../../lib/link/offload.ts";
 import { UnixGramLink } from "../../lib/link/unix_gram.ts";
 import { UnixStreamLink } from "../../lib/link/unix_stream.ts";
 import type { BufferPool } from "../../lib/stack/buffer/pool.ts";
@@ -30,7 +31,7 @@ export class ProviderStandIn implements ReadyHandler {
   readonly #path: string;
   readonly #transport: "unixstream" | "unixgram";
   readonly #end: PumpEnd;
-  readonly #vnetHeader: number;
+  readonly #offload: WireOffload;
   readonly #capabilities: LinkCapabilities;
   readonly #name = new NativeMemory(SOCKADDR_SIZE + 8);
   readonly #first = new NativeMemory(65_536);
@@ -48,7 +49,7 @@ export class ProviderStandIn implements ReadyHandler {
     path: string,
     transport: "unixstream" | "unixgram",
     end: PumpEnd,
-    vnetHeader = 0,
+    offload: WireOffload = NO_WIRE_OFFLOAD,
     capabilities: LinkCapabilities = NO_OFFLOAD,
   ) {
     this.#reactor = reactor;
@@ -56,7 +57,7 @@ export class ProviderStandIn implements ReadyHandler {
     this.#path = path;
     this.#transport = transport;
     this.#end = end;
-    this.#vnetHeader = vnetHeader;
+    this.#offload = offload;
     this.#capabilities = capabilities;
   }
 
@@ -142,7 +143,7 @@ export class ProviderStandIn implements ReadyHandler {
       mtu: 1_500,
       pool: this.#pool,
       capabilities: this.#capabilities,
-      vnetHeader: this.#vnetHeader,
+      offload: this.#offload,
       onEnd: () => this.hangUp(),
     };
     const link = this.#transport === "unixstream" ? new UnixStreamLink(options) : new UnixGramLink(options);

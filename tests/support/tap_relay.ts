@@ -13,6 +13,7 @@ import { accept4, close, listen, socket } from "../../lib/host/sys.ts";
 import { openTap } from "../../lib/host/tun.ts";
 import { bindUnix } from "../../lib/host/unix_socket.ts";
 import { TapLink } from "../../lib/link/tap.ts";
+import { NO_WIRE_OFFLOAD } from "../../lib/link/offload.ts";
 import { UnixStreamLink } from "../../lib/link/unix_stream.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import type { Link } from "../../lib/stack/link/link.ts";
@@ -50,7 +51,14 @@ reactor.add(listener, EpollEvents.in, {
       close(fd);
       client = undefined;
     };
-    const link = new UnixStreamLink({ fd, mtu: MTU, pool, capabilities: NO_OFFLOAD, vnetHeader: 0, onEnd });
+    const link = new UnixStreamLink({
+      fd,
+      mtu: MTU,
+      pool,
+      capabilities: NO_OFFLOAD,
+      offload: NO_WIRE_OFFLOAD,
+      onEnd,
+    });
     client = link;
     reactor.add(fd, EpollEvents.in, { onReady: () => carry(link, tap) });
   },

@@ -14,6 +14,7 @@ import { Reactor } from "../../lib/host/reactor.ts";
 import { close, write } from "../../lib/host/sys.ts";
 import { dialUnix } from "../../lib/host/unix_socket.ts";
 import { Pump } from "../../lib/link/pump.ts";
+import { NO_WIRE_OFFLOAD } from "../../lib/link/offload.ts";
 import { UnixGramLink } from "../../lib/link/unix_gram.ts";
 import { UnixStreamLink } from "../../lib/link/unix_stream.ts";
 import type { ModeConfig, ModeSession, ServeConfig } from "../../lib/modes/mode.ts";
@@ -90,6 +91,7 @@ export class VmWorld {
           listen: (["unixstream", "unixgram", "unixpacket"] as const).map((kind) => ({
             kind,
             path: this.path(kind),
+            offload: NO_WIRE_OFFLOAD,
           })),
           leases: [],
           leaseTime: 3_600,
@@ -134,7 +136,14 @@ export class VmWorld {
       write(fd, hello.address, 4);
     }
     let ended = false;
-    const options = { fd, mtu, pool, capabilities: NO_OFFLOAD, vnetHeader: 0, onEnd: () => ended = true };
+    const options = {
+      fd,
+      mtu,
+      pool,
+      capabilities: NO_OFFLOAD,
+      offload: NO_WIRE_OFFLOAD,
+      onEnd: () => ended = true,
+    };
     const link: Link = kind === "unixstream" ? new UnixStreamLink(options) : new UnixGramLink(options);
     const { stack, nic, address } = this.#host(number, mtu);
     const pump = new Pump(reactor, fd, link, nic, () => ended = true);

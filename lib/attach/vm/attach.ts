@@ -8,18 +8,18 @@ import { errnoText } from "../../host/errno.ts";
 import { tcpListen } from "../../host/inet.ts";
 import type { Reactor } from "../../host/reactor.ts";
 import { claimUnix, listenUnix, removeIfSocket } from "../../host/unix_listen.ts";
-import type { Merging } from "../../link/frame_reader.ts";
-import { STREAM_OFFLOAD } from "../../link/unix_stream.ts";
+import { DatagramReceiver } from "../../link/datagram_receiver.ts";
+import { DatagramSender } from "../../link/datagram_sender.ts";
+import type { Merging } from "../../link/merger.ts";
+import type { WireOffload } from "../../link/offload.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
-import type { LinkCapabilities } from "../../stack/link/link.ts";
 import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
 import { DatagramListener } from "./datagram_listener.ts";
 import type { VmEndpoint } from "./endpoint.ts";
-import { FrameReceiver, FrameSender } from "./frame_batch.ts";
 import type { Listener } from "./listener.ts";
-import { PacketWire } from "./packet_wire.ts";
+import { type PacketIo, PacketWire } from "./packet_wire.ts";
 import type { Port } from "./port.ts";
 import { StreamListener } from "./stream_listener.ts";
 import { StreamWire } from "./stream_wire.ts";
@@ -33,9 +33,6 @@ export interface VmContext extends SwitchOptions {
   /** Which frames of guests may come merged: those for the gateway, unless somebody captures. */
   readonly merging?: Merging;
 }
-
-/** What the switch and the wires do for the gateway's interface. */
-export const VM_OFFLOAD: LinkCapabilities = STREAM_OFFLOAD;
 
 /** The virtual machines, behind their switch. */
 export interface VmAttachment {
@@ -66,7 +63,7 @@ const FLUSH_BYTES = 768 * 1_024, FRAME_COST = 1_514;
 export function attachVms(context: VmContext): VmAttachment {
   const { pool, endpoints } = context;
   const owner = new Switch(context);
-  const io = { receiver: new FrameReceiver(pool), sender: new FrameSender() };
+  const io = new SharedIo(pool, context.merging);
   const listeners: Listener[] = [];
   try {
     // All names first: the second of two that are one would take over the first's.
@@ -103,18 +100,38 @@ export function attachVms(context: VmContext): VmAttachment {
     close: () => {
       for (const listener of listeners) listener.close();
       owner.close();
-      io.receiver.close();
+      io.close();
     },
   };
+}
+
+/** What reads and writes the datagrams of all guests; a receiver for each length of headers. */
+class SharedIo {
+  readonly #sender = new DatagramSender();
+  readonly #receivers = new Map<number, DatagramReceiver>();
+
+  constructor(readonly pool: BufferPool, readonly merging: Merging | undefined) {}
+
+  for(offload: WireOffload): PacketIo {
+    const { vnetHeader } = offload;
+    const receiver = this.#receivers.get(vnetHeader) ?? new DatagramReceiver(this.pool, vnetHeader);
+    this.#receivers.set(vnetHeader, receiver);
+    return { receiver, sender: this.#sender, offload, merging: this.merging };
+  }
+
+  close(): void {
+    for (const receiver of this.#receivers.values()) receiver.close();
+  }
 }
 
 function listen(
   endpoint: VmEndpoint,
   { reactor, pool, mtu, merging }: VmContext,
   owner: Switch,
-  io: { readonly receiver: FrameReceiver; readonly sender: FrameSender },
+  shared: SharedIo,
 ): Listener {
-  const stream = (fd: number, port: Port) => new StreamWire(fd, reactor, pool, mtu, port, merging);
+  const { offload } = endpoint;
+  const stream = (fd: number, port: Port) => new StreamWire(fd, reactor, pool, mtu, port, offload, merging);
   if (endpoint.kind === "tcp") {
     const { address, port } = endpoint;
     const fd = tcpListen(IpAddress.parse(address)!, port);
@@ -122,6 +139,7 @@ function listen(
     return new StreamListener(fd, reactor, owner, "tcp", stream);
   }
   const { path } = endpoint;
+  const io = shared.for(offload);
   if (endpoint.kind === "unixgram") return new DatagramListener(path, reactor, io, owner);
   const fd = listenUnix(endpoint.kind === "unixstream" ? "stream" : "seqpacket", path);
   const wire = endpoint.kind === "unixstream"

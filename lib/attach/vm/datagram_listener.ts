@@ -39,7 +39,6 @@ import {
 import { setSocketBuffers } from "../../host/unix_socket.ts";
 import { NativeMemory } from "../../host/memory.ts";
 import { earlier, type Instant, later, MILLISECOND, NEVER } from "../../stack/time.ts";
-import { BATCH } from "./frame_batch.ts";
 import type { FrameQueue } from "./frame_queue.ts";
 import type { Listener } from "./listener.ts";
 import { type PacketIo, PacketWire, VFKT } from "./packet_wire.ts";
@@ -170,10 +169,11 @@ class Peer implements GuestWire, ReadyHandler {
 
   send(queue: FrameQueue): boolean {
     const { io, owner, reactor } = this.#socket.listener;
+    const { sender, offload } = io;
     while (queue.length > 0) {
       const sent = this.#own >= 0
-        ? io.sender.send(this.#own, queue)
-        : io.sender.send(this.#socket.fd, queue, this.name.address, this.nameLength);
+        ? sender.send(this.#own, queue, offload)
+        : sender.send(this.#socket.fd, queue, offload, this.name.address, this.nameLength);
       if (sent > 0) continue;
       if (sent === -Errno.EMSGSIZE) {
         owner.count("vm.too-long");
@@ -256,11 +256,10 @@ class SharedSocket implements ReadyHandler {
   }
 
   onReady(): void {
-    const { io: { receiver }, owner } = this.listener;
-    const count = receiver.receive(this.fd);
-    for (let i = 0; i < Math.min(count, BATCH); i++) {
-      const length = receiver.length(i);
-      const name = receiver.name(i);
+    const { io: { receiver, merging }, owner } = this.listener;
+    receiver.receive(this.fd);
+    while (receiver.next()) {
+      const { name } = receiver;
       if (name.length <= 2) {
         owner.count("vm.unnamed-peer");
         continue;
@@ -268,10 +267,10 @@ class SharedSocket implements ReadyHandler {
       const hash = hashOf(name);
       let peer = this.#peers.get(hash);
       while (peer !== undefined && !peer.is(name)) peer = peer.chain;
-      const port = peer?.port ?? this.#join(i, hash);
+      const port = peer?.port ?? this.#join(hash);
       if (port === undefined) continue;
-      if (length === 0 || receiver.is(i, VFKT)) continue;
-      const frame = receiver.take(i);
+      if (receiver.length === 0 || receiver.is(VFKT)) continue;
+      const frame = receiver.take(merging);
       if (frame === undefined) owner.count("vm.bad-length");
       else port.received(frame);
     }
@@ -294,11 +293,11 @@ class SharedSocket implements ReadyHandler {
   }
 
   /** A stranger has sent something: a guest. Undefined: it cannot be answered, or there are too many. */
-  #join(slot: number, hash: number): Port | undefined {
+  #join(hash: number): Port | undefined {
     const { io: { receiver }, owner } = this.listener;
     const own = this.listener.attempt(() => openUnix("datagram"));
     if (own === undefined) return undefined;
-    const result = connectToName(own, receiver.nameAddress(slot), receiver.nameLength(slot));
+    const result = connectToName(own, receiver.nameAddress, receiver.name.length);
     // EPERM: it is connected, and hears nobody but the socket that it is connected to.
     if (result < 0) close(own);
     if (result < 0 && result !== -Errno.EPERM) {
@@ -309,7 +308,7 @@ class SharedSocket implements ReadyHandler {
     else setSocketBuffers(own, SOCKET_BUFFER);
     let peer: Peer | undefined;
     const port = owner.attach((port) =>
-      peer = new Peer(this, port, receiver.name(slot), hash, result < 0 ? -1 : own)
+      peer = new Peer(this, port, receiver.name, hash, result < 0 ? -1 : own)
     );
     if (port === undefined || peer === undefined) {
       if (result >= 0) close(own);

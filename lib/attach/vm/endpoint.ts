@@ -11,24 +11,28 @@
  * @module
  */
 
+import { NO_WIRE_OFFLOAD, type WireOffload } from "../../link/offload.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
 
 /** A place to listen at. */
 export type VmEndpoint =
-  | { readonly kind: "unixgram" | "unixstream" | "unixpacket"; readonly path: string }
-  | { readonly kind: "tcp"; readonly address: string; readonly port: number };
+  & (
+    | { readonly kind: "unixgram" | "unixstream" | "unixpacket"; readonly path: string }
+    | { readonly kind: "tcp"; readonly address: string; readonly port: number }
+  )
+  & { readonly offload: WireOffload };
 
 const UNIX = /^(unixgram|unixstream|unixpacket):(?:\/\/)?(.*)$/;
 const TCP = /^qemu\+tcp:\/\/(.*):([0-9]{1,5})$/;
 
 /** Reads one URL; a string says what is wrong with it. */
-export function parseVmEndpoint(url: string): VmEndpoint | string {
+export function parseVmEndpoint(url: string, offload = NO_WIRE_OFFLOAD): VmEndpoint | string {
   const unix = UNIX.exec(url);
   if (unix !== null) {
     const path = unix[2]!;
     if (path === "") return "it names no socket";
     if (path.includes("\0")) return "the path holds a NUL";
-    return { kind: unix[1] as "unixgram" | "unixstream" | "unixpacket", path };
+    return { kind: unix[1] as "unixgram" | "unixstream" | "unixpacket", path, offload };
   }
   const tcp = TCP.exec(url);
   if (tcp === null) {
@@ -39,5 +43,5 @@ export function parseVmEndpoint(url: string): VmEndpoint | string {
   const port = Number(tcp[2]);
   if (IpAddress.parse(address) === undefined) return `"${host}" is not an IP address`;
   if (port > 65_535) return `port ${port} is not one`;
-  return { kind: "tcp", address, port };
+  return { kind: "tcp", address, port, offload };
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { SendQueue } from "../../link/datagram_sender.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import { framesOf, headersOf } from "../../stack/link/wire_size.ts";
 
@@ -14,7 +15,9 @@ export const QUEUE_FRAMES = 1_024;
 export const QUEUE_BYTES = 8 * 1_024 * 1_024;
 
 /** A ring of packets. */
-export class FrameQueue {
+export class FrameQueue implements SendQueue {
+  /** Segments of the first packet that are sent. */
+  cut = 0;
   readonly #slots = new Array<PacketBuffer | undefined>(QUEUE_FRAMES).fill(undefined);
   /** Of the packet in each slot. */
   readonly #slotFrames = new Int32Array(QUEUE_FRAMES);
@@ -70,6 +73,7 @@ export class FrameQueue {
     this.#frames -= this.#slotFrames[slot]!;
     this.#bytes -= this.#slotBytes[slot]!;
     this.#slots[slot] = undefined;
+    this.cut = 0;
     this.#head = (slot + 1) % QUEUE_FRAMES;
     this.#length--;
   }

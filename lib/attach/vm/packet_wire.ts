@@ -11,17 +11,23 @@ import type { NativeMemory } from "../../host/memory.ts";
 import { close } from "../../host/sys.ts";
 import { setSocketBuffers } from "../../host/unix_socket.ts";
 import { connectToName } from "../../host/unix_listen.ts";
-import { BATCH, type FrameReceiver, type FrameSender } from "./frame_batch.ts";
+import type { DatagramReceiver } from "../../link/datagram_receiver.ts";
+import type { DatagramSender } from "../../link/datagram_sender.ts";
+import type { Merging } from "../../link/merger.ts";
+import type { WireOffload } from "../../link/offload.ts";
 import type { FrameQueue } from "./frame_queue.ts";
 import type { GuestWire, WireOwner } from "./wire.ts";
 
 /** What vfkit and libkrun say first. */
 export const VFKT: Uint8Array = new TextEncoder().encode("VFKT");
 
-/** What all such wires of a thread share. */
+/** What such wires of a thread share. */
 export interface PacketIo {
-  readonly receiver: FrameReceiver;
-  readonly sender: FrameSender;
+  readonly receiver: DatagramReceiver;
+  readonly sender: DatagramSender;
+  /** What their guests take. */
+  readonly offload: WireOffload;
+  readonly merging: Merging | undefined;
 }
 
 /** Frames over a connected socket, which it closes. */
@@ -61,7 +67,7 @@ export class PacketWire implements GuestWire, ReadyHandler {
 
   send(queue: FrameQueue): boolean {
     while (queue.length > 0) {
-      const sent = this.#io.sender.send(this.#fd, queue);
+      const sent = this.#io.sender.send(this.#fd, queue, this.#io.offload);
       if (sent > 0) continue;
       if (sent === -Errno.EMSGSIZE) {
         // Longer than the socket's buffer: never, by any waiting.
@@ -100,19 +106,19 @@ export class PacketWire implements GuestWire, ReadyHandler {
 
   /** One batch per turn, so that all guests have theirs; the socket is level-triggered. */
   #receive(): void {
-    const { receiver } = this.#io;
+    const { receiver, merging } = this.#io;
     const count = receiver.receive(this.#fd);
     if (count < 0) {
       if (count === -Errno.EAGAIN || count === -Errno.EINTR) return;
       return this.#owner.gone(errnoText(-count));
     }
-    for (let i = 0; i < Math.min(count, BATCH) && this.#fd >= 0; i++) {
-      if (receiver.length(i) === 0) {
+    while (this.#fd >= 0 && receiver.next()) {
+      if (receiver.length === 0) {
         if (this.#peer === undefined) return this.#owner.gone("disconnected");
         continue;
       }
-      if (receiver.is(i, VFKT)) continue;
-      const frame = receiver.take(i);
+      if (receiver.is(VFKT)) continue;
+      const frame = receiver.take(merging);
       if (frame === undefined) this.#owner.count("vm.bad-length");
       else this.#owner.received(frame);
     }

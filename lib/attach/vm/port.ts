@@ -81,11 +81,6 @@ export class Port implements WireOwner {
     return this.#wire !== undefined;
   }
 
-  /** Whether its wire takes super-packets. */
-  get cuts(): boolean {
-    return this.#wire?.cuts === true;
-  }
-
   /** Sets the room of its socket. */
   buffer(bytes: number): void {
     this.#wire?.buffer?.(bytes);
@@ -102,7 +97,8 @@ export class Port implements WireOwner {
   }
 
   received(frame: PacketBuffer): void {
-    const frames = framesOf(frame);
+    // A virtio-net header may say anything.
+    const frames = Math.max(1, framesOf(frame));
     this.counters.rxFrames += frames;
     this.counters.rxBytes += frame.totalLength;
     if (frames > 1) this.counters.rxBytes += (frames - 1) * headersOf(frame);

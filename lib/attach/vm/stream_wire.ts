@@ -8,7 +8,8 @@
 import { EpollEvents, type Reactor, type ReadyHandler, type Work } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
 import { setSocketBuffers } from "../../host/unix_socket.ts";
-import type { Merging } from "../../link/frame_reader.ts";
+import type { Merging } from "../../link/merger.ts";
+import type { WireOffload } from "../../link/offload.ts";
 import { UnixStreamLink } from "../../link/unix_stream.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import { NO_OFFLOAD } from "../../stack/link/link.ts";
@@ -23,7 +24,6 @@ const FRAME_COST = 1_514;
 
 /** Frames over a stream socket, which it closes. */
 export class StreamWire implements GuestWire, ReadyHandler, Work {
-  readonly cuts = true;
   readonly #reactor: Reactor;
   readonly #owner: WireOwner;
   readonly #link: UnixStreamLink;
@@ -33,13 +33,17 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
   #closed = false;
   #more = false;
 
-  /** @param merging which of the guest's frames may come merged */
+  /**
+   * @param offload what the guest takes
+   * @param merging which of the guest's frames may come merged
+   */
   constructor(
     fd: number,
     reactor: Reactor,
     pool: BufferPool,
     mtu: number,
     owner: WireOwner,
+    offload: WireOffload,
     merging?: Merging,
   ) {
     this.#fd = fd;
@@ -50,7 +54,7 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
       mtu,
       pool,
       capabilities: NO_OFFLOAD,
-      vnetHeader: 0,
+      offload,
       ...(merging !== undefined && { merging }),
       onEnd: (why) => this.#end(why),
     });

@@ -23,6 +23,7 @@
 
 import type { PortFacts } from "../../stack/facts.ts";
 import type { Reactor } from "../../host/reactor.ts";
+import { isSendable } from "../../link/datagram_sender.ts";
 import { Checksum, Gso, type PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import { type Counter, Counters } from "../../stack/counters.ts";
@@ -32,11 +33,11 @@ import type { Instant } from "../../stack/time.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import { completeChecksum } from "../../stack/wire/checksum.ts";
 import { ETHERNET_HEADER, MacAddress } from "../../stack/wire/ethernet.ts";
-import { isSendable } from "./frame_batch.ts";
 import { AddressGuard, type AddressOwners } from "./guard.ts";
 import { MacTable } from "./mac_table.ts";
 import { Port } from "./port.ts";
 import { SOCKET_BUFFER, socketBuffer } from "./socket_buffers.ts";
+import { Unfinished } from "./unfinished.ts";
 import type { GuestWire } from "./wire.ts";
 
 /** Guests at one time (`switch.port-limit`). */
@@ -99,6 +100,7 @@ export class Switch {
   /** Ports with frames that have not been written in this turn. */
   #dirty: Port[] = [];
   readonly #segmenter: Segmenter;
+  readonly #unfinished: Unfinished;
   #count = 0;
   /** Room of each guest's socket. */
   #buffer = SOCKET_BUFFER;
@@ -112,6 +114,7 @@ export class Switch {
     this.#segmenter = new Segmenter(options.pool);
     this.#log = options.log;
     this.#maxFrame = options.mtu + ETHERNET_HEADER;
+    this.#unfinished = new Unfinished(this.#maxFrame);
     this.#dropped = this.counters.slots("switch", REASONS);
     this.queueFull = this.counters.slot("vm.queue-full");
     this.#guard = new AddressGuard(options.owners, (port, address, bound) => {
@@ -212,26 +215,24 @@ export class Switch {
       const copy = copyOf(frame, this.#pool);
       copy.checksum = Checksum.valid;
       nic.ingress(copy, now);
-      return this.#flood(port, frame);
+      return this.#floodGuest(port, frame);
     }
     const to = this.#table.lookup(toHigh, toLow, now);
     if (to < 0) {
-      return port.floods.take(now) ? this.#flood(port, frame) : this.#refuse(port, frame, "flood-limit");
+      return port.floods.take(now) ? this.#floodGuest(port, frame) : this.#refuse(port, frame, "flood-limit");
     }
     if (to === port.id) return this.#refuse(port, frame, "hairpin");
+    if (!this.#unfinished.describe(frame)) return this.#refuse(port, frame, "malformed");
     this.#deliver(this.#ports[to]!, frame);
   }
 
   /** A frame or super-packet of the gateway. Takes ownership. */
   fromGateway(frame: PacketBuffer, now: Instant): void {
-    if (frame.gso === Gso.none) {
-      completeChecksum(frame);
-      if (!isSendable(frame)) frame = this.#joined(frame);
-    }
+    if (!isSendable(frame)) frame = this.#joined(frame);
     const { view, start } = frame;
     const high = view.getUint16(start), low = view.getInt32(start + 2);
     const to = (high & 0x0100) !== 0 ? -1 : this.#table.lookup(high, low, now);
-    if (to < 0) this.#flood(undefined, frame);
+    if (to < 0) this.#floodGateway(frame);
     else this.#deliver(this.#ports[to]!, frame);
   }
 
@@ -309,20 +310,27 @@ export class Switch {
 
   #deliver(port: Port, frame: PacketBuffer): void {
     // What TCP cuts it to fits: its segment size comes from the MTU of all.
-    if (frame.gso !== Gso.none) return port.cuts ? port.send(frame) : this.#cut(port, frame);
+    if (frame.gso !== Gso.none) return port.send(frame);
     if (frame.totalLength <= port.maxFrame) return port.send(frame);
     if (frame.totalLength <= port.maxFrame + VLAN_TAG && isTagged(frame)) return port.send(frame);
     this.#dropped["too-long"].value++;
     frame.release();
   }
 
-  /** A super-packet for a guest whose wire takes none. */
-  #cut(port: Port, packet: PacketBuffer): void {
+  /** To whoever may be meant. A super-packet is cut first: nobody who has a hold on a frame may change it. */
+  #floodGateway(packet: PacketBuffer): void {
+    if (packet.gso === Gso.none) return this.#flood(undefined, packet);
     this.#segmenter.begin(packet);
     for (let frame = this.#segmenter.next(); frame !== undefined; frame = this.#segmenter.next()) {
-      completeChecksum(frame);
-      this.#deliver(port, isSendable(frame) ? frame : this.#joined(frame));
+      this.#flood(undefined, isSendable(frame) ? frame : this.#joined(frame));
     }
+  }
+
+  /** Likewise, of a guest. One that is too long goes to nobody: TCP tries a short one next, and is answered. */
+  #floodGuest(port: Port, frame: PacketBuffer): void {
+    if (!this.#unfinished.describe(frame)) return this.#refuse(port, frame, "malformed");
+    if (frame.gso !== Gso.none) return this.#refuse(port, frame, "too-long");
+    this.#flood(port, frame);
   }
 
   #joined(frame: PacketBuffer): PacketBuffer {
@@ -333,6 +341,7 @@ export class Switch {
 
   /** Every port but one gets a hold on the frame. Takes ownership. */
   #flood(from: Port | undefined, frame: PacketBuffer): void {
+    completeChecksum(frame);
     for (let i = 0; i < this.#ports.length; i++) {
       const port = this.#ports[i];
       if (port !== undefined && port !== from) this.#deliver(port, frame.retain());

@@ -22,9 +22,10 @@ export interface WireOwner {
 
 /** A wire to one guest. */
 export interface GuestWire {
-  /** Takes super-packets and partial checksums, and cuts and completes them itself. */
-  readonly cuts?: boolean;
-  /** Sends from the front of `queue`, and drops there what is sent. False: the wire is full, {@linkcode WireOwner.writable} will follow. */
+  /**
+   * Sends from the front of `queue`, and drops there what is sent; what the guest does not take, it cuts and completes. False:
+   * the wire is full, {@linkcode WireOwner.writable} will follow.
+   */
   send(queue: FrameQueue): boolean;
   /** Gives the guest room for so many bytes on their way, in each direction. */
   buffer?(bytes: number): void;

@@ -10,7 +10,7 @@ import type { Nic } from "../../stack/nic.ts";
 import { createQdisc, type Qdisc } from "../../stack/qdisc/qdisc.ts";
 import { earlier, type Instant } from "../../stack/time.ts";
 import { MacAddress } from "../../stack/wire/mac_address.ts";
-import { largestMtu } from "../../uplink/provider/config.ts";
+import { largestMtu, shapedCapabilitiesOf } from "../../uplink/provider/config.ts";
 import { Provider } from "../../uplink/provider/provider.ts";
 import { address } from "../gateway_end.ts";
 import type { ModeContext, NetworkConfig } from "../mode.ts";
@@ -51,10 +51,12 @@ export class JoinedNetwork {
       pool,
       random: () => stack.random(),
       log,
+      merges: () => !this.nic.observed,
       onCarrier: (up, now) => this.#onCarrier(up, now),
     });
     provider.connect();
-    const { capabilities } = provider.link;
+    const shaped = context.config.qdisc.kind === "tbf";
+    const capabilities = shaped ? shapedCapabilitiesOf(uplink) : provider.link.capabilities;
     this.nic = stack.addNic({
       name: device,
       mac: MacAddress.parse(config.mac)!,
@@ -62,7 +64,8 @@ export class JoinedNetwork {
       capabilities,
       qdisc: qdiscOf(context, capabilities, mtuMax),
       learnNeighbours: true,
-      coalesce: capabilities.gsoMaxSize === 0,
+      coalesce: true,
+      showWire: !shaped && shapedCapabilitiesOf(uplink).gsoMaxSize === 0,
       softwareGso: context.config.softwareGso,
     });
     this.addressing = new Addressing(stack, this.nic, {

@@ -64,6 +64,12 @@ export class SegmentHeaders {
     this.#tcpSum = without(without(unnumbered, this.#flags), view.getUint16(tcp + TCP_CHECKSUM));
   }
 
+  /** Passes over the next `count` segments, of `size` bytes of payload each. */
+  skip(count: number, size: number): void {
+    this.#index += count;
+    this.#sequence = (this.#sequence + count * size) | 0;
+  }
+
   /** Writes the headers of the next segment, with `payload` bytes, to `at`; its checksum is partial. */
   write(view: DataView, at: number, payload: number, last: boolean): void {
     const template = this.#template!;

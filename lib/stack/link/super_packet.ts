@@ -11,7 +11,7 @@ import { ETHERNET_HEADER } from "../wire/ethernet.ts";
 import { IpProtocol } from "../wire/ip.ts";
 import { IPV4_HEADER } from "../wire/ipv4.ts";
 import { IPV6_HEADER } from "../wire/ipv6.ts";
-import { TcpFlag } from "../wire/tcp.ts";
+import { TCP_CHECKSUM, TcpFlag } from "../wire/tcp.ts";
 import type { PlainTcp } from "./plain_tcp.ts";
 
 /** Largest IP packet, headers included. */
@@ -119,7 +119,12 @@ export class SuperPacket {
       view.setUint16(ip + 10, 0);
       view.setUint16(ip + 10, ~onesComplementSum(view, ip, ip + IPV4_HEADER, 0));
     } else view.setUint16(ip + 4, this.#length - IPV6_HEADER);
-    packet.checksum = Checksum.valid;
+    // As a sender that leaves it to its device would have it: good for the stack, and for who passes it on.
+    const tcpEnd = ip + this.#length;
+    view.setUint16(this.#tcp + TCP_CHECKSUM, pseudoSum(view, ip, tcpEnd, this.#tcp, this.family));
+    packet.checksum = Checksum.partial;
+    packet.checksumStart = this.#tcp;
+    packet.checksumOffset = TCP_CHECKSUM;
     packet.gso = this.family === 4 ? Gso.tcp4 : Gso.tcp6;
     packet.gsoSize = this.#segment;
     return packet;
@@ -130,8 +135,12 @@ export class SuperPacket {
 function isIntact(view: DataView, start: number, end: number, tcp: number, family: 4 | 6): boolean {
   const ip = start + ETHERNET_HEADER;
   if (family === 4 && onesComplementSum(view, ip, tcp, 0) !== 0xffff) return false;
-  const pseudo = onesComplementSum(view, ip + (family === 4 ? 12 : 8), tcp, IpProtocol.tcp + end - tcp);
-  return onesComplementSum(view, tcp, end, pseudo) === 0xffff;
+  return onesComplementSum(view, tcp, end, pseudoSum(view, ip, end, tcp, family)) === 0xffff;
+}
+
+/** Of the pseudo-header of a packet whose IP header is at `ip`. */
+function pseudoSum(view: DataView, ip: number, end: number, tcp: number, family: 4 | 6): number {
+  return onesComplementSum(view, ip + (family === 4 ? 12 : 8), tcp, IpProtocol.tcp + end - tcp);
 }
 
 /** `length` is a multiple of 4. */

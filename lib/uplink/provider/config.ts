@@ -5,7 +5,15 @@
  */
 
 import { FRAME_MAX } from "../../link/frame_length.ts";
+import {
+  DEVICE_FEATURES,
+  offloadOf,
+  VNET_HEADER_V1,
+  WIRE_CAPABILITIES,
+  type WireOffload,
+} from "../../link/offload.ts";
 import type { LinkCapabilities } from "../../stack/link/link.ts";
+import { ETHERNET_HEADER } from "../../stack/wire/ethernet.ts";
 
 /** A provider's socket, and how frames travel there. */
 export interface ProviderConfig {
@@ -26,33 +34,26 @@ export interface ProviderConfig {
   readonly trustChecksums: boolean;
 }
 
-/** Virtual I/O Device (VIRTIO) 1.2 section 5.1.3. */
-const CSUM = 1 << 0, HOST_TSO4 = 1 << 11, HOST_TSO6 = 1 << 12;
-/** `struct virtio_net_hdr_v1`, which libkrun puts in front of frames. */
-const VNET_HEADER_V1 = 12;
-const ETHERNET_HEADER = 14;
-
-/** Bytes of the virtio-net header in front of each frame. */
-export function vnetHeaderSize(config: Pick<ProviderConfig, "vnetHeader">): number {
-  return config.vnetHeader ? VNET_HEADER_V1 : 0;
+/** What the provider takes. Its features are those of the device: what the other end of a virtio-net wire can do. */
+export function providerOffload(
+  { features, vnetHeader }: Pick<ProviderConfig, "features" | "vnetHeader">,
+): WireOffload {
+  return offloadOf(features, DEVICE_FEATURES, vnetHeader ? VNET_HEADER_V1 : 0);
 }
 
-/**
- * What we may leave to the provider. Unfinished checksums need a header that says so; packets beyond the MTU only that the
- * provider takes them, of both families. What it leaves to us, it says in the header; without one, nothing.
- */
-export function capabilitiesOf(config: ProviderConfig): LinkCapabilities {
-  const { features, vnetHeader } = config;
-  const has = (bits: number) => (features & bits) === bits;
-  const longest = FRAME_MAX - ETHERNET_HEADER - vnetHeaderSize(config);
-  return {
-    txChecksum: vnetHeader && has(CSUM),
-    rxChecksum: vnetHeader,
-    gsoMaxSize: has(CSUM | HOST_TSO4 | HOST_TSO6) ? longest : 0,
-  };
+/** What the wire does for the interface; what the provider leaves undone, it says in the header. */
+export function capabilitiesOf(config: Pick<ProviderConfig, "vnetHeader">): LinkCapabilities {
+  return { ...WIRE_CAPABILITIES, rxChecksum: config.vnetHeader };
+}
+
+/** What a shaper may count on, for it counts what the wire carries: what the provider takes of both families. */
+export function shapedCapabilitiesOf(config: ProviderConfig): LinkCapabilities {
+  const { checksums, tcp4, tcp6 } = providerOffload(config);
+  const { gsoMaxSize } = WIRE_CAPABILITIES;
+  return { txChecksum: checksums, rxChecksum: config.vnetHeader, gsoMaxSize: tcp4 && tcp6 ? gsoMaxSize : 0 };
 }
 
 /** Largest MTU at which a frame still fits the wire. */
 export function largestMtu(config: Pick<ProviderConfig, "vnetHeader">): number {
-  return FRAME_MAX - ETHERNET_HEADER - vnetHeaderSize(config);
+  return FRAME_MAX - ETHERNET_HEADER - (config.vnetHeader ? VNET_HEADER_V1 : 0);
 }

@@ -9,10 +9,11 @@ import { Errno, errnoText } from "../../host/errno.ts";
 import { cString } from "../../host/memory.ts";
 import { close, send } from "../../host/sys.ts";
 import { dialUnix, removeSocket, setSocketBuffers } from "../../host/unix_socket.ts";
+import type { Merging } from "../../link/merger.ts";
 import { UnixGramLink } from "../../link/unix_gram.ts";
 import { UnixStreamLink } from "../../link/unix_stream.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
-import { capabilitiesOf, type ProviderConfig, vnetHeaderSize } from "./config.ts";
+import { capabilitiesOf, type ProviderConfig, providerOffload } from "./config.ts";
 
 /** Room in the socket, as libkrun asks for. */
 const BUFFER = 7 << 20;
@@ -39,6 +40,7 @@ export interface DialFailure {
  *
  * @param name where our own socket is to be, for `unixgram`: the provider answers there
  * @param onEnd the provider is gone; completes "the provider …"
+ * @param merging which of its frames may come merged
  */
 export function dial(
   config: ProviderConfig,
@@ -46,6 +48,7 @@ export function dial(
   mtu: number,
   pool: BufferPool,
   onEnd: (why: string) => void,
+  merging?: Merging,
 ): Connection | DialFailure {
   const gram = config.transport === "unixgram";
   if (gram) removeSocket(name);
@@ -68,7 +71,8 @@ export function dial(
     mtu,
     pool,
     capabilities: capabilitiesOf(config),
-    vnetHeader: vnetHeaderSize(config),
+    offload: providerOffload(config),
+    ...(merging !== undefined && { merging }),
     onEnd,
   };
   const link = gram ? new UnixGramLink(options) : new UnixStreamLink(options);

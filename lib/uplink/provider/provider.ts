@@ -20,6 +20,7 @@
 
 import type { Reactor } from "../../host/reactor.ts";
 import { answersDatagrams, fileIdentity } from "../../host/unix_socket.ts";
+import type { Merging } from "../../link/merger.ts";
 import { Pump, type PumpEnd } from "../../link/pump.ts";
 import { Checksum, type PacketBuffer } from "../../stack/buffer/packet.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
@@ -51,6 +52,8 @@ export interface ProviderContext {
   /** Uniform in 0 … 2³² − 1. */
   random(): number;
   log(level: "debug" | "info" | "warn", text: string): void;
+  /** Whether frames may be merged as they come; absent: they may not. */
+  readonly merges?: () => boolean;
   /** The wire is there, or is gone. Not called for the first time. */
   onCarrier(up: boolean, now: Instant): void;
 }
@@ -64,6 +67,7 @@ export class Provider {
   /** Where our datagram socket is. */
   readonly #name: string;
   readonly #wire: Wire;
+  readonly #merging: Merging | undefined;
   #connection: Connection | undefined;
   #identity: string | undefined;
   #pump: Pump | undefined;
@@ -83,6 +87,10 @@ export class Provider {
     this.#config = config;
     this.#name = name;
     this.#context = context;
+    const { merges } = context;
+    this.#merging = merges === undefined
+      ? undefined
+      : { mac: MacAddress.parse(config.mac)!, trusted: config.trustChecksums, enabled: merges };
     this.link = this.#wire = new Wire(largestMtu(config), capabilitiesOf(config), config.trustChecksums);
   }
 
@@ -137,7 +145,7 @@ export class Provider {
     const { pool, reactor } = this.#context;
     const connection = dial(this.#config, this.#name, this.link.mtu, pool, (why) => {
       if (this.#connection === connection) this.#lost(why, reactor.now() as Instant);
-    });
+    }, this.#merging);
     if ("why" in connection) return connection;
     this.#connection = connection;
     this.#wire.inner = connection.link;

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { addressOf } from "../../../lib/host/memory.ts";
 import { Reactor } from "../../../lib/host/reactor.ts";
 import type { PumpEnd } from "../../../lib/link/pump.ts";
+import { NO_WIRE_OFFLOAD } from "../../../lib/link/offload.ts";
 import { Checksum, Gso, type PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
 import { NO_OFFLOAD } from "../../../lib/stack/link/link.ts";
@@ -15,7 +16,11 @@ import type { Nic } from "../../../lib/stack/nic.ts";
 import { Stack } from "../../../lib/stack/stack.ts";
 import { TcpConnection } from "../../../lib/stack/tcp/connection.ts";
 import { earlier, type Instant } from "../../../lib/stack/time.ts";
-import { capabilitiesOf, type ProviderConfig } from "../../../lib/uplink/provider/config.ts";
+import {
+  type ProviderConfig,
+  providerOffload,
+  shapedCapabilitiesOf,
+} from "../../../lib/uplink/provider/config.ts";
 import { Provider } from "../../../lib/uplink/provider/provider.ts";
 import { ProviderStandIn } from "../../support/provider_stand_in.ts";
 import { randomBytes, seeded } from "../../support/random.ts";
@@ -79,8 +84,10 @@ class World {
       },
       egress: (now) => far.egress(now) ?? this.flood(),
     };
-    const header = config.vnetHeader ? 12 : 0;
-    this.standIn = new ProviderStandIn(reactor, pool, this.path, transport, end, header, farCapabilities);
+    const offload = config.vnetHeader
+      ? { vnetHeader: 12, checksums: true, tcp4: true, tcp6: true }
+      : NO_WIRE_OFFLOAD;
+    this.standIn = new ProviderStandIn(reactor, pool, this.path, transport, end, offload, farCapabilities);
     const listener = this.far.tcpListen({ port: 7, observer: new EchoServer() }, this.now);
     ok(typeof listener !== "string");
   }
@@ -387,6 +394,7 @@ for (const trustChecksums of [false, true]) {
 }
 
 const CSUM = 1, TSO4 = 1 << 11, TSO6 = 1 << 12;
+const GUEST_CSUM = 1 << 1, GUEST_TSO4 = 1 << 7, GUEST_TSO6 = 1 << 8;
 for (const transport of TRANSPORTS) {
   for (const [features, vnetHeader] of [[0, false], [CSUM, true], [CSUM | TSO4 | TSO6, true]] as const) {
     test(`${transport}: features ${features.toString(16)}: no frame asks more of the provider than it has said`, () =>
@@ -415,15 +423,23 @@ for (const transport of TRANSPORTS) {
   }
 }
 
-const FEATURES: [features: number, vnetHeader: boolean, want: [txChecksum: boolean, gsoMaxSize: number]][] = [
-  [0, false, [false, 0]],
-  [CSUM, false, [false, 0]],
-  [TSO4 | TSO6, true, [false, 0]],
-  [CSUM | TSO4, true, [true, 0]],
-  [CSUM | TSO4 | TSO6, false, [false, 65_521]],
-  [CSUM | TSO4 | TSO6, true, [true, 65_509]],
+const FEATURES: [
+  features: number,
+  vnetHeader: boolean,
+  wire: [checksums: boolean, tcp4: boolean, tcp6: boolean],
+  shaped: [txChecksum: boolean, gsoMaxSize: number],
+][] = [
+  [0, false, [false, false, false], [false, 0]],
+  [CSUM, false, [false, false, false], [false, 0]],
+  [TSO4 | TSO6, true, [false, false, false], [false, 0]],
+  [CSUM | TSO4, true, [true, true, false], [true, 0]],
+  [CSUM | TSO6, false, [false, false, true], [false, 0]],
+  [CSUM | TSO4 | TSO6, false, [false, true, true], [false, 65_509]],
+  [CSUM | TSO4 | TSO6, true, [true, true, true], [true, 65_509]],
+  // What it sends to us is its own affair.
+  [GUEST_CSUM | GUEST_TSO4 | GUEST_TSO6, true, [false, false, false], [false, 0]],
 ];
-for (const [features, vnetHeader, want] of FEATURES) {
+for (const [features, vnetHeader, wire, shaped] of FEATURES) {
   test(`features ${features.toString(16)}${vnetHeader ? " with headers" : ""} are taken at their word`, () => {
     const config = {
       name: "0",
@@ -435,7 +451,9 @@ for (const [features, vnetHeader, want] of FEATURES) {
       vnetHeader,
       trustChecksums: false,
     } as const;
-    const { txChecksum, gsoMaxSize } = capabilitiesOf(config);
-    deepEqual([txChecksum, gsoMaxSize], want);
+    const { checksums, tcp4, tcp6 } = providerOffload(config);
+    deepEqual([checksums, tcp4, tcp6], wire);
+    const { txChecksum, gsoMaxSize } = shapedCapabilitiesOf(config);
+    deepEqual([txChecksum, gsoMaxSize], shaped);
   });
 }
