@@ -22,13 +22,7 @@ import { copyOf } from "../stack/link/copy.ts";
 import type { Link, LinkCapabilities } from "../stack/link/link.ts";
 import { framesOf } from "../stack/link/wire_size.ts";
 import { DatagramReceiver, type NoFrame } from "./datagram_receiver.ts";
-import {
-  DATAGRAM_FRAME_MAX,
-  DatagramSender,
-  isSendable,
-  SEND_BATCH,
-  type SendQueue,
-} from "./datagram_sender.ts";
+import { DATAGRAM_FRAME_MAX, DatagramSender, isSendable, SEND_BATCH } from "./datagram_sender.ts";
 import type { Merging } from "./merger.ts";
 import { leavesWhole, type WireOffload } from "./offload.ts";
 import { SendRing } from "./send_ring.ts";

@@ -68,8 +68,8 @@ function outputOf(child: ChildProcess): Promise<string> {
 async function run(): Promise<void> {
   const port = await startServer();
   const api = join(directory, "api.sock");
-  const provider = await startProvider("sluice", 1_500, "--services", `unix://${api}`);
-  const guest = new Guest(provider.socket, 5, 1_500, true);
+  const provider = await startProvider("sluice", 1_500, "unixstream", "--services", `unix://${api}`);
+  const guest = new Guest(provider.socket, 5, 1_500, { exact: true });
   guest.start(provider.host, port, "s");
   /** Gigabits per second of the innocent guest. */
   const download = (seconds: number) => {

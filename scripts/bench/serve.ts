@@ -3,11 +3,16 @@
  *
  * ```sh
  * bun scripts/bench/serve.ts [--runs 5] [--megabytes 256] [--warm 32] [--mtu 1500] [--guests 64] [--seconds 8]
+ *   [--transport unixgram] [--offload]
  * ```
  *
  * The guest is a stack of ours, in this process, on the provider's unix socket; on the host's loopback there is a server
  * in python that sends, or swallows. The same guest and the same server for all providers, which take turns. Besides
  * Gbit/s, the provider's own seconds of CPU per gigabyte: the guest costs as much as the provider, and the clock sees both.
+ *
+ * `--transport unixgram` has the guest on vfkit's socket, with gvproxy as the peer. `--offload`: the guest sends long frames, as
+ * one with libkrun's features does, and takes them from those providers that send them. `SLUICE_BEFORE` names another binary of
+ * ours that takes part.
  *
  * `--warm` megabytes pass before anything is measured. Ours compiles while it runs: with 32 the compiler's time is in the
  * numbers, as for a short-lived guest; after 2500 there is next to none left.
@@ -24,7 +29,15 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { median } from "./report.ts";
 import { type Direction, Guest, turnUntil } from "./serve/guest.ts";
-import { cleanUp, type ProviderName, providers, startProvider, startServer } from "./serve/provider.ts";
+import { NO_WIRE_OFFLOAD, type WireOffload } from "../../lib/link/offload.ts";
+import {
+  cleanUp,
+  type ProviderName,
+  providers,
+  startProvider,
+  startServer,
+  type Transport,
+} from "./serve/provider.ts";
 
 const { values } = parseArgs({
   options: {
@@ -34,11 +47,17 @@ const { values } = parseArgs({
     mtu: { type: "string", default: "1500" },
     guests: { type: "string", default: "64" },
     seconds: { type: "string", default: "8" },
+    transport: { type: "string", default: "unixstream" },
+    offload: { type: "boolean", default: false },
   },
 });
 const mtu = Number(values.mtu), runs = Number(values.runs), bytes = Number(values.megabytes) * 1e6;
 const warm = Number(values.warm) * 1e6;
+const transport: Transport = values.transport === "unixgram" ? "unixgram" : "unixstream";
 const DIRECTIONS: Readonly<Record<Direction, string>> = { s: "host→guest", r: "guest→host" };
+
+/** What a guest with offload sends, and takes. */
+const LONG: WireOffload = { vnetHeader: 0, checksums: false, tcp4: true, tcp6: true };
 
 interface Sample {
   readonly gigabits: number;
@@ -47,8 +66,12 @@ interface Sample {
 }
 
 async function measure(name: ProviderName, port: number, direction: Direction): Promise<Sample> {
-  const provider = await startProvider(name, mtu);
-  const guest = new Guest(provider.socket, 5, mtu);
+  const flags = values.offload && name === "sluice" ? ["--enable-tso"] : [];
+  const provider = await startProvider(name, mtu, transport, ...flags);
+  const guest = new Guest(provider.socket, 5, mtu, {
+    transport,
+    offload: values.offload ? LONG : NO_WIRE_OFFLOAD,
+  });
   guest.start(provider.host, port, direction);
   turnUntil([guest], () => guest.moved > warm);
   const [from, cpu, at] = [guest.moved, provider.cpu(), performance.now()];
@@ -62,7 +85,7 @@ async function measure(name: ProviderName, port: number, direction: Direction): 
 }
 
 async function compare(port: number, direction: Direction): Promise<void> {
-  const names = providers();
+  const names = providers(transport);
   const samples = new Map<ProviderName, Sample[]>(names.map((name) => [name, []]));
   for (let run = 0; run < runs; run++) {
     for (const name of names) samples.get(name)!.push(await measure(name, port, direction));
@@ -73,15 +96,15 @@ async function compare(port: number, direction: Direction): Promise<void> {
     const ratio = name === "sluice" ? "" : `, ours is ×${(speed("sluice") / speed(name)).toFixed(2)}`;
     return `${name} ${speed(name).toFixed(2)} Gbit/s, ${cost(name).toFixed(2)} s/GB${ratio}`;
   };
-  console.log(`MTU ${mtu}, ${DIRECTIONS[direction]}: ${names.map(line).join("; ")}`);
+  console.log(`${transport}, MTU ${mtu}, ${DIRECTIONS[direction]}: ${names.map(line).join("; ")}`);
 }
 
 /** What each of many guests gets, in parts of a fair share. */
 async function share(port: number, direction: Direction): Promise<void> {
-  const provider = await startProvider("sluice", mtu);
+  const provider = await startProvider("sluice", mtu, transport);
   const guests = Array.from(
     { length: Number(values.guests) },
-    (_, i) => new Guest(provider.socket, 10 + i, mtu),
+    (_, i) => new Guest(provider.socket, 10 + i, mtu, { transport }),
   );
   for (const guest of guests) guest.start(provider.host, port, direction);
   const total = () => guests.reduce((sum, { moved }) => sum + moved, 0);

@@ -6,12 +6,14 @@
 
 import { Buffer } from "node:buffer";
 import { SOCK } from "../../../lib/host/constants.ts";
-import { addressOf } from "../../../lib/host/memory.ts";
+import { addressOf, cString } from "../../../lib/host/memory.ts";
 import { Reactor } from "../../../lib/host/reactor.ts";
-import { close } from "../../../lib/host/sys.ts";
-import { dialUnix } from "../../../lib/host/unix_socket.ts";
+import { close, write } from "../../../lib/host/sys.ts";
+import { dialUnix, removeSocket, setSocketBuffers } from "../../../lib/host/unix_socket.ts";
 import { Pump } from "../../../lib/link/pump.ts";
-import { STREAM_OFFLOAD, UnixStreamLink } from "../../../lib/link/unix_stream.ts";
+import { NO_WIRE_OFFLOAD, WIRE_CAPABILITIES, type WireOffload } from "../../../lib/link/offload.ts";
+import { UnixGramLink } from "../../../lib/link/unix_gram.ts";
+import { UnixStreamLink } from "../../../lib/link/unix_stream.ts";
 import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
 import { Stack } from "../../../lib/stack/stack.ts";
 import type { TcpConnection } from "../../../lib/stack/tcp/connection.ts";
@@ -19,6 +21,7 @@ import { TcpEvent } from "../../../lib/stack/tcp/events.ts";
 import type { Instant } from "../../../lib/stack/time.ts";
 import { ANY4, IpAddress } from "../../../lib/stack/wire/address.ts";
 import { MacAddress } from "../../../lib/stack/wire/mac_address.ts";
+import type { Transport } from "./provider.ts";
 
 /** `s`: the host sends, the guest takes; `r`: the guest sends. The first byte of a connection says so to the server. */
 export type Direction = "s" | "r";
@@ -28,6 +31,8 @@ const GATEWAY = IpAddress.parse("192.168.127.1")!;
 const BLOCK = new Uint8Array(65_536);
 /** What the server sends, over and over (`provider.ts`). */
 const PATTERN = Uint8Array.from({ length: 65_521 }, (_, i) => i * 31 + (i >> 8) * 17);
+/** What a guest on a datagram socket says first, and the room that it asks for; libkrun's. */
+const VFKT = "VFKT", BUFFER = 7 << 20;
 /** Without a byte for this long, something is broken. */
 const PATIENCE_MS = 60_000;
 
@@ -35,8 +40,18 @@ const pool = new BufferPool(addressOf);
 const reactor = new Reactor();
 let seed = 1;
 
+/** How a guest comes. */
+export interface GuestOptions {
+  /** Whether an octet that was not sent is an error. */
+  readonly exact?: boolean;
+  readonly transport?: Transport;
+  /** What the provider takes. */
+  readonly offload?: WireOffload;
+}
+
 /** A guest on a provider's socket. */
 export class Guest {
+  readonly #name: string | undefined;
   #received = 0;
   #connection: TcpConnection | undefined;
   readonly #stack = new Stack({ random: () => seed = Math.imul(seed, 1_103_515_245) + 12_345 | 0, pool });
@@ -48,35 +63,49 @@ export class Guest {
 
   /**
    * @param number the last byte of its addresses
-   * @param exact whether an octet that was not sent is an error
    */
-  constructor(socket: string, number: number, mtu: number, exact = false) {
+  constructor(
+    socket: string,
+    number: number,
+    mtu: number,
+    { exact = false, transport = "unixstream", offload = NO_WIRE_OFFLOAD }: GuestOptions = {},
+  ) {
     if (exact) this.#compared = new Uint8Array(PATTERN.length);
-    this.#fd = dialUnix(SOCK.STREAM, socket);
+    const gram = transport === "unixgram";
+    this.#name = gram ? `${socket}.guest${number}` : undefined;
+    this.#fd = dialUnix(gram ? SOCK.DGRAM : SOCK.STREAM, socket, this.#name);
     if (this.#fd < 0) throw new Error(`Cannot connect to ${socket}: ${this.#fd}`);
+    if (gram) this.#greet();
     const mac = new MacAddress(0x0200, number);
     // As light as a guest can be: it cuts and merges at its wire, as a machine whose interface has offload.
-    const link = new UnixStreamLink({
+    const options = {
       fd: this.#fd,
       mtu,
       pool,
-      capabilities: STREAM_OFFLOAD,
-      vnetHeader: 0,
+      capabilities: WIRE_CAPABILITIES,
+      offload,
       merging: { mac, trusted: true, enabled: () => true },
-      onEnd: (why) => {
+      onEnd: (why: string) => {
         throw new Error(`The provider ${why}`);
       },
-    });
+    };
+    const link = gram ? new UnixGramLink(options) : new UnixStreamLink(options);
     const nic = this.#stack.addNic({
       name: "eth0",
       mac,
       mtu,
-      capabilities: STREAM_OFFLOAD,
+      capabilities: WIRE_CAPABILITIES,
       learnNeighbours: true,
     });
     nic.addAddress(IpAddress.parse(`192.168.127.${number}`)!, 24);
     this.#stack.routes.add({ destination: ANY4, prefixLength: 0, gateway: GATEWAY, nic });
     this.#pump = new Pump(reactor, this.#fd, link, nic, () => {});
+  }
+
+  /** As vfkit's and libkrun's guests. */
+  #greet(): void {
+    setSocketBuffers(this.#fd, BUFFER);
+    write(this.#fd, cString(VFKT).address, VFKT.length);
   }
 
   /** Connects, and moves bytes for ever. */
@@ -136,6 +165,7 @@ export class Guest {
   close(): void {
     this.#pump.close();
     close(this.#fd);
+    if (this.#name !== undefined) removeSocket(this.#name);
   }
 }
 

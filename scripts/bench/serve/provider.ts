@@ -11,11 +11,19 @@ import { join } from "node:path";
 import process from "node:process";
 import { IpAddress } from "../../../lib/stack/wire/address.ts";
 
-export type ProviderName = "sluice" | "passt" | "gvproxy";
+export type ProviderName = "sluice" | "before" | "passt" | "gvproxy";
+/** How the guest's frames travel. */
+export type Transport = "unixstream" | "unixgram";
 
-/** What is on the machine. */
-export function providers(): ProviderName[] {
-  return ["sluice", "passt", ...(process.env["SLUICE_GVPROXY"] === undefined ? [] : ["gvproxy" as const])];
+/** What is on the machine. `before` is another binary of ours, for comparison. */
+export function providers(transport: Transport): ProviderName[] {
+  const given = (variable: string) => process.env[variable] !== undefined;
+  return [
+    "sluice",
+    ...(given("SLUICE_BEFORE") ? ["before" as const] : []),
+    ...(transport === "unixstream" ? ["passt" as const] : []),
+    ...(given("SLUICE_GVPROXY") ? ["gvproxy" as const] : []),
+  ];
 }
 
 /** Where guests find the host's loopback: its gateway, and gvproxy's own address for that. */
@@ -56,10 +64,11 @@ export interface Provider {
 export async function startProvider(
   name: ProviderName,
   mtu: number,
+  transport: Transport = "unixstream",
   ...flags: readonly string[]
 ): Promise<Provider> {
   const socket = join(directory, `${name}.sock`);
-  const child = start([...COMMANDS[name](socket, String(mtu)), ...flags]);
+  const child = start([...COMMANDS[name](socket, String(mtu), transport), ...flags]);
   child.stdout!.resume();
   while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 10));
   return {
@@ -75,17 +84,20 @@ export async function startProvider(
 }
 
 // deno-fmt-ignore
-const COMMANDS: Record<ProviderName, (socket: string, mtu: string) => string[]> = {
-  sluice: (socket, mtu) =>
-    [process.env["SLUICE_BINARY"] ?? "dist/sluice", "serve", "--host-loopback", "--mtu", mtu,
-      "--listen", `unixstream://${socket}`],
+const COMMANDS: Record<ProviderName, (socket: string, mtu: string, transport: Transport) => string[]> = {
+  sluice: (...rest) => [process.env["SLUICE_BINARY"] ?? "dist/sluice", ...served(...rest)],
+  before: (...rest) => [process.env["SLUICE_BEFORE"]!, ...served(...rest)],
   passt: (socket, mtu) =>
     ["passt", "-f", "-q", "-1", "-s", socket, "-a", "192.168.127.5", "-n", "24", "-g", "192.168.127.1",
       "-m", mtu, "--runas", "0"],
-  gvproxy: (socket, mtu) =>
+  gvproxy: (socket, mtu, transport) =>
     [process.env["SLUICE_GVPROXY"]!, "-mtu", mtu, "-ssh-port", "-1", "-listen", `unix://${socket}.api`,
-      "-listen-qemu", `unix://${socket}`],
+      ...(transport === "unixgram" ? ["-listen-vfkit", `unixgram://${socket}`] : ["-listen-qemu", `unix://${socket}`])],
 };
+
+function served(socket: string, mtu: string, transport: Transport): string[] {
+  return ["serve", "--host-loopback", "--mtu", mtu, "--listen", `${transport}://${socket}`];
+}
 
 /** Seconds of CPU of a process so far. */
 function cpuOf(pid: number): number {
