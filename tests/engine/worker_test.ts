@@ -13,9 +13,13 @@ const FROM_OUTSIDE = "0000000008034807";
 
 /** What each thread of this process blocks. */
 function blockedSignals(): string[] {
-  return readdirSync("/proc/self/task").map((thread) => {
-    const status = readFileSync(`/proc/self/task/${thread}/status`, "utf8");
-    return /^SigBlk:\s+(\S+)$/m.exec(status)![1]!;
+  return readdirSync("/proc/self/task").flatMap((thread) => {
+    try {
+      const status = readFileSync(`/proc/self/task/${thread}/status`, "utf8");
+      return /^SigBlk:\s+(\S+)$/m.exec(status)![1]!;
+    } catch {
+      return []; // A thread of the runtime that has ended meanwhile.
+    }
   });
 }
 

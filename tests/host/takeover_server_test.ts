@@ -54,28 +54,39 @@ test("a request is answered, and its connection ends", () =>
     ok(!existsSync(path));
   }));
 
-test("connections beyond the limit, and requests that never come, are ended and counted", () =>
-  withDirectory(async (directory) => {
-    const path = join(directory, "api");
-    const limits = { connections: 1, patience: 200 };
-    const server = await serveWithTakeover({ unix: path }, () => new Response(null), limits);
-    const silent = createConnection({ path });
-    const ended = new Promise<void>((resolve) => silent.once("close", () => resolve()));
-    await new Promise<void>((resolve) => silent.once("connect", () => resolve()));
-    silent.on("error", () => {}).write("GET / HTTP/1.1\r\n");
-    strictEqual(await exchange(path, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").catch(() => ""), "");
-    strictEqual(server.counters()["api.connection-limit"], 1);
-    silent.resume();
-    await ended;
-    strictEqual(server.counters()["api.request-timeout"], 1);
-    server.close();
-  }));
+/** Longer than any test: a client is given up, or refused, never both. */
+const EVER = 600_000;
+
+for (const patience of [EVER, 200]) {
+  const what = patience === EVER ? "connections beyond the limit" : "requests that never come";
+  test(`${what} are ended and counted`, () =>
+    withDirectory(async (directory) => {
+      const path = join(directory, "api");
+      const limits = { connections: 1, patience };
+      const server = await serveWithTakeover({ unix: path }, () => new Response(null), limits);
+      const silent = createConnection({ path });
+      const ended = new Promise<void>((resolve) => silent.once("close", () => resolve()));
+      await new Promise<void>((resolve) => silent.once("connect", () => resolve()));
+      silent.on("error", () => {}).write("GET / HTTP/1.1\r\n");
+      if (patience === EVER) {
+        strictEqual(await exchange(path, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").catch(() => ""), "");
+        strictEqual(server.counters()["api.connection-limit"], 1);
+        silent.destroy();
+      } else {
+        silent.resume();
+        await ended;
+        strictEqual(server.counters()["api.request-timeout"], 1);
+      }
+      server.close();
+    }));
+}
 
 for (const request of ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "nonsense\r\n\r\n"]) {
   test(`a client that stays after the answer to ${JSON.stringify(request)} gives its place up`, () =>
     withDirectory(async (directory) => {
       const path = join(directory, "api");
-      const limits = { connections: 1, patience: 100 };
+      // Long enough for a request that is under way, whoever else wants the processor.
+      const limits = { connections: 1, patience: 1_000 };
       const server = await serveWithTakeover({ unix: path }, () => new Response("yes"), limits);
       const stays = createConnection({ path, allowHalfOpen: true }).on("error", () => {});
       stays.write(request);

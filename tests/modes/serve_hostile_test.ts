@@ -1,11 +1,11 @@
 import { ok, strictEqual } from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { closeSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { SOCK } from "../../lib/host/constants.ts";
 import { NativeMemory } from "../../lib/host/memory.ts";
+import { noFileLimit, setNoFileLimit } from "../../lib/host/process.ts";
 import { close, write } from "../../lib/host/sys.ts";
 import { dialUnix } from "../../lib/host/unix_socket.ts";
 import { later, SECOND } from "../../lib/stack/time.ts";
@@ -239,22 +239,13 @@ function syn(number: number, port: number, from: number, sequence: number): Uint
 
 /** Runs `body` while this process may open nothing more. */
 function withoutDescriptors(body: () => void): void {
-  const most = Math.max(...readdirSync("/proc/self/fd").map(Number));
-  const limits = /^Max open files +(\S+) /m.exec(readFileSync("/proc/self/limits", "utf8"))![1]!;
-  const limit = (soft: string) =>
-    execFileSync("prlimit", ["--pid", String(process.pid), `--nofile=${soft}:`]);
-  limit(String(most + 32));
-  const fillers: number[] = [];
-  try {
-    for (;;) fillers.push(openSync("/dev/null", "r"));
-  } catch {
-    // There is no more.
-  }
+  const [soft, hard] = noFileLimit()!;
+  // Below what is open: that stays, and what a thread of the runtime may close meanwhile makes no room.
+  setNoFileLimit([3, hard]);
   try {
     body();
   } finally {
-    for (const fd of fillers) closeSync(fd);
-    limit(limits);
+    setNoFileLimit([soft, hard]);
   }
 }
 
