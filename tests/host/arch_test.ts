@@ -13,9 +13,9 @@ const CALLS = `
   io_uring_register 427 427 io_uring_setup 425 425  ioctl 16 29              listen 50 201
   openat2 437 437          pidfd_getfd 438 438      pidfd_open 434 434       pidfd_send_signal 424 424
   pivot_root 155 41        recvfrom 45 207          recvmmsg 299 243         recvmsg 47 212
-  seccomp 317 277          sendmmsg 307 269         sendmsg 46 211           sendto 44 206
-  setsockopt 54 208        shutdown 48 210          socket 41 198            socketpair 53 199
-  statx 332 291
+  request_key 249 218      seccomp 317 277          sendmmsg 307 269         sendmsg 46 211
+  sendto 44 206            setsockopt 54 208        shutdown 48 210          socket 41 198
+  socketpair 53 199        statx 332 291
 `.trim().split(/\s+/);
 
 for (const [column, arch] of (["x86_64", "aarch64"] as const).entries()) {
