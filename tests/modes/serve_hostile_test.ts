@@ -1,7 +1,6 @@
 import { ok, strictEqual } from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import { SOCK } from "../../lib/host/constants.ts";
 import { NativeMemory } from "../../lib/host/memory.ts";
