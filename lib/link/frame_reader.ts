@@ -27,7 +27,7 @@ import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
 import { readv } from "../host/sys.ts";
 import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, LARGE } from "../stack/buffer/pool.ts";
-import { FRAME_MAX, FRAME_MIN, LENGTH } from "./frame_length.ts";
+import { FRAME_MAX, FRAME_MIN, type LengthSize, readLength } from "./frame_length.ts";
 import { Merger, type Merging } from "./merger.ts";
 import { readVnetHeader } from "./vnet_header.ts";
 
@@ -43,6 +43,8 @@ export interface FrameReaderOptions {
   readonly fd: number;
   /** Its buffers must have native addresses. */
   readonly pool: BufferPool;
+  /** Absent: 4. */
+  readonly lengthSize?: LengthSize | undefined;
   /** Bytes of the virtio-net header in front of each frame: 0, 10 or 12. */
   readonly vnetHeader: number;
   /** Absent: every frame for itself. Not with virtio-net headers, whose senders merge by themselves. */
@@ -78,6 +80,7 @@ export class FrameReader {
   };
   readonly #fd: number;
   readonly #pool: BufferPool;
+  readonly #lengthSize: LengthSize;
   readonly #vnetHeader: number;
   readonly #merging: Merging | undefined;
   readonly #onEnd: (why: string) => void;
@@ -102,6 +105,7 @@ export class FrameReader {
   constructor(options: FrameReaderOptions) {
     this.#fd = options.fd;
     this.#pool = options.pool;
+    this.#lengthSize = options.lengthSize ?? 4;
     this.#vnetHeader = options.vnetHeader;
     this.#merging = options.vnetHeader === 0 ? options.merging : undefined;
     this.#onEnd = options.onEnd;
@@ -154,26 +158,27 @@ export class FrameReader {
   /** Bytes of the next frame, which is whole and begins at the cursor; −1: it is not here yet. */
   #whole(): number {
     const { view } = this.#block;
+    const size = this.#lengthSize;
     const waiting = this.#filled - this.#at;
-    if (waiting < LENGTH) return -1;
-    const length = view.getUint32(this.#at);
+    if (waiting < size) return -1;
+    const length = readLength(view, this.#at, size);
     if (length < FRAME_MIN + this.#vnetHeader || length > FRAME_MAX) {
       this.counters.rxBadLength++;
       this.#end(`announced a frame of ${length} bytes`);
       return -1;
     }
     this.#long = length >= LONG;
-    if (waiting < LENGTH + length) {
+    if (waiting < size + length) {
       if (this.#long) this.#begin(length);
       return -1;
     }
-    this.#at += LENGTH;
+    this.#at += this.#lengthSize;
     return length;
   }
 
   /** A long frame that is not whole gets a buffer of its own. */
   #begin(length: number): void {
-    this.#at += LENGTH;
+    this.#at += this.#lengthSize;
     const frame = this.#pool.take(length);
     frame.start = frame.end = HEADROOM - this.#vnetHeader;
     this.#frame = frame;
@@ -220,12 +225,13 @@ export class FrameReader {
   #gather(frame: PacketBuffer, merging: Merging): PacketBuffer {
     const merger = this.#merger;
     if (!merger.begin(frame, merging)) return frame;
+    const size = this.#lengthSize;
     const block = this.#block;
     const { view } = block;
     for (;;) {
-      const start = this.#at + LENGTH;
+      const start = this.#at + size;
       if (this.#filled < start) break;
-      const end = start + view.getUint32(this.#at);
+      const end = start + readLength(view, this.#at, size);
       if (end > this.#filled || !merger.add(block, start, end)) break;
       this.#at = end;
       this.counters.rxFrames++;

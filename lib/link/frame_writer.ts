@@ -28,7 +28,7 @@ import { copyOf } from "../stack/link/copy.ts";
 import { SEGMENT_HEADERS_MAX, SegmentHeaders } from "../stack/link/segment_headers.ts";
 import { appendSum, bufferSum, completeChecksum } from "../stack/wire/checksum.ts";
 import { TCP_CHECKSUM } from "../stack/wire/tcp.ts";
-import { FRAME_MAX, LENGTH } from "./frame_length.ts";
+import { FRAME_MAX, LENGTH_MAX, type LengthSize, writeLength } from "./frame_length.ts";
 import { gatherFrame } from "./gather.ts";
 import { leavesWhole, VNET_HEADER_V1, type WireOffload } from "./offload.ts";
 import { describeFrame } from "./vnet_header.ts";
@@ -36,12 +36,14 @@ import { describeFrame } from "./vnet_header.ts";
 /** Most frames and iovecs of one write, and the bytes that make one worth while: two super-packets with their headers. */
 const BATCH_FRAMES = 128, IOVECS = 512, BATCH_BYTES = 147_456;
 /** Bytes of a slot for headers. */
-const SLOT = (LENGTH + VNET_HEADER_V1 + SEGMENT_HEADERS_MAX + 15) & ~15;
+const SLOT = (LENGTH_MAX + VNET_HEADER_V1 + SEGMENT_HEADERS_MAX + 15) & ~15;
 
 /** What a writer is made of. */
 export interface FrameWriterOptions {
   readonly fd: number;
   readonly pool: BufferPool;
+  /** Absent: 4. */
+  readonly lengthSize?: LengthSize | undefined;
   readonly offload: WireOffload;
   /** The wire is over. `why` completes "the other side …". */
   readonly onEnd: (why: string) => void;
@@ -77,6 +79,7 @@ export class FrameWriter {
   };
   readonly #fd: number;
   readonly #pool: BufferPool;
+  readonly #lengthSize: LengthSize;
   readonly #offload: WireOffload;
   readonly #vnetHeader: number;
   readonly #onEnd: (why: string) => void;
@@ -104,6 +107,7 @@ export class FrameWriter {
   constructor(options: FrameWriterOptions) {
     this.#fd = options.fd;
     this.#pool = options.pool;
+    this.#lengthSize = options.lengthSize ?? 4;
     this.#offload = options.offload;
     this.#vnetHeader = options.offload.vnetHeader;
     this.#onEnd = options.onEnd;
@@ -183,7 +187,7 @@ export class FrameWriter {
     this.#ends[at] = this.#iovecCount;
     this.#lengths[at] = length;
     this.#held[at] = held;
-    this.#queued += length + LENGTH;
+    this.#queued += length + this.#lengthSize;
   }
 
   /** Whether the batch should be written before a frame of `iovecs` pieces is added. */
@@ -195,21 +199,23 @@ export class FrameWriter {
   /** Writes what stands in front of the frame, and its iovecs; returns how many, 0: that cannot be. */
   #gather(frame: PacketBuffer, length: number): number {
     if (this.#vnetHeader > 0) return this.#gatherBehindHeader(frame, length);
-    const at = frame.start - LENGTH;
+    const size = this.#lengthSize;
+    const at = frame.start - size;
     if (at < 0) throw new RangeError(`Cannot transmit a frame: its headroom is ${frame.start}`);
-    frame.view.setUint32(at, length);
+    writeLength(frame.view, at, size, length);
     return gatherFrame(this.#iovecs, 0, this.#iovecCount, IOVECS - this.#iovecCount, frame, at);
   }
 
   #gatherBehindHeader(frame: PacketBuffer, length: number): number {
+    const size = this.#lengthSize;
     const slot = this.#count * SLOT;
     const { view, address } = this.#slots;
-    view.setUint32(slot, length);
-    describeFrame(frame, view, slot + LENGTH, this.#vnetHeader);
+    writeLength(view, slot, size, length);
+    describeFrame(frame, view, slot + size, this.#vnetHeader);
     const at = this.#iovecCount;
     const used = gatherFrame(this.#iovecs, 0, at + 1, IOVECS - at - 1, frame, frame.start);
     if (used === 0) return 0;
-    writeIovec(this.#iovecs, 0, at, address + slot, LENGTH + this.#vnetHeader);
+    writeIovec(this.#iovecs, 0, at, address + slot, size + this.#vnetHeader);
     return used + 1;
   }
 
@@ -238,11 +244,12 @@ export class FrameWriter {
     const { view, address } = this.#slots;
     const payload = Math.min(packet.gsoSize, slicer.remaining);
     const last = payload === slicer.remaining;
+    const size = this.#lengthSize;
     const slot = this.#count * SLOT;
-    const at = slot + LENGTH + this.#vnetHeader;
+    const at = slot + size + this.#vnetHeader;
     const length = this.#vnetHeader + headers.length + payload;
-    view.setUint32(slot, length);
-    for (let i = slot + LENGTH; i < at; i += 2) view.setUint16(i, 0);
+    writeLength(view, slot, size, length);
+    for (let i = slot + size; i < at; i += 2) view.setUint16(i, 0);
     headers.write(view, at, payload, last);
     writeIovec(this.#iovecs, 0, this.#iovecCount++, address + slot, at - slot + headers.length);
     let { sum } = headers;

@@ -1,5 +1,6 @@
 /**
- * A link over a connected stream socket: each frame behind its length (passt, QEMU's `-netdev stream`, socket_vmnet, gvproxy).
+ * A link over a connected stream socket: each frame behind its length (passt, QEMU's `-netdev stream`, socket_vmnet, gvproxy,
+ * HyperKit).
  *
  * It knows nothing of who dialled whom: both ends of such a wire use it. Its halves are `frame_reader.ts` and
  * `frame_writer.ts`.
@@ -13,6 +14,7 @@
 import type { PacketBuffer } from "../stack/buffer/packet.ts";
 import type { BufferPool } from "../stack/buffer/pool.ts";
 import type { Link, LinkCapabilities } from "../stack/link/link.ts";
+import type { LengthSize } from "./frame_length.ts";
 import { FrameReader, type FrameReaderCounters } from "./frame_reader.ts";
 import { FrameWriter, type FrameWriterCounters } from "./frame_writer.ts";
 import type { Merging } from "./merger.ts";
@@ -26,6 +28,8 @@ export interface UnixStreamOptions {
   /** Its buffers must have native addresses. */
   readonly pool: BufferPool;
   readonly capabilities: LinkCapabilities;
+  /** Bytes of the length in front of each frame; absent: 4. */
+  readonly lengthSize?: LengthSize;
   /** What the other side takes. */
   readonly offload: WireOffload;
   /** Which frames may be merged as they come; absent: none. */

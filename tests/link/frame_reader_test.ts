@@ -1,10 +1,12 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { SO, SOCK, SOL } from "../../lib/host/constants.ts";
 import { setOption } from "../../lib/host/inet.ts";
 import { addressOf, NativeMemory } from "../../lib/host/memory.ts";
 import { socketPair } from "../../lib/host/socket_pair.ts";
 import { close, write } from "../../lib/host/sys.ts";
+import { FRAME_MIN, type LengthSize } from "../../lib/link/frame_length.ts";
 import { FrameReader } from "../../lib/link/frame_reader.ts";
 import type { Merging } from "../../lib/link/merger.ts";
 import { Checksum, Gso, type PacketBuffer } from "../../lib/stack/buffer/packet.ts";
@@ -12,6 +14,7 @@ import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { MacAddress } from "../../lib/stack/wire/mac_address.ts";
 import { TcpFlag } from "../../lib/stack/wire/tcp.ts";
 import { toHex } from "../support/bytes.ts";
+import { framed, framesIn } from "../support/framed.ts";
 import { FRAMES } from "../support/frames.ts";
 import { between, pick, randomBytes, seeded } from "../support/random.ts";
 import { cutAgain, type TcpFrame, tcpFrame, US } from "../support/tcp_frame.ts";
@@ -25,13 +28,18 @@ interface World {
   received(): PacketBuffer[];
 }
 
-function withReader(merging: Partial<Merging>, body: (world: World) => void): void {
+function withReader(
+  merging: Partial<Merging>,
+  body: (world: World) => void,
+  lengthSize: LengthSize = 4,
+): void {
   const [near, far] = socketPair(SOCK.STREAM | SOCK.NONBLOCK);
   setOption(far, SOL.SOCKET, SO.SNDBUFFORCE, 4 << 20);
   const ends: string[] = [];
   const reader = new FrameReader({
     fd: near,
     pool,
+    lengthSize,
     vnetHeader: 0,
     merging: { mac: US, trusted: false, enabled: () => true, ...merging },
     onEnd: (why) => void ends.push(why),
@@ -53,18 +61,6 @@ function withReader(merging: Partial<Merging>, body: (world: World) => void): vo
     close(near);
     close(far);
   }
-}
-
-/** Frames behind their lengths. */
-function framed(frames: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(frames.reduce((sum, { length }) => sum + 4 + length, 0));
-  let at = 0;
-  for (const frame of frames) {
-    new DataView(bytes.buffer).setUint32(at, frame.length);
-    bytes.set(frame, at + 4);
-    at += 4 + frame.length;
-  }
-  return bytes;
 }
 
 /** What one connection sends at a stretch: numbered as a sender that cuts numbers. */
@@ -99,45 +95,47 @@ test("a reader merges a stretch of one connection into one packet that refers to
   });
 });
 
-test("whatever is merged, every frame can be had back, byte for byte and in order", () => {
-  const others = Object.values(FRAMES);
-  for (let seed = 1; seed <= 60; seed++) {
-    withReader({}, ({ send, received, ends }) => {
-      const random = seeded(seed);
-      const frames: Uint8Array[] = [];
-      while (frames.length < 150) {
-        const what = random() % 8;
-        if (what === 0) frames.push(pick(random, others));
-        else if (what === 1) frames.push(randomBytes(random, between(random, 14, 9_000)));
-        else {
-          const family = pick(random, [4, 6] as const);
-          const flags = pick(random, [TcpFlag.ack, TcpFlag.ack, TcpFlag.ack | TcpFlag.psh]);
-          const made = stretch(between(random, 1, 30), {
-            family,
-            flags,
-            port: between(random, 1, 3),
-            sequence: random() | 0,
-            random,
-          });
-          // A bit that was lost on the way.
-          if (what === 2) pick(random, made)[between(random, 60, 900)]! ^= 1;
-          frames.push(...made);
+for (const lengthSize of [4, 2] as const) {
+  test(`whatever is merged, every frame can be had back, byte for byte and in order (${lengthSize})`, () => {
+    const others = Object.values(FRAMES);
+    for (let seed = 1; seed <= 30; seed++) {
+      withReader({}, ({ send, received, ends }) => {
+        const random = seeded(seed);
+        const frames: Uint8Array[] = [];
+        while (frames.length < 150) {
+          const what = random() % 8;
+          if (what === 0) frames.push(pick(random, others));
+          else if (what === 1) frames.push(randomBytes(random, between(random, 14, 9_000)));
+          else {
+            const family = pick(random, [4, 6] as const);
+            const flags = pick(random, [TcpFlag.ack, TcpFlag.ack, TcpFlag.ack | TcpFlag.psh]);
+            const made = stretch(between(random, 1, 30), {
+              family,
+              flags,
+              port: between(random, 1, 3),
+              sequence: random() | 0,
+              random,
+            });
+            // A bit that was lost on the way.
+            if (what === 2) pick(random, made)[between(random, 60, 900)]! ^= 1;
+            frames.push(...made);
+          }
         }
-      }
-      const bytes = framed(frames);
-      const got: string[] = [];
-      for (let at = 0; at < bytes.length;) {
-        const n = Math.min(bytes.length - at, pick(random, [3, 700, 20_000, 66_048, 150_000]));
-        send(bytes.subarray(at, at + n));
-        at += n;
+        const bytes = framed(frames, lengthSize);
+        const got: string[] = [];
+        for (let at = 0; at < bytes.length;) {
+          const n = Math.min(bytes.length - at, pick(random, [3, 700, 20_000, 66_048, 150_000]));
+          send(bytes.subarray(at, at + n));
+          at += n;
+          got.push(...asSent(received()));
+        }
         got.push(...asSent(received()));
-      }
-      got.push(...asSent(received()));
-      deepEqual(got, frames.map(toHex), `seed ${seed}`);
-      deepEqual(ends, []);
-    });
-  }
-});
+        deepEqual(got, frames.map(toHex), `seed ${seed}`);
+        deepEqual(ends, []);
+      }, lengthSize);
+    }
+  });
+}
 
 test("bytes that are still referred to stay as they were, however much is read after them", () => {
   withReader({ trusted: true }, ({ send, received }) => {
@@ -175,4 +173,75 @@ test("a frame with a bad checksum goes alone, unless no wire was crossed", () =>
       deepEqual(merged, trusted ? [10] : [5, 1, 4]);
     });
   }
+});
+
+for (
+  const [what, bytes, frames, ends] of [
+    ["no length", [0, 0], 0, ["announced a frame of 0 bytes"]],
+    ["less than a header", [13, 0], 0, ["announced a frame of 13 bytes"]],
+    ["a header", [14, 0, ...Array<number>(14).fill(1)], 1, []],
+    ["half a length", [14], 0, []],
+    ["half a frame", [14, 0, 1, 2, 3], 0, []],
+    ["the longest", [0xff, 0xff, ...Array<number>(0xffff).fill(1)], 1, []],
+    ["one too many", [14, 0, ...Array<number>(14).fill(1), 0, 0, 14, 0], 1, ["announced a frame of 0 bytes"]],
+  ] as const
+) {
+  test(`lengths of 16 bits: ${what}`, () => {
+    withReader(
+      {},
+      ({ reader, send, received, ends: heard }) => {
+        send(Uint8Array.from(bytes));
+        const got = received();
+        equal(got.length, frames);
+        for (const frame of got) frame.release();
+        deepEqual(heard, ends);
+        equal(reader.counters.rxBadLength, ends.length);
+        // What has ended stays so, whatever comes.
+        if (ends.length > 0) send(framed([new Uint8Array(20)], 2));
+        equal(received().length, 0);
+      },
+      2,
+    );
+  });
+}
+
+test("whatever comes, a reader gives what a plain reading of the stream gives", () => {
+  const bytes = fc.uint8Array({ maxLength: 400 });
+  const valid = fc.array(fc.uint8Array({ minLength: 14, maxLength: 200 }), { maxLength: 6 });
+  fc.assert(
+    fc.property(
+      fc.constantFrom(4 as const, 2 as const),
+      fc.tuple(valid, bytes),
+      fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 8 }),
+      (size, [frames, garbage], cuts) => {
+        const start = framed(frames, size);
+        const all = new Uint8Array(start.length + garbage.length);
+        all.set(start);
+        all.set(garbage, start.length);
+        const plain = framesIn(all, size).frames.map(toHex);
+        const tooShort = plain.findIndex((frame) => frame.length < 2 * FRAME_MIN);
+        const expected = tooShort < 0 ? plain : plain.slice(0, tooShort);
+        withReader(
+          {},
+          ({ send, received, ends }) => {
+            const got: string[] = [];
+            for (let at = 0, i = 0; at < all.length; i++) {
+              const n = Math.min(cuts[i % cuts.length]!, all.length - at);
+              send(all.subarray(at, at + n));
+              at += n;
+              for (const frame of received()) {
+                got.push(toHex(frame.toBytes()));
+                frame.release();
+              }
+            }
+            deepEqual(got, expected);
+            equal(ends.length <= 1, true);
+            if (tooShort >= 0) equal(ends.length, 1);
+          },
+          size,
+        );
+      },
+    ),
+    { numRuns: 200 },
+  );
 });

@@ -5,6 +5,7 @@ import { addressOf, NativeMemory } from "../../lib/host/memory.ts";
 import { socketPair } from "../../lib/host/socket_pair.ts";
 import { close, read } from "../../lib/host/sys.ts";
 import { setSocketBuffers } from "../../lib/host/unix_socket.ts";
+import type { LengthSize } from "../../lib/link/frame_length.ts";
 import { FrameWriter } from "../../lib/link/frame_writer.ts";
 import { NO_WIRE_OFFLOAD } from "../../lib/link/offload.ts";
 import { Checksum, PacketBuffer } from "../../lib/stack/buffer/packet.ts";
@@ -14,6 +15,7 @@ import { segmentAll } from "../support/segments.ts";
 import { framesOf, headersOf } from "../../lib/stack/link/wire_size.ts";
 import { TcpFlag } from "../../lib/stack/wire/tcp.ts";
 import { toHex } from "../support/bytes.ts";
+import { framesIn } from "../support/framed.ts";
 import { between, pick, randomBytes, seeded } from "../support/random.ts";
 import { superPacket, tcpFrame } from "../support/tcp_frame.ts";
 
@@ -30,13 +32,14 @@ interface World {
   hangUp(): void;
 }
 
-function withWriter(body: (world: World) => void): void {
+function withWriter(body: (world: World) => void, lengthSize: LengthSize = 4): void {
   const [near, far] = socketPair(SOCK.STREAM | SOCK.NONBLOCK);
   setSocketBuffers(near, 16_384);
   const ends: string[] = [];
   const writer = new FrameWriter({
     fd: near,
     pool,
+    lengthSize,
     offload: NO_WIRE_OFFLOAD,
     onEnd: (why) => void ends.push(why),
   });
@@ -59,18 +62,6 @@ function withWriter(body: (world: World) => void): void {
   }
 }
 
-/** The frames of a stream. */
-function framesIn(bytes: Uint8Array): string[] {
-  const frames: string[] = [];
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let at = 0; at < bytes.length;) {
-    const end = at + 4 + view.getUint32(at);
-    frames.push(toHex(bytes.subarray(at + 4, end)));
-    at = end;
-  }
-  return frames;
-}
-
 /** The same packet with its payload in pieces of a random size, odd ones among them. */
 function inPieces(packet: PacketBuffer, random: () => number, home = pool): PacketBuffer {
   const whole = copyOf(packet, home);
@@ -86,48 +77,54 @@ function inPieces(packet: PacketBuffer, random: () => number, home = pool): Pack
   return packet;
 }
 
-test("a super-packet leaves as the segments that the interface would have cut", () => {
-  for (let seed = 1; seed <= 60; seed++) {
-    withWriter(({ writer, arrived, ends }) => {
-      const random = seeded(seed);
-      const expected: string[] = [];
-      const parts: Uint8Array[] = [];
-      for (let i = 0; i < 20; i++) {
-        const segment = {
-          family: pick(random, [4, 6] as const),
-          sequence: random() | 0,
-          identification: between(random, 0, 0xffff),
-          flags: pick(random, [
-            TcpFlag.ack,
-            TcpFlag.ack | TcpFlag.psh,
-            TcpFlag.ack | TcpFlag.fin | TcpFlag.cwr,
-          ]),
-        };
-        const size = between(random, 500, 1_448);
-        const isSuper = random() % 4 !== 0;
-        const payload = randomBytes(
-          random,
-          isSuper ? between(random, size, 60_000) : between(random, 0, size),
-        );
-        const packet = isSuper
-          ? inPieces(superPacket({ ...segment, payload }, size, pool), random, pick(random, [pool, vectors]))
-          : tcpFrame({ ...segment, payload }, pool);
-        const segments = isSuper ? segmentAll(copyOf(packet, pool), pool) : [packet];
-        equal(framesOf(packet), segments.length);
-        expected.push(...segments.map((one) => toHex(one.toBytes())));
-        while (!writer.transmit(packet)) parts.push(arrived());
-        if (random() % 3 === 0) parts.push(arrived());
-      }
-      while (!writer.flush()) parts.push(arrived());
-      parts.push(arrived());
-      const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-      parts.reduce((at, part) => (bytes.set(part, at), at + part.length), 0);
-      deepEqual(framesIn(bytes), expected, `seed ${seed}`);
-      deepEqual([writer.counters.txFrames, ends], [expected.length, []]);
-      ok(writer.counters.txBusy > 0, "the wire was never full");
-    });
-  }
-});
+for (const lengthSize of [4, 2] as const) {
+  test(`a super-packet leaves as the segments that the interface would have cut (${lengthSize})`, () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      withWriter(({ writer, arrived, ends }) => {
+        const random = seeded(seed);
+        const expected: string[] = [];
+        const parts: Uint8Array[] = [];
+        for (let i = 0; i < 20; i++) {
+          const segment = {
+            family: pick(random, [4, 6] as const),
+            sequence: random() | 0,
+            identification: between(random, 0, 0xffff),
+            flags: pick(random, [
+              TcpFlag.ack,
+              TcpFlag.ack | TcpFlag.psh,
+              TcpFlag.ack | TcpFlag.fin | TcpFlag.cwr,
+            ]),
+          };
+          const size = between(random, 500, 1_448);
+          const isSuper = random() % 4 !== 0;
+          const payload = randomBytes(
+            random,
+            isSuper ? between(random, size, 60_000) : between(random, 0, size),
+          );
+          const packet = isSuper
+            ? inPieces(
+              superPacket({ ...segment, payload }, size, pool),
+              random,
+              pick(random, [pool, vectors]),
+            )
+            : tcpFrame({ ...segment, payload }, pool);
+          const segments = isSuper ? segmentAll(copyOf(packet, pool), pool) : [packet];
+          equal(framesOf(packet), segments.length);
+          expected.push(...segments.map((one) => toHex(one.toBytes())));
+          while (!writer.transmit(packet)) parts.push(arrived());
+          if (random() % 3 === 0) parts.push(arrived());
+        }
+        while (!writer.flush()) parts.push(arrived());
+        parts.push(arrived());
+        const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+        parts.reduce((at, part) => (bytes.set(part, at), at + part.length), 0);
+        deepEqual(framesIn(bytes, lengthSize).frames.map(toHex), expected, `seed ${seed}`);
+        deepEqual([writer.counters.txFrames, ends], [expected.length, []]);
+        ok(writer.counters.txBusy > 0, "the wire was never full");
+      }, lengthSize);
+    }
+  });
+}
 
 test("a partial checksum is completed, and a packet that the kernel cannot find is copied", () => {
   withWriter(({ writer, arrived }) => {
@@ -141,7 +138,7 @@ test("a partial checksum is completed, and a packet that the kernel cannot find 
       ...segmentAll(copyOf(foreign), pool),
     ];
     equal(writer.transmit(frame) && writer.transmit(foreign) && writer.flush(), true);
-    deepEqual(framesIn(arrived()), expected.map((one) => toHex(one.toBytes())));
+    deepEqual(framesIn(arrived()).frames.map(toHex), expected.map((one) => toHex(one.toBytes())));
     equal(writer.counters.txCopied, 1);
   });
 });
