@@ -35,6 +35,8 @@ export interface ServeConfig {
   /** One more address that reaches the host's 127.0.0.1. */
   readonly hostAddress?: string;
   readonly zones: readonly ZoneFacts[];
+  /** Hardware addresses of HyperKit's machines, by UUID in lower case. */
+  readonly vpnkitMacs?: Readonly<Record<string, string>>;
   /** Ports of the host's loopback that no guest reaches: those of our own control. */
   readonly closedPorts: readonly number[];
 }

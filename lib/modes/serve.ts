@@ -59,6 +59,9 @@ export function startServe(context: ModeContext): ModeSession {
     pool,
     mtu: config.mtu,
     endpoints: serve.listen,
+    vpnkitMacs: new Map(
+      Object.entries(serve.vpnkitMacs ?? {}).map(([uuid, mac]) => [uuid, MacAddress.parse(mac)!]),
+    ),
     merging: { mac: nic.mac, trusted: true, enabled: () => !nic.observed },
     log,
     owners: {

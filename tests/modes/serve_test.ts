@@ -9,11 +9,9 @@ import { listenUnix } from "../../lib/host/unix_listen.ts";
 import { dialUnix } from "../../lib/host/unix_socket.ts";
 import { NO_WIRE_OFFLOAD } from "../../lib/link/offload.ts";
 import { payload } from "../support/payload.ts";
-import { ip, type Transport, VmWorld, within } from "../support/vm_world.ts";
+import { ip, TRANSPORTS, VmWorld, within } from "../support/vm_world.ts";
 import { guestConnect, guestListen } from "../uplink/gateway/guest_peers.ts";
 import { closedPort, hostConnect, HostServer } from "../uplink/gateway/host_peers.ts";
-
-const TRANSPORTS: readonly Transport[] = ["unixstream", "unixgram", "unixpacket"];
 
 for (const transport of TRANSPORTS) {
   test(`a guest on ${transport} reaches the host's loopback through the gateway, byte for byte`, () =>

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { SOCK } from "../../lib/host/constants.ts";
 import { addressOf, NativeMemory } from "../../lib/host/memory.ts";
 import { Reactor } from "../../lib/host/reactor.ts";
-import { close, write } from "../../lib/host/sys.ts";
+import { close, read, write } from "../../lib/host/sys.ts";
 import { dialUnix } from "../../lib/host/unix_socket.ts";
 import { Pump } from "../../lib/link/pump.ts";
 import { NO_WIRE_OFFLOAD } from "../../lib/link/offload.ts";
@@ -34,7 +34,21 @@ const NAP = 5_000;
 export const GATEWAY = "192.168.127.1";
 
 /** How a guest comes. */
-export type Transport = "unixstream" | "unixgram" | "unixpacket";
+export type Transport = "unixstream" | "unixgram" | "unixpacket" | "hyperkit" | "vpnkit";
+export const TRANSPORTS: readonly Transport[] = [
+  "unixstream",
+  "unixgram",
+  "unixpacket",
+  "hyperkit",
+  "vpnkit",
+];
+
+/** What HyperKit says in its handshake: VPNKit's first message, and that it is a machine of this UUID. */
+export function vpnkitHello(uuid: string): Uint8Array {
+  const hello = new Uint8Array(49 + 41);
+  hello.set(new TextEncoder().encode("VMN3T\x16\0\0\x000123456789abcdef0123456789abcdef01234567\x01" + uuid));
+  return hello;
+}
 
 /** A guest with addresses of its own choice. */
 export interface VmGuest {
@@ -88,11 +102,12 @@ export class VmWorld {
         gso: true,
         ...config,
         serve: {
-          listen: (["unixstream", "unixgram", "unixpacket"] as const).map((kind) => ({
-            kind,
-            path: this.path(kind),
-            offload: NO_WIRE_OFFLOAD,
-          })),
+          listen: TRANSPORTS.map((transport) => {
+            const rest = { path: this.path(transport), offload: NO_WIRE_OFFLOAD };
+            return transport === "hyperkit" || transport === "vpnkit"
+              ? { kind: "unixstream", ...rest, protocol: transport }
+              : { kind: transport, ...rest };
+          }),
           leases: [],
           leaseTime: 3_600,
           searchDomains: [],
@@ -128,13 +143,14 @@ export class VmWorld {
     rmSync(name, { force: true });
     const fd = kind === "unixgram"
       ? dialUnix(SOCK.DGRAM, this.path(kind), name)
-      : dialUnix(kind === "unixstream" ? SOCK.STREAM : SOCK.SEQPACKET, this.path(kind));
+      : dialUnix(kind === "unixpacket" ? SOCK.SEQPACKET : SOCK.STREAM, this.path(kind));
     if (fd < 0) throw new Error(`Cannot connect a guest: ${fd}`);
     if (kind === "unixgram") {
       const hello = new NativeMemory(4);
       hello.bytes.set(new TextEncoder().encode("VFKT"));
       write(fd, hello.address, 4);
     }
+    if (kind === "vpnkit") this.#handshake(fd, number);
     let ended = false;
     const options = {
       fd,
@@ -144,7 +160,9 @@ export class VmWorld {
       offload: NO_WIRE_OFFLOAD,
       onEnd: () => ended = true,
     };
-    const link: Link = kind === "unixstream" ? new UnixStreamLink(options) : new UnixGramLink(options);
+    const link: Link = kind === "unixgram" || kind === "unixpacket"
+      ? new UnixGramLink(options)
+      : new UnixStreamLink({ ...options, lengthSize: kind === "unixstream" ? 4 : 2 });
     const { stack, nic, address } = this.#host(number, mtu);
     const pump = new Pump(reactor, fd, link, nic, () => ended = true);
     let open = true;
@@ -168,6 +186,19 @@ export class VmWorld {
     };
     this.#guests.push(guest);
     return guest;
+  }
+
+  #handshake(fd: number, number: number): void {
+    const hello = vpnkitHello(`00000000-0000-0000-0000-${String(number).padStart(12, "0")}`);
+    const memory = new NativeMemory(49 + 258);
+    memory.bytes.set(hello);
+    write(fd, memory.address, hello.length);
+    let got = 0;
+    this.until(() => {
+      const n = read(fd, memory.address, 49 + 258 - got);
+      if (n > 0) got += n;
+      return got === 49 + 258;
+    }, "the answer to the handshake");
   }
 
   #host(number: number, mtu: number) {

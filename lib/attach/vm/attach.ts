@@ -10,26 +10,32 @@ import type { Reactor } from "../../host/reactor.ts";
 import { claimUnix, listenUnix, removeIfSocket } from "../../host/unix_listen.ts";
 import { DatagramReceiver } from "../../link/datagram_receiver.ts";
 import { DatagramSender } from "../../link/datagram_sender.ts";
+import type { LengthSize } from "../../link/frame_length.ts";
 import type { Merging } from "../../link/merger.ts";
 import type { WireOffload } from "../../link/offload.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import type { PacketBuffer } from "../../stack/buffer/packet.ts";
 import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
+import type { MacAddress } from "../../stack/wire/mac_address.ts";
 import { DatagramListener } from "./datagram_listener.ts";
-import type { VmEndpoint } from "./endpoint.ts";
+import type { StreamProtocol, VmEndpoint } from "./endpoint.ts";
 import type { Listener } from "./listener.ts";
 import { type PacketIo, PacketWire } from "./packet_wire.ts";
 import type { Port } from "./port.ts";
 import { StreamListener } from "./stream_listener.ts";
 import { StreamWire } from "./stream_wire.ts";
 import { Switch, type SwitchOptions } from "./switch.ts";
+import { VpnkitHandshakes } from "./vpnkit_handshake.ts";
+import type { GuestWire } from "./wire.ts";
 
 /** What the attachment needs of the one who composes it. */
 export interface VmContext extends SwitchOptions {
   readonly reactor: Reactor;
   readonly pool: BufferPool;
   readonly endpoints: readonly VmEndpoint[];
+  /** Hardware addresses of HyperKit's machines, by UUID in lower case. */
+  readonly vpnkitMacs?: ReadonlyMap<string, MacAddress>;
   /** Which frames of guests may come merged: those for the gateway, unless somebody captures. */
   readonly merging?: Merging;
 }
@@ -64,11 +70,13 @@ export function attachVms(context: VmContext): VmAttachment {
   const { pool, endpoints } = context;
   const owner = new Switch(context);
   const io = new SharedIo(pool, context.merging);
-  const listeners: Listener[] = [];
+  const { reactor, mtu, vpnkitMacs: macs = new Map() } = context;
+  const handshakes = new VpnkitHandshakes(reactor, { mtu, macs });
+  const listeners: Listener[] = [handshakes];
   try {
     // All names first: the second of two that are one would take over the first's.
     for (const endpoint of endpoints) if (endpoint.kind !== "tcp") claimUnix(endpoint.path);
-    for (const endpoint of endpoints) listeners.push(listen(endpoint, context, owner, io));
+    for (const endpoint of endpoints) listeners.push(listen(endpoint, context, owner, io, handshakes));
   } catch (error) {
     for (const listener of listeners) listener.close();
     throw error;
@@ -129,21 +137,32 @@ function listen(
   { reactor, pool, mtu, merging }: VmContext,
   owner: Switch,
   shared: SharedIo,
+  handshakes: VpnkitHandshakes,
 ): Listener {
   const { offload } = endpoint;
-  const stream = (fd: number, port: Port) => new StreamWire(fd, reactor, pool, mtu, port, offload, merging);
+  const framed = (lengthSize: LengthSize) => (fd: number, port: Port) =>
+    new StreamWire(fd, reactor, pool, mtu, port, {
+      lengthSize,
+      offload,
+      ...(merging !== undefined && { merging }),
+    });
+  const streams: Readonly<Record<StreamProtocol, (fd: number, port: Port) => GuestWire>> = {
+    qemu: framed(4),
+    hyperkit: framed(2),
+    vpnkit: (fd, port) => handshakes.begin(fd, port, streams.hyperkit),
+  };
   if (endpoint.kind === "tcp") {
     const { address, port } = endpoint;
     const fd = tcpListen(IpAddress.parse(address)!, port);
     if (fd < 0) throw new Error(`Cannot listen on ${address}:${port}: ${errnoText(-fd)}`);
-    return new StreamListener(fd, reactor, owner, "tcp", stream);
+    return new StreamListener(fd, reactor, owner, "tcp", streams[endpoint.protocol ?? "qemu"]);
   }
   const { path } = endpoint;
   const io = shared.for(offload);
   if (endpoint.kind === "unixgram") return new DatagramListener(path, reactor, io, owner);
   const fd = listenUnix(endpoint.kind === "unixstream" ? "stream" : "seqpacket", path);
   const wire = endpoint.kind === "unixstream"
-    ? stream
+    ? streams[endpoint.protocol ?? "qemu"]
     : (fd: number, port: Port) => new PacketWire(fd, reactor, io, port);
   return unlinking(new StreamListener(fd, reactor, owner, "unix", wire), path);
 }

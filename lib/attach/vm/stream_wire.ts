@@ -1,6 +1,6 @@
 /**
- * A guest on a byte stream: each frame behind its length. What passt, socket_vmnet and QEMU (`-netdev stream`) speak
- * over unix sockets and TCP.
+ * A guest on a byte stream: each frame behind its length. What passt, socket_vmnet, QEMU (`-netdev stream`) and HyperKit
+ * speak over unix sockets and TCP.
  *
  * @module
  */
@@ -8,9 +8,7 @@
 import { EpollEvents, type Reactor, type ReadyHandler, type Work } from "../../host/reactor.ts";
 import { close } from "../../host/sys.ts";
 import { setSocketBuffers } from "../../host/unix_socket.ts";
-import type { Merging } from "../../link/merger.ts";
-import type { WireOffload } from "../../link/offload.ts";
-import { UnixStreamLink } from "../../link/unix_stream.ts";
+import { UnixStreamLink, type UnixStreamOptions } from "../../link/unix_stream.ts";
 import type { BufferPool } from "../../stack/buffer/pool.ts";
 import { NO_OFFLOAD } from "../../stack/link/link.ts";
 import type { FrameQueue } from "./frame_queue.ts";
@@ -43,8 +41,7 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
     pool: BufferPool,
     mtu: number,
     owner: WireOwner,
-    offload: WireOffload,
-    merging?: Merging,
+    options: Pick<UnixStreamOptions, "lengthSize" | "offload" | "merging">,
   ) {
     this.#fd = fd;
     this.#reactor = reactor;
@@ -54,8 +51,7 @@ export class StreamWire implements GuestWire, ReadyHandler, Work {
       mtu,
       pool,
       capabilities: NO_OFFLOAD,
-      offload,
-      ...(merging !== undefined && { merging }),
+      ...options,
       onEnd: (why) => this.#end(why),
     });
     reactor.add(fd, EpollEvents.in, this);
