@@ -9,9 +9,11 @@ import { type Command, type CommandContext, UsageFailure } from "./command.ts";
 import type { FlagName } from "../config/flag_table.ts";
 import { isGiven } from "../config/resolve.ts";
 import { serveFlags } from "../config/serve_flags.ts";
-import { serveFlagValues, serveOptions } from "./serve_options.ts";
+import { serveFlagValues, type ServeOptions, serveOptions } from "./serve_options.ts";
+import type { StreamProtocol, VmEndpoint } from "../attach/vm/endpoint.ts";
 import type { EngineClient } from "../engine/messages.ts";
-import { privateDirectory } from "../host/private_directory.ts";
+import { dialStdio } from "../host/dial_stdio.ts";
+import { type PrivateDirectory, privateDirectory } from "../host/private_directory.ts";
 import { oneLine } from "./one_line.ts";
 import { SshForwards } from "./ssh_forwards.ts";
 import type { HttpAddress } from "../host/http_server.ts";
@@ -46,7 +48,8 @@ export const serve: Command = {
   usage: "sluice [flags] serve --listen URL [--listen URL …] [-p HOSTPORT:[GUESTADDR:]GUESTPORT]",
   details: `
 URLs of guests: unixgram://PATH (vfkit, libkrun, QEMU -netdev dgram), unixstream://PATH (passt's
-clients, QEMU -netdev stream), unixpacket://PATH (bess), qemu+tcp://HOST:PORT. Each takes many guests.
+clients, QEMU -netdev stream), unixpacket://PATH (bess), qemu+tcp://HOST:PORT, vpnkit+unix://PATH and
+vpnkit+tcp://HOST:PORT (HyperKit). Each takes many guests.
 gvproxy's flags are understood, and bring gvproxy's defaults with them.`,
   takesGlobalFlags: true,
   ignoredFlags: OF_A_PROGRAM,
@@ -69,6 +72,11 @@ async function serveMachines(context: CommandContext): Promise<number> {
   const { network, network6, publish } = options;
   const resolv = hostResolvConf();
   const logFile = flags.get("log-file");
+  const place = privateDirectory("sluice-serve-");
+  const wires: Wires = {
+    ...(options.api.length > 0 ? { connect: place.newPath() } : {}),
+    ...(options.stdio ? { stdio: place.newPath() } : {}),
+  };
   const mode = {
     ...modeConfig(resolved, resolv, undefined, undefined),
     network: "serve" as const,
@@ -82,11 +90,12 @@ async function serveMachines(context: CommandContext): Promise<number> {
     mtu: options.mtu,
     publish: [...settings.publish, ...publish].map(publishText),
     serve: {
-      listen: options.listen,
+      listen: [...options.listen, ...endpointsOf(wires, options)],
       leases: options.leases,
       leaseTime: options.leaseTime,
       searchDomains: searchDomains(resolv.kept),
       zones: options.zones,
+      vpnkitMacs: options.vpnkitMacs,
       closedPorts: closedPorts(options.api, settings.api),
       ...(options.isGvproxy ? { hostAddress: String(network.host) } : {}),
     },
@@ -102,41 +111,62 @@ async function serveMachines(context: CommandContext): Promise<number> {
   const withLog = logFile === undefined
     ? context
     : { ...context, settings: { ...settings, debugLog: logFile } };
-  return await withPidFile(
-    flags.get("pid-file"),
-    () =>
-      superviseSession(
-        withLog,
-        launched,
-        options.readyFd,
-        (engine) => serveBeside(context, options, engine),
-      ),
-  );
+  try {
+    return await withPidFile(
+      flags.get("pid-file"),
+      () =>
+        superviseSession(
+          withLog,
+          launched,
+          options.readyFd,
+          (engine) => serveBeside(context, options, { engine, place, wires }),
+        ),
+    );
+  } finally {
+    place.remove();
+  }
 }
 
-/** What runs beside the engine: forwards over ssh, and gvproxy's API. */
+/** Sockets of guests with names that nobody else may reach: for `/connect` of the API, for standard input and output. */
+interface Wires {
+  readonly connect?: string;
+  readonly stdio?: string;
+}
+
+function endpointsOf({ connect, stdio }: Wires, options: ServeOptions): VmEndpoint[] {
+  const at = (path: string | undefined, protocol: StreamProtocol): VmEndpoint[] =>
+    path === undefined ? [] : [{ kind: "unixstream", path, protocol }];
+  return [...at(connect, options.connect), ...at(stdio, "hyperkit")];
+}
+
+/** What runs beside the engine: forwards over ssh, gvproxy's API, the guest on standard input and output. */
 async function serveBeside(
   context: CommandContext,
-  options: ReturnType<typeof serveOptions>,
-  engine: EngineClient,
+  options: ServeOptions,
+  { engine, place, wires }: {
+    readonly engine: EngineClient;
+    readonly place: PrivateDirectory;
+    readonly wires: Wires;
+  },
 ): Promise<{ close(): void }> {
-  const place = privateDirectory("sluice-serve-");
   const ssh = new SshForwards(engine, place, (text) => context.stderr(`sluice: ${oneLine(text)}\n`));
-  const close = () => {
-    ssh.close();
-    place.remove();
-  };
   try {
     for (const forward of options.forwards) await ssh.add(forward);
-    const api = await serveGvproxyApi(context, options.api, { engine, place, ssh, wire: wireOf(options) });
+    const api = wires.connect === undefined
+      ? undefined
+      : await serveGvproxyApi(context, options.api, { engine, place, ssh, wire: wires.connect });
+    // As with gvproxy: the session is over when this guest is.
+    if (wires.stdio !== undefined) {
+      void dialStdio(wires.stdio, false).then(() => engine.ask("stop")).catch(() => {});
+    }
     return {
       close() {
-        api.close();
-        close();
+        api?.close();
+        ssh.close();
       },
     };
   } catch (error) {
-    close();
+    ssh.close();
     throw error;
   }
 }
@@ -151,9 +181,4 @@ function closedPorts(api: readonly HttpAddress[], own: CommandContext["settings"
 function searchDomains(lines: readonly string[]): string[] {
   const search = lines.map((line) => line.trim().split(/\s+/)).filter(([word]) => word === "search").at(-1);
   return search?.slice(1, 7).filter((domain) => domain !== ".") ?? [];
-}
-
-/** Where `/connect` leads: to the first socket whose guests send frames behind their length. */
-function wireOf({ listen }: ReturnType<typeof serveOptions>): string | undefined {
-  return listen.flatMap((endpoint) => endpoint.kind === "unixstream" ? [endpoint.path] : [])[0];
 }

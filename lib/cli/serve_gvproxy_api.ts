@@ -19,8 +19,8 @@ export interface GvproxyApiParts {
   readonly ssh: SshForwards;
   /** For sockets of tunnels. */
   readonly place: PrivateDirectory;
-  /** The path of a `unixstream://` socket of guests, for `/connect`. */
-  readonly wire?: string | undefined;
+  /** The path of a socket of guests, for `/connect`. */
+  readonly wire: string;
 }
 
 /** Listens everywhere or nowhere; the result stops listening. */
@@ -41,7 +41,7 @@ export async function serveGvproxyApi(
       privateSocket: () => place.newPath(),
       counters: () => summed([...servers.map((server) => server.counters()), ssh.counters()]),
       ssh,
-      ...(wire === undefined ? {} : { wire }),
+      wire,
     });
     try {
       if ("unix" in address) claimUnix(address.unix);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseVmEndpoint, type VmEndpoint } from "../attach/vm/endpoint.ts";
+import { parseVmEndpoint, type StreamProtocol, type VmEndpoint } from "../attach/vm/endpoint.ts";
 import { formatPublish, MAX_PUBLISHED, type Publish } from "../config/publish.ts";
 import { isGiven } from "../config/resolve.ts";
 import {
@@ -36,6 +36,10 @@ export interface ServeOptions {
   readonly urls: readonly string[];
   /** Where gvproxy's own HTTP API is served. */
   readonly api: readonly HttpAddress[];
+  /** What guests speak who come by its `/connect`. */
+  readonly connect: StreamProtocol;
+  /** Whether our standard input and output are a guest's wire. */
+  readonly stdio: boolean;
   readonly network: ServedNetwork;
   readonly network6: Omit<ServedNetwork, "host">;
   readonly mtu: number;
@@ -44,6 +48,8 @@ export interface ServeOptions {
   readonly zones: readonly Zone[];
   /** Beside those of `--publish`. */
   readonly publish: readonly Publish[];
+  /** Hardware addresses of HyperKit's machines, by UUID in lower case. */
+  readonly vpnkitMacs: Readonly<Record<string, string>>;
   /** Sockets that lead into the guest by ssh. */
   readonly forwards: readonly SshTunnel[];
   readonly isGvproxy: boolean;
@@ -51,7 +57,15 @@ export interface ServeOptions {
 }
 
 /** Flags that only gvproxy has. */
-const GVPROXY = ["listen-qemu", "listen-vfkit", "listen-bess", "ssh-port", "forward-sock"] as const;
+const GVPROXY = [
+  "listen-qemu",
+  "listen-vfkit",
+  "listen-bess",
+  "listen-vpnkit",
+  "listen-stdio",
+  "ssh-port",
+  "forward-sock",
+] as const;
 
 /** The command's own flags over those of files; values of one that may be repeated add up. */
 export function serveFlagValues({ flags, resolved }: CommandContext): FlagValues {
@@ -71,13 +85,13 @@ export function serveOptions(context: CommandContext): ServeOptions {
   }
   const api = [...flags.all("listen").filter(isApi), ...flags.all("services")].map(apiAddress);
   const urls = [...flags.all("listen").filter((url) => !isApi(url)), ...gvproxyUrls(flags)];
-  if (urls.length === 0 && api.length > 0) {
-    throw new UsageFailure(
-      "Cannot serve guests by POST /connect alone: HyperKit's framing, which gvproxy expects there, is not spoken",
-      "add -listen-qemu unix:///run/vm.sock, whose frames /connect takes then",
-    );
+  // gvproxy looks whether there is a value, and not at what it is.
+  const stdio = (flags.get("listen-stdio") ?? "") !== "";
+  const readyFd = whole("ready-fd", flags.get("ready-fd"), 0, 0xffff);
+  if (stdio && (readyFd === 0 || readyFd === 1 || settings.pcapLog === "-")) {
+    throw new UsageFailure("Cannot serve a guest on standard output: something else is to be written there");
   }
-  if (urls.length === 0) {
+  if (urls.length === 0 && api.length === 0 && !stdio) {
     throw new UsageFailure(
       "Cannot serve: no socket is named",
       "sluice serve --listen unixstream:///run/vm.sock",
@@ -96,7 +110,9 @@ export function serveOptions(context: CommandContext): ServeOptions {
   const isGvproxy = api.length > 0 || GVPROXY.some((name) => flags.get(name) !== undefined);
   const sshPort = parseSshPort(flags.get("ssh-port"));
   if (typeof sshPort === "string") throw new UsageFailure(sshPort);
-  const defaults = isGvproxy ? gvproxyDefaults(network, sshPort) : { leases: [], zones: [], publish: [] };
+  const defaults = isGvproxy
+    ? gvproxyDefaults(network, sshPort)
+    : { leases: [], zones: [], publish: [], vpnkitMacs: {} };
   const leases = flags.all("lease").map((text) =>
     valid("lease", text, (value) => parseLease(value, network))
   );
@@ -105,6 +121,8 @@ export function serveOptions(context: CommandContext): ServeOptions {
     listen,
     urls,
     api,
+    connect: listen.some(isQemus) ? "qemu" : "hyperkit",
+    stdio,
     network,
     network6,
     mtu: isGiven(resolved, "mtu") ? settings.mtu : SERVE_MTU,
@@ -115,9 +133,10 @@ export function serveOptions(context: CommandContext): ServeOptions {
       ...defaults.zones,
     ],
     publish: defaults.publish,
+    vpnkitMacs: defaults.vpnkitMacs,
     forwards: sshForwards(flags, network),
     isGvproxy,
-    readyFd: whole("ready-fd", flags.get("ready-fd"), 0, 0xffff),
+    readyFd,
   };
 }
 
@@ -144,18 +163,28 @@ function sshForwards(flags: FlagValues, { device }: ServedNetwork): SshTunnel[] 
   });
 }
 
+/** Whether frames come behind 32 bits of length there. */
+function isQemus(endpoint: VmEndpoint): boolean {
+  return (endpoint.kind === "unixstream" || endpoint.kind === "tcp") && endpoint.protocol === undefined;
+}
+
 function gvproxyUrls(flags: FlagValues): string[] {
-  const qemu = flags.all("listen-qemu").map((url) => {
-    if (url.startsWith("unix://")) return `unixstream://${url.slice("unix://".length)}`;
-    if (url.startsWith("tcp://")) return `qemu+${url}`;
-    throw new UsageFailure("qemu listen address must be unix:// or tcp:// address");
-  });
+  const stream = (name: string, unix: string, tcp: string) =>
+    flags.all(`listen-${name}`).map((url) => {
+      if (url.startsWith("unix://")) return `${unix}://${url.slice("unix://".length)}`;
+      if (url.startsWith("tcp://")) return `${tcp}://${url.slice("tcp://".length)}`;
+      throw new UsageFailure(`${name} listen address must be unix:// or tcp:// address`);
+    });
   const scheme = (name: string, wanted: string) =>
     flags.all(`listen-${name}`).map((url) => {
       if (url.startsWith(`${wanted}:`)) return url;
       throw new UsageFailure(`${name} listen address must be ${wanted}:// address`);
     });
-  return [...qemu, ...scheme("vfkit", "unixgram"), ...scheme("bess", "unixpacket")];
+  const streams = [
+    ...stream("qemu", "unixstream", "qemu+tcp"),
+    ...stream("vpnkit", "vpnkit+unix", "vpnkit+tcp"),
+  ];
+  return [...streams, ...scheme("vfkit", "unixgram"), ...scheme("bess", "unixpacket")];
 }
 
 /** Whether gvproxy would serve its HTTP API there, and not guests. */
@@ -165,6 +194,12 @@ function isApi(url: string): boolean {
 
 /** On TCP only where nobody but this machine comes: the API asks for no token, as gvproxy's does not. */
 function apiAddress(url: string): HttpAddress {
+  if (url.startsWith("vsock:")) {
+    throw new Failure(
+      `Cannot serve gvproxy's API on "${url}": sockets of virtual machines (AF_VSOCK) are not spoken`,
+      `socat VSOCK-LISTEN:1024,fork UNIX-CONNECT:/run/api.sock leads from one to -listen unix:///run/api.sock`,
+    );
+  }
   const unix = /^unix:\/\/(.+)$/.exec(url);
   if (unix !== null) return { unix: unix[1]! };
   const tcp = /^tcp:\/\/(127\.0\.0\.1|localhost|\[::1\]):([0-9]{1,5})$/.exec(url);

@@ -23,6 +23,8 @@ export const LEASE_TIME = 3_600;
 /** gvproxy's first guest. */
 const GVPROXY_DEVICE = "5a:94:ef:e4:0c:ee";
 const GVPROXY_SSH_PORT = 2_222;
+/** The machine of HyperKit's that is gvproxy's first guest. */
+const GVPROXY_UUID = "c3d68012-0208-11ea-9fd7-f2189899ab08";
 /** Shortest and longest prefix of a network: gvproxy's own minimum, and what a pool of leases may hold. */
 const PREFIX_MIN = 16, PREFIX_MAX = 29;
 
@@ -108,6 +110,7 @@ export function gvproxyDefaults(
   readonly leases: readonly StaticLease[];
   readonly zones: readonly Zone[];
   readonly publish: readonly Publish[];
+  readonly vpnkitMacs: Readonly<Record<string, string>>;
 } {
   const records = [
     { name: "gateway", ip: gateway.toString() },
@@ -116,6 +119,7 @@ export function gvproxyDefaults(
   return {
     leases: [{ mac: GVPROXY_DEVICE, address: device.toString() }],
     zones: [{ name: "containers.internal.", records }, { name: "docker.internal.", records }],
+    vpnkitMacs: { [GVPROXY_UUID]: GVPROXY_DEVICE },
     publish: sshPort < 0 ? [] : [{
       protocol: "tcp",
       hostAddress: IpAddress.v4(0x7f000001),

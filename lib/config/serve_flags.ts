@@ -37,15 +37,18 @@ const text = (name: string, placeholder: string, help: string, repeatable = fals
 
 /** Flags of gvproxy that ask for what we do not do, and what to do instead. */
 export const UNSUPPORTED: Readonly<Record<string, string>> = {
-  "listen-vpnkit": "HyperKit's protocol is not spoken; use -listen-qemu or -listen-vfkit",
-  "listen-stdio": "frames over standard input are not read; use -listen-qemu",
   "notification": "nothing is notified; /v1/events tells what happens",
   "ec2-metadata-access": "169.254.0.0/16 is never reached",
 };
 
 /** In the order of the help text. */
 export const serveFlags: readonly ServeFlag[] = [
-  text("listen", "URL", "wait for guests at unixgram://, unixstream://, unixpacket:// or qemu+tcp://", true),
+  text(
+    "listen",
+    "URL",
+    "wait for guests at unixgram://, unixstream://, unixpacket://, qemu+tcp://, vpnkit+unix:// or vpnkit+tcp://",
+    true,
+  ),
   text(
     "subnet",
     "CIDR",
@@ -66,6 +69,13 @@ export const serveFlags: readonly ServeFlag[] = [
   ),
   text("listen-vfkit", "URL", "gvproxy's: unixgram://PATH", true),
   text("listen-bess", "URL", "gvproxy's: unixpacket://PATH", true),
+  text(
+    "listen-vpnkit",
+    "URL",
+    "gvproxy's: unix://PATH is vpnkit+unix://PATH, tcp://HOST:PORT is vpnkit+tcp://",
+    true,
+  ),
+  text("listen-stdio", "WORD", "gvproxy's: standard input and output are a guest's wire, whatever the word"),
   text("services", "URL", "gvproxy's: its HTTP API; as is --listen with unix:// or tcp://", true),
   text("ssh-port", "PORT", "gvproxy's: leads to port 22 of the first guest; -1 is off"),
   text(

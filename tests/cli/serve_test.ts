@@ -65,6 +65,30 @@ test("gvproxy's flags bring gvproxy's defaults", () => {
   deepStrictEqual(options("-listen-vfkit=unixgram:///v", "-ssh-port=-1").publish, []);
 });
 
+test("what guests speak who come by /connect is what those on other streams speak", () => {
+  const api = "-listen=unix:///api.sock";
+  const cases: readonly [flags: string[], protocol: string][] = [
+    [[], "hyperkit"],
+    [["-listen-vpnkit=unix:///v"], "hyperkit"],
+    [["-listen-vfkit=unixgram:///v"], "hyperkit"],
+    [["-listen-qemu=unix:///q"], "qemu"],
+    [["-listen-qemu=tcp://127.0.0.1:1"], "qemu"],
+    [["--listen=unixstream:///q"], "qemu"],
+  ];
+  for (const [flags, protocol] of cases) strictEqual(options(api, ...flags).connect, protocol, flags.join());
+});
+
+test("standard input and output are a guest's wire, whatever the word", () => {
+  for (const word of ["accept", "x"]) {
+    const { stdio, listen, isGvproxy } = options(`-listen-stdio=${word}`);
+    deepStrictEqual([stdio, listen, isGvproxy], [true, [], true]);
+  }
+  deepStrictEqual(options("-listen-vpnkit=tcp://127.0.0.1:9", "-listen-vpnkit=unix:///v").listen, [
+    { kind: "tcp", address: "127.0.0.1", port: 9, protocol: "vpnkit" },
+    { kind: "unixstream", path: "/v", protocol: "vpnkit" },
+  ]);
+});
+
 test("a file's table of serve is below the command line, and lists add up", () => {
   const origin = { kind: "file", path: "s.toml", line: 1, column: 1 } as const;
   const file = [
@@ -86,8 +110,10 @@ test("a file's table of serve is below the command line, and lists add up", () =
 
 const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
   [[], 2, /cannot serve: no socket is named/],
-  [["--listen=unix:///api.sock"], 2, /cannot serve guests by POST \/connect alone: HyperKit's framing/],
-  [["--services=unix:///api.sock"], 2, /HyperKit's framing[^]*add -listen-qemu/],
+  [["--listen=vsock://:1024"], 125, /cannot serve gvproxy's API on "vsock:\/\/:1024":[^]*AF_VSOCK[^]*socat/],
+  [["-listen-stdio=accept", "--ready-fd=1"], 2, /something else is to be written there/],
+  [["-listen-stdio=accept", "--pcap-log=-"], 2, /something else is to be written there/],
+  [["-listen-stdio="], 2, /no socket is named/],
   [["--listen=nonsense"], 2, /cannot listen on "nonsense": want unixgram:\/\/PATH/],
   [["--listen=unixstream://"], 2, /it names no socket/],
   [["--listen=qemu+tcp://example.com:1"], 2, /"example.com" is not an IP address/],
@@ -127,7 +153,8 @@ const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
     2,
     /URI scheme not supported: npipe/,
   ],
-  [["-listen-vpnkit=unix:///a"], 125, /cannot serve with -listen-vpnkit/],
+  [["-listen-vpnkit=unixgram:///a"], 2, /vpnkit listen address must be unix:\/\/ or tcp:\/\/ address/],
+  [["-notification=unix:///a"], 125, /cannot serve with -notification/],
   [["--listen=unixgram:///nowhere/a", "--subnet=ten"], 2, /failed to parse subnet "ten"/],
   [["--listen=unixgram:///nowhere/a", "--subnet=10.0.0.0/30"], 2, /subnet too small/],
   [["--listen=unixgram:///nowhere/a", "--subnet=10.0.0.0/8"], 2, /subnet too large/],

@@ -11,7 +11,7 @@
  *   /stats                         {"BytesSent":…,"BytesReceived":…, counters}
  *
  *   /tunnel?ip=&port=              "OK", then the connection is one to the guest; no HTTP is spoken
- *   /connect                       the connection is a guest's wire, as of unixstream://
+ *   /connect                       the connection is a guest's wire: frames behind their length
  * ```
  *
  * It asks for no token, as gvproxy's does not: it stands on a unix socket of mode 0600, or on loopback, where Host,
@@ -42,8 +42,8 @@ export interface GvproxyApiOptions {
   readonly onError?: (error: Error) => void;
   /** A name for a unix socket that nobody else may reach, another one each time. */
   readonly privateSocket: () => string;
-  /** Where guests connect to send frames behind their length of 32 bits; absent: nowhere. */
-  readonly wire?: string;
+  /** Where guests connect to send frames behind their length. */
+  readonly wire: string;
   /** Unix sockets over ssh. */
   readonly ssh: SshTunnels;
   /** What is counted beside the engine's counters. */
@@ -70,7 +70,8 @@ type Bound = { Bindings: TakeoverBindings };
 export function createGvproxyApi(options: GvproxyApiOptions): Hono<Bound> {
   const engine = withDeadline(options.engine);
   const app = new Hono<Bound>();
-  app.use(hostAllowList(options.onUnix ? ["*"] : LOOPBACK_HOSTS));
+  // gvforwarder names no host, as no browser can.
+  app.use(hostAllowList(options.onUnix ? ["*"] : ["", ...LOOPBACK_HOSTS]));
   app.use(noForeignPages());
   app.use(bodyLimit({ maxSize: BODY_LIMIT, onError: (c) => refuse(c, 400, "the body is too large") }));
 
@@ -127,9 +128,6 @@ export function createGvproxyApi(options: GvproxyApiOptions): Hono<Bound> {
     return c.body(null, 200);
   });
   app.all("/connect", (c) => {
-    if (options.wire === undefined) {
-      throw new Refusal(501, "/connect needs a socket with -listen-qemu unix://PATH, whose frames it takes");
-    }
     takeOverOf(c)({ unix: options.wire, greeting: "" });
     return c.body(null, 200);
   });

@@ -15,20 +15,19 @@ export const UNIX_HOSTS: readonly string[] = ["sluice", "localhost"];
 export const LOOPBACK_HOSTS: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
 
 /**
- * Lets through what names one of `allowed` (with any port; `*`: any name) in Host, and the same in Origin if a browser
- * sends one.
+ * Lets through what names one of `allowed` (with any port; `*`: any name; an empty one: none, or no Host at all) in Host, and
+ * the same in Origin if a browser sends one.
  */
 export function hostAllowList(allowed: readonly string[]): MiddlewareHandler {
   const names = new Set(allowed.map((name) => name.toLowerCase()));
   const isOurs = (name: string) => names.has("*") || names.has(name);
   return async function hostAllowList(c, next) {
-    const host = c.req.header("host");
-    // RFC 9112 section 3.2: HTTP/1.1 requests carry exactly one Host.
-    if (host === undefined || !isOurs(withoutPort(host))) {
+    const host = c.req.header("host") ?? "";
+    if (!isOurs(withoutPort(host))) {
       return refuse(
         c,
         "forbidden-host",
-        `Cannot serve host ${JSON.stringify(host ?? "")}: it is not this API's name, which is ${
+        `Cannot serve host ${JSON.stringify(host)}: it is not this API's name, which is ${
           [...names].join(" or ")
         }`,
       );

@@ -37,7 +37,7 @@ class FakeSsh implements SshTunnels {
 }
 
 function api(engine = new FakeEngine({ forwards: FORWARDS }), onUnix = true, ssh = new FakeSsh()) {
-  const app = createGvproxyApi({ engine, ssh, onUnix, privateSocket: () => "/private/1" });
+  const app = createGvproxyApi({ engine, ssh, onUnix, privateSocket: () => "/private/1", wire: "/vm.sock" });
   return async (path: string, body?: unknown, init: RequestInit = {}) => {
     const request = body === undefined
       ? init
@@ -239,7 +239,6 @@ test("what cannot be done has gvproxy's codes and words", async () => {
     ],
     ["/tunnel", {}, 500, "ip is mandatory"],
     ["/tunnel?ip=192.168.127.2&port=x", {}, 500, 'strconv.Atoi: parsing "x": invalid syntax'],
-    ["/connect", {}, 501, "/connect needs a socket with -listen-qemu unix://PATH, whose frames it takes"],
     ["/services/forwarder/unexpose", { local: ":1", protocol: "tcp" }, 500, "proxy not found"],
     ["/services/forwarder/unexpose", { local: "127.0.0.1:53", protocol: "tcp" }, 500, "proxy not found"],
     ["/services/forwarder/unexpose", { local: "x", protocol: "xyz" }, 500, "proxy not found"],
@@ -319,6 +318,12 @@ test("on TCP a browser that was lured here gets nothing", async () => {
   const origin = { host: "127.0.0.1:80", origin: "http://evil.example" };
   strictEqual((await ask("/services/forwarder/expose", {}, { headers: origin })).status, 403);
   strictEqual((await ask("/leases", undefined, { headers: { host: "127.0.0.1:80" } })).status, 200);
+  // No browser, but gvforwarder.
+  strictEqual((await ask("/leases", undefined, { headers: { host: "" } })).status, 200);
+  strictEqual(
+    (await ask("/leases", undefined, { headers: { host: "", origin: "http://evil.example" } })).status,
+    403,
+  );
 });
 
 test("pages of other sites get nothing, not even by an image's address", async () => {
