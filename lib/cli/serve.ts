@@ -10,7 +10,7 @@ import type { FlagName } from "../config/flag_table.ts";
 import { isGiven } from "../config/resolve.ts";
 import { serveFlags } from "../config/serve_flags.ts";
 import { serveFlagValues, type ServeOptions, serveOptions } from "./serve_options.ts";
-import type { StreamProtocol, VmEndpoint } from "../attach/vm/endpoint.ts";
+import { streamAt, type VmEndpoint } from "../attach/vm/endpoint.ts";
 import type { EngineClient } from "../engine/messages.ts";
 import { dialStdio } from "../host/dial_stdio.ts";
 import { type PrivateDirectory, privateDirectory } from "../host/private_directory.ts";
@@ -134,9 +134,10 @@ interface Wires {
 }
 
 function endpointsOf({ connect, stdio }: Wires, options: ServeOptions): VmEndpoint[] {
-  const at = (path: string | undefined, protocol: StreamProtocol): VmEndpoint[] =>
-    path === undefined ? [] : [{ kind: "unixstream", path, protocol }];
-  return [...at(connect, options.connect), ...at(stdio, "hyperkit")];
+  return [
+    ...(connect === undefined ? [] : [streamAt(connect, options.connect)]),
+    ...(stdio === undefined ? [] : [streamAt(stdio, "hyperkit")]),
+  ];
 }
 
 /** What runs beside the engine: forwards over ssh, gvproxy's API, the guest on standard input and output. */

@@ -16,11 +16,12 @@ import { toHex } from "../support/bytes.ts";
 import { needs } from "../support/capability.ts";
 import { run, type RunOptions, type Scope, start, withScope } from "../support/e2e.ts";
 import { byConnect, byHandshake, byStdio, carryGuest, type FrameStream } from "../support/frame_stream.ts";
-import { freePort, USERS } from "../support/guest.ts";
+import { USERS } from "../support/guest.ts";
 import { findGvproxy } from "../support/gvproxy.ts";
 import { arpRequest, dhcpDiscover, dhcpOffer, echoRequest } from "../support/guest_frames.ts";
 import { payload } from "../support/payload.ts";
 import { askPlainly } from "../support/plain_http.ts";
+import { freePort } from "../support/ports.ts";
 import { vpnkitHello } from "../support/vm_world.ts";
 
 const MAC = "5a:94:ef:e4:0c:ee";
@@ -48,7 +49,7 @@ class Network {
 
   /** Starts it; resolves when its API answers. */
   async start(...flags: string[]): Promise<ChildProcess> {
-    const ssh = String(await freePort("127.0.0.1"));
+    const ssh = String(await freePort());
     const argv = [
       ...this.#command,
       "-ssh-port",
@@ -135,7 +136,7 @@ async function conversations(scope: Scope, command: readonly string[]): Promise<
   await until(async () => (await network.guests()).length === 0, "the guest's end");
   server.kill("SIGKILL");
 
-  const ssh = String(await freePort("127.0.0.1"));
+  const ssh = String(await freePort());
   const child = start(scope, [...command, "-listen-stdio", "accept", "-ssh-port", ssh], network.as);
   child.stderr!.resume();
   const over = byStdio(child);
@@ -186,7 +187,7 @@ for (const { name, as } of USERS) {
         await until(() => Promise.resolve(said.includes("Serving HTTP")), "the guest's server");
         deepStrictEqual(said.split("\n").slice(0, 3), ["192.168.127.2/24", "pong", sum]);
 
-        const local = `127.0.0.1:${await freePort("127.0.0.1")}`;
+        const local = `127.0.0.1:${await freePort()}`;
         const forward = JSON.stringify({ local, remote: "192.168.127.2:80" });
         strictEqual((await network.ask("POST", "/services/forwarder/expose", forward)).status, 200);
         match(

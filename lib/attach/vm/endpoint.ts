@@ -62,3 +62,8 @@ export function parseVmEndpoint(url: string, offload = NO_WIRE_OFFLOAD): VmEndpo
   if (port > 65_535) return `port ${port} is not one`;
   return { kind: "tcp", address, port, offload, ...(tcp[1] === "vpnkit" ? { protocol: "vpnkit" } : {}) };
 }
+
+/** A stream socket with a name of our own choice. */
+export function streamAt(path: string, protocol: StreamProtocol): VmEndpoint {
+  return { kind: "unixstream", path, protocol, offload: NO_WIRE_OFFLOAD };
+}
