@@ -4,10 +4,20 @@
  * @module
  */
 
-import { RouteNetlink } from "../../host/rtnetlink.ts";
+import { monotonic } from "../../host/clock.ts";
 import { writeText } from "../../host/files.ts";
+import { readInterfaceKnob } from "../../host/network_namespace.ts";
+import { RouteNetlink } from "../../host/rtnetlink.ts";
+import { poll } from "../../host/sys.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
 import type { StageDevice, StageTap } from "./protocol.ts";
+
+/** linux/rtnetlink.h, linux/if_addr.h: an address of the link, and one that is not yet its own. */
+const RT_SCOPE_LINK = 253, IFA_F_TENTATIVE = 0x40;
+/** How long a kernel that is busy otherwise is given for a link-local address, µs; without one the guest has no IPv6. */
+const LINK_LOCAL = 3_000_000;
+/** Between two looks, ms. */
+const NAP = 1;
 
 /** Brings up the loopback and, if there is one, the device. Throws with the kernel's reason. */
 export function furnishInterface(device: StageDevice | undefined): void {
@@ -20,7 +30,10 @@ export function furnishInterface(device: StageDevice | undefined): void {
   }
 }
 
-/** Brings up the loopback, and interfaces that get their addresses later. */
+/**
+ * Brings up the loopback, and interfaces that get their addresses later. Those that follow routers have their link-local
+ * address then: to it come the answers to what our own clients ask, and the neighbours' questions before.
+ */
 export function raiseTaps(taps: readonly StageTap[]): void {
   const netlink = new RouteNetlink();
   try {
@@ -36,6 +49,12 @@ export function raiseTaps(taps: readonly StageTap[]): void {
       }
       netlink.setMac(index, mac);
       netlink.setLinkUp(index);
+    }
+    const patience = monotonic() + LINK_LOCAL;
+    for (const { name, routerAdvertisements } of taps) {
+      if (routerAdvertisements === "no" || readInterfaceKnob("ipv6", name, "disable_ipv6") !== "0") continue;
+      const { index } = netlink.link(name);
+      while (!hasLinkLocal(netlink, index) && monotonic() < patience) poll(0, 0, NAP);
     }
   } finally {
     netlink.close();
@@ -83,6 +102,13 @@ export function quieten(name: string): void {
   for (const knob of ["accept_ra", "accept_dad", "router_solicitations"]) {
     setKnob(name, knob, "0");
   }
+}
+
+/** The kernel makes the address its own in a work queue, for which whoever raises the interface does not wait. */
+function hasLinkLocal(netlink: RouteNetlink, index: number): boolean {
+  return netlink.addresses(index).some(({ address, scope, flags }) =>
+    address.family === 6 && scope === RT_SCOPE_LINK && (flags & IFA_F_TENTATIVE) === 0
+  );
 }
 
 function setKnob(name: string, knob: string, value: string): void {
