@@ -4,8 +4,15 @@
  * @module
  */
 
-import { parseVmEndpoint, type StreamProtocol, type VmEndpoint } from "../attach/vm/endpoint.ts";
+import {
+  CHECKSUM_FEATURES,
+  parseVmEndpoint,
+  type StreamProtocol,
+  TSO_FEATURES,
+  type VmEndpoint,
+} from "../attach/vm/endpoint.ts";
 import { formatPublish, MAX_PUBLISHED, type Publish } from "../config/publish.ts";
+import { parseBool } from "../config/go_flags.ts";
 import { isGiven } from "../config/resolve.ts";
 import {
   DEFAULT_SUBNET,
@@ -73,7 +80,11 @@ export function serveFlagValues({ flags, resolved }: CommandContext): FlagValues
     ...resolved.serve.filter(({ flag }) => flag === name).map(({ text }) => text),
     ...flags.all(name),
   ];
-  return { all, get: (name) => all(name).at(-1), has: (name) => flags.has(name) };
+  return {
+    all,
+    get: (name) => all(name).at(-1),
+    has: (name) => parseBool(all(name).at(-1) ?? "false") !== false,
+  };
 }
 
 /** Reads the flags. Throws a {@linkcode UsageFailure} for the first that is wrong. */
@@ -97,8 +108,9 @@ export function serveOptions(context: CommandContext): ServeOptions {
       "sluice serve --listen unixstream:///run/vm.sock",
     );
   }
+  const common = guestFeatures(flags);
   const listen = urls.map((url) => {
-    const endpoint = parseVmEndpoint(url);
+    const endpoint = parseVmEndpoint(url, common);
     if (typeof endpoint === "string") throw new UsageFailure(`Cannot listen on "${url}": ${endpoint}`);
     return endpoint;
   });
@@ -138,6 +150,12 @@ export function serveOptions(context: CommandContext): ServeOptions {
     isGvproxy,
     readyFd,
   };
+}
+
+/** What vmnet-helper's two flags say of all guests. */
+function guestFeatures(flags: FlagValues): number {
+  return (flags.has("enable-tso") ? TSO_FEATURES : 0) |
+    (flags.has("enable-checksum-offload") ? CHECKSUM_FEATURES : 0);
 }
 
 /** gvproxy's four flags, given together. */

@@ -79,10 +79,16 @@ export class Collector implements FileContents {
     const flag = serveFlagOfFile(key);
     if ("why" in flag) return this.problem(entry, flag.why, flag.hint);
     for (const item of flag.repeatable === true && value.kind === "list" ? value.items : [value]) {
-      const isText = item.kind === "string" || item.kind === "integer";
-      if (isText) this.#assign(SERVE_SCOPE + key, item.text, entry);
+      const isValue = flag.kind === "boolean"
+        ? item.kind === "boolean"
+        : item.kind === "string" || item.kind === "integer";
+      if (isValue) this.#assign(SERVE_SCOPE + key, item.text, entry);
       else {
-        const wanted = flag.repeatable === true ? "a string or a list of strings" : "a string or an integer";
+        const wanted = flag.kind === "boolean"
+          ? "true or false"
+          : flag.repeatable === true
+          ? "a string or a list of strings"
+          : "a string or an integer";
         this.problem(entry, `"${key}" in [serve] must be ${wanted}, not ${whatIs(item)}`);
       }
     }

@@ -72,6 +72,20 @@ class FieldError {
   constructor(readonly message: string, readonly hint?: string) {}
 }
 
+/** How features are written. */
+export const FEATURE_NAMES = `names joined by |: ${[...VIRTIO_NET_FEATURES.keys()].join(", ")}`;
+
+/** The bits of names joined by `|`; or the first name that is none. */
+export function parseFeatures(text: string): number | string {
+  let features = 0;
+  for (const name of text.split("|")) {
+    const bit = VIRTIO_NET_FEATURES.get(name);
+    if (bit === undefined) return name;
+    features |= bit;
+  }
+  return features;
+}
+
 interface Draft {
   name?: string;
   socket?: string;
@@ -107,15 +121,11 @@ const FIELDS: Readonly<Record<string, FieldReader>> = {
   addr: readAddress,
   dhcp: readBool("dhcp", "DHCP"),
   features: (draft, value) => {
-    draft.features = 0;
-    for (const name of value.split("|")) {
-      const bit = VIRTIO_NET_FEATURES.get(name);
-      if (bit === undefined) {
-        const known = [...VIRTIO_NET_FEATURES.keys()].join(", ");
-        return new FieldError(`parsing features: unknown feature: ${name}`, `names joined by |: ${known}`);
-      }
-      draft.features |= bit;
+    const features = parseFeatures(value);
+    if (typeof features === "string") {
+      return new FieldError(`parsing features: unknown feature: ${features}`, FEATURE_NAMES);
     }
+    draft.features = features;
   },
   vfkit: readBool("vfkit", "vfkit"),
   vnet_hdr: readBool("vnetHeader", "vnet_hdr"),

@@ -46,7 +46,8 @@ export const serveFlags: readonly ServeFlag[] = [
   text(
     "listen",
     "URL",
-    "wait for guests at unixgram://, unixstream://, unixpacket://, qemu+tcp://, vpnkit+unix:// or vpnkit+tcp://",
+    "wait for guests at unixgram://, unixstream://, unixpacket:// or qemu+tcp://[,features=…][,vnet_hdr=true], " +
+      "vpnkit+unix:// or vpnkit+tcp://",
     true,
   ),
   text(
@@ -58,6 +59,17 @@ export const serveFlags: readonly ServeFlag[] = [
   text("lease", "MAC=ADDR", "give this guest always this address", true),
   text("lease-time", "SECONDS", `how long a lease holds (default ${LEASE_TIME})`),
   text("dns-record", "NAME=ADDR", "answer this name with this address", true),
+  {
+    name: "enable-tso",
+    kind: "boolean",
+    help:
+      "vmnet-helper's: guests take TCP of 64 KiB in one frame, as libkrun's do with GUEST_TSO4 and GUEST_TSO6",
+  },
+  {
+    name: "enable-checksum-offload",
+    kind: "boolean",
+    help: "vmnet-helper's: guests take unfinished checksums; only frames with vnet_hdr can say so",
+  },
   text("pid-file", "FILE", "write the process id here"),
   text("log-file", "FILE", "write the log here"),
   text("ready-fd", "N", "write one byte to this descriptor when it works"),

@@ -7,6 +7,7 @@ import type { VmEndpoint } from "../../lib/attach/vm/endpoint.ts";
 import type { CommandContext } from "../../lib/cli/command.ts";
 import { serveFlags } from "../../lib/config/serve_flags.ts";
 import { type ServeOptions, serveOptions } from "../../lib/cli/serve_options.ts";
+import { NO_WIRE_OFFLOAD, type WireOffload } from "../../lib/link/offload.ts";
 import { formatPublish } from "../../lib/config/publish.ts";
 import { resolve } from "../../lib/config/resolve.ts";
 import { commandLine } from "../support/command_line.ts";
@@ -115,6 +116,35 @@ test("a file's table of serve is below the command line, and lists add up", () =
   deepStrictEqual([`${network.gateway}`, leaseTime], ["10.1.0.1", 700]);
 });
 
+const GUEST = "VIRTIO_NET_F_GUEST_";
+const OFFLOADS: readonly [args: string[], offload: Partial<WireOffload>][] = [
+  [["--listen=unixgram:///v"], {}],
+  [["--listen=unixgram:///v", "--enable-tso"], { tcp4: true, tcp6: true }],
+  [["--listen=unixgram:///v", "--enable-tso=false"], {}],
+  [["--listen=unixgram:///v", "--enable-checksum-offload"], {}],
+  [["-listen-qemu=unix:///v,vnet_hdr=true"], { vnetHeader: 12 }],
+  [["--listen=unixstream:///v,vnet_hdr=1", "--enable-checksum-offload"], { vnetHeader: 12, checksums: true }],
+  [["--listen=unixpacket:///v,vnet_hdr=true", "--enable-tso"], {
+    vnetHeader: 12,
+    checksums: true,
+    tcp4: true,
+    tcp6: true,
+  }],
+  // krunkit's `offloading=on`: COMPAT_NET_FEATURES.
+  [[
+    `--listen=unixgram:///v,features=VIRTIO_NET_F_CSUM|${GUEST}CSUM|${GUEST}TSO4|${GUEST}UFO|VIRTIO_NET_F_HOST_TSO4`,
+  ], { tcp4: true }],
+  [[`--listen=qemu+tcp://127.0.0.1:1,features=${GUEST}CSUM|${GUEST}TSO6`], { tcp6: true }],
+  [["--listen=unixgram:///a,b=c"], {}],
+  [["--listen=vpnkit+unix:///a", "--enable-tso", "--enable-checksum-offload"], {}],
+];
+
+for (const [args, offload] of OFFLOADS) {
+  test(`what guests take: ${args.join(" ")}`, () => {
+    deepStrictEqual(options(...args).listen.map((one) => one.offload), [{ ...NO_WIRE_OFFLOAD, ...offload }]);
+  });
+}
+
 const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
   [[], 2, /cannot serve: no socket is named/],
   [["--listen=vsock://:1024"], 125, /cannot serve gvproxy's API on "vsock:\/\/:1024":[^]*AF_VSOCK[^]*socat/],
@@ -122,6 +152,12 @@ const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
   [["-listen-stdio=accept", "--pcap-log=-"], 2, /something else is to be written there/],
   [["-listen-stdio="], 2, /no socket is named/],
   [["--listen=nonsense"], 2, /cannot listen on "nonsense": want unixgram:\/\/PATH/],
+  [["--listen=vpnkit+unix:///a,vnet_hdr=true"], 2, /HyperKit's guests have no vnet_hdr=true/],
+  [["--listen=unixgram:///a,features=TSO"], 2, /unknown feature "TSO" \(names joined by/],
+  [[`--listen=unixgram:///a,features=${GUEST}TSO4`], 2, /has VIRTIO_NET_F_GUEST_CSUM, too/],
+  [["--listen=unixgram:///a,vnet_hdr=maybe"], 2, /vnet_hdr is true or false, not "maybe"/],
+  [["--listen=unixgram:///a,vnet_hdr=true,mac=1"], 2, /unknown field "mac=1"/],
+  [["--listen=unixgram:///a", "--enable-tso=perhaps"], 2, /invalid boolean value/],
   [["--listen=unixstream://"], 2, /it names no socket/],
   [["--listen=qemu+tcp://example.com:1"], 2, /"example.com" is not an IP address/],
   [["--listen=unixgram:///nowhere/a", "--listen=unixgram:///nowhere/a"], 2, /twice/],

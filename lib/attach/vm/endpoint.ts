@@ -10,10 +10,25 @@
  *   vpnkit+tcp://127.0.0.1:1234   the same over TCP
  * ```
  *
+ * Behind each may stand what its guests were told of virtio-net, in the words that their own configuration has (nerdbox's
+ * annotation, libkrun's `krun_add_net_unixgram`):
+ *
+ * ```text
+ *   unixgram:///run/vm.sock,features=VIRTIO_NET_F_GUEST_CSUM|VIRTIO_NET_F_GUEST_TSO4,vnet_hdr=true
+ * ```
+ *
  * @module
  */
 
-import { NO_WIRE_OFFLOAD, type WireOffload } from "../../link/offload.ts";
+import { FEATURE_NAMES, parseFeatures } from "../../config/external_network.ts";
+import { parseBool } from "../../config/go_flags.ts";
+import {
+  DRIVER_FEATURES,
+  NO_WIRE_OFFLOAD,
+  offloadOf,
+  VNET_HEADER_V1,
+  type WireOffload,
+} from "../../link/offload.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
 
 /**
@@ -36,11 +51,28 @@ export type VmEndpoint =
   )
   & { readonly offload: WireOffload };
 
+const { checksums, tcp4, tcp6 } = DRIVER_FEATURES;
+const LONG = tcp4 | tcp6;
+/** What `--enable-checksum-offload` and `--enable-tso` say of all guests. */
+export const CHECKSUM_FEATURES = checksums, TSO_FEATURES = checksums | LONG;
+
 const UNIX = /^(unixgram|unixstream|unixpacket|vpnkit\+unix):(?:\/\/)?(.*)$/;
 const TCP = /^(qemu|vpnkit)\+tcp:\/\/(.*):([0-9]{1,5})$/;
 
-/** Reads one URL; a string says what is wrong with it. */
-export function parseVmEndpoint(url: string, offload = NO_WIRE_OFFLOAD): VmEndpoint | string {
+/**
+ * Reads one URL; a string says what is wrong with it.
+ *
+ * @param common features of all guests
+ */
+export function parseVmEndpoint(text: string, common: number): VmEndpoint | string {
+  const at = text.search(/,(features|vnet_hdr)=/);
+  const url = at < 0 ? text : text.slice(0, at);
+  // HyperKit's guests were never offered any.
+  if (at >= 0 && text.startsWith("vpnkit+")) return `HyperKit's guests have no ${text.slice(at + 1)}`;
+  const offload = text.startsWith("vpnkit+")
+    ? NO_WIRE_OFFLOAD
+    : parseOffload(at < 0 ? [] : text.slice(at + 1).split(","), common);
+  if (typeof offload === "string") return offload;
   const unix = UNIX.exec(url);
   if (unix !== null) {
     const path = unix[2]!;
@@ -66,4 +98,27 @@ export function parseVmEndpoint(url: string, offload = NO_WIRE_OFFLOAD): VmEndpo
 /** A stream socket with a name of our own choice. */
 export function streamAt(path: string, protocol: StreamProtocol): VmEndpoint {
   return { kind: "unixstream", path, protocol, offload: NO_WIRE_OFFLOAD };
+}
+
+/** What guests take, by the fields of their configuration; a string says what is wrong with those. */
+function parseOffload(fields: readonly string[], common: number): WireOffload | string {
+  let features = common;
+  let header = false;
+  for (const field of fields) {
+    const value = field.slice(field.indexOf("=") + 1);
+    if (field.startsWith("vnet_hdr=")) {
+      const parsed = parseBool(value);
+      if (parsed === undefined) return `vnet_hdr is true or false, not "${value}"`;
+      header = parsed;
+    } else if (field.startsWith("features=")) {
+      const parsed = parseFeatures(value);
+      if (typeof parsed === "string") return `unknown feature "${parsed}" (${FEATURE_NAMES})`;
+      // Virtual I/O Device (VIRTIO) 1.2 section 5.1.3.1.
+      if ((parsed & LONG) !== 0 && (parsed & checksums) === 0) {
+        return "a guest with VIRTIO_NET_F_GUEST_TSO4 or TSO6 has VIRTIO_NET_F_GUEST_CSUM, too";
+      }
+      features |= parsed;
+    } else return `unknown field "${field}" (features=, vnet_hdr=)`;
+  }
+  return offloadOf(features, DRIVER_FEATURES, header ? VNET_HEADER_V1 : 0);
 }
