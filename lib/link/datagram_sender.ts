@@ -24,7 +24,7 @@ import { sendmmsg } from "../host/sys.ts";
 import type { PacketBuffer } from "../stack/buffer/packet.ts";
 import { Slicer } from "../stack/buffer/slicer.ts";
 import { SEGMENT_HEADERS_MAX, SegmentHeaders } from "../stack/link/segment_headers.ts";
-import { appendSum, completeChecksum, onesComplementSum } from "../stack/wire/checksum.ts";
+import { appendSum, bufferSum, completeChecksum } from "../stack/wire/checksum.ts";
 import { TCP_CHECKSUM } from "../stack/wire/tcp.ts";
 import { gatherFrame } from "./gather.ts";
 import { leavesWhole, VNET_HEADER_V1, type WireOffload } from "./offload.ts";
@@ -134,7 +134,7 @@ export class DatagramSender {
       for (let done = 0; done < payload;) {
         const part = slicer.step(payload - done);
         const { buffer, from } = slicer;
-        sum = appendSum(sum, onesComplementSum(buffer!.view, from, from + part, 0), (done & 1) !== 0);
+        sum = appendSum(sum, bufferSum(buffer!, from, from + part), (done & 1) !== 0);
         this.#piece(buffer!.address + from, part);
         done += part;
       }

@@ -12,12 +12,12 @@ import { Checksum, PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { copyOf } from "../../lib/stack/link/copy.ts";
 import { segmentAll } from "../support/segments.ts";
-import { framesOf, headersOf } from "../../lib/stack/link/wire_size.ts";
+import { framesOf } from "../../lib/stack/link/wire_size.ts";
 import { TcpFlag } from "../../lib/stack/wire/tcp.ts";
 import { toHex } from "../support/bytes.ts";
 import { framesIn } from "../support/framed.ts";
 import { between, pick, randomBytes, seeded } from "../support/random.ts";
-import { superPacket, tcpFrame } from "../support/tcp_frame.ts";
+import { inPieces, superPacket, tcpFrame } from "../support/tcp_frame.ts";
 
 const pool = new BufferPool(addressOf);
 /** Its large buffers are summed by vectors. */
@@ -60,21 +60,6 @@ function withWriter(body: (world: World) => void, lengthSize: LengthSize = 4): v
     close(near);
     hangUp();
   }
-}
-
-/** The same packet with its payload in pieces of a random size, odd ones among them. */
-function inPieces(packet: PacketBuffer, random: () => number, home = pool): PacketBuffer {
-  const whole = copyOf(packet, home);
-  const headers = headersOf(packet);
-  const from = whole.start + headers;
-  packet.end = packet.start + headers;
-  for (let at = from; at < whole.end;) {
-    const end = Math.min(whole.end, at + between(random, 1, 9_000));
-    packet.attach(whole, at, end);
-    at = end;
-  }
-  whole.release();
-  return packet;
 }
 
 for (const lengthSize of [4, 2] as const) {
@@ -147,7 +132,7 @@ test("what a writer holds when its wire ends is let go of, and counted", () => {
   withWriter(({ writer, ends, hangUp }) => {
     const packets = Array.from(
       { length: 4 },
-      () => inPieces(superPacket({ payload: new Uint8Array(60_000) }, 1_000, pool), seeded(3)),
+      () => inPieces(superPacket({ payload: new Uint8Array(60_000) }, 1_000, pool), seeded(3), pool),
     );
     const payloads = packets.map(({ fragments }) => fragments[0]!.buffer);
     let taken = 0;

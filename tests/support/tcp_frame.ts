@@ -6,6 +6,9 @@
 
 import { Gso, type PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
+import { copyOf } from "../../lib/stack/link/copy.ts";
+import { headersOf } from "../../lib/stack/link/wire_size.ts";
+import { between } from "./random.ts";
 import { segmentAll } from "./segments.ts";
 import { completeChecksum, startChecksum } from "../../lib/stack/wire/checksum.ts";
 import { emitEthernet, EtherType, MacAddress } from "../../lib/stack/wire/ethernet.ts";
@@ -100,4 +103,19 @@ function partial(packet: PacketBuffer): PacketBuffer {
 /** As if a sender had made it: its segments, with checksums of their own. */
 export function cutAgain(packet: PacketBuffer): PacketBuffer[] {
   return packet.gso === Gso.none ? [packet] : segmentAll(partial(packet), new BufferPool());
+}
+
+/** The same packet with its payload in pieces of a random size, odd ones among them. */
+export function inPieces(packet: PacketBuffer, random: () => number, home: BufferPool): PacketBuffer {
+  const whole = copyOf(packet, home);
+  const headers = headersOf(packet);
+  const from = whole.start + headers;
+  packet.end = packet.start + headers;
+  for (let at = from; at < whole.end;) {
+    const end = Math.min(whole.end, at + between(random, 1, 9_000));
+    packet.attach(whole, at, end);
+    at = end;
+  }
+  whole.release();
+  return packet;
 }

@@ -14,11 +14,12 @@ import { Reactor } from "../../lib/host/reactor.ts";
 import { close, read, write } from "../../lib/host/sys.ts";
 import { dialUnix } from "../../lib/host/unix_socket.ts";
 import { Pump } from "../../lib/link/pump.ts";
-import { NO_WIRE_OFFLOAD } from "../../lib/link/offload.ts";
+import { NO_WIRE_OFFLOAD, WIRE_CAPABILITIES, type WireOffload } from "../../lib/link/offload.ts";
 import { UnixGramLink } from "../../lib/link/unix_gram.ts";
 import { UnixStreamLink } from "../../lib/link/unix_stream.ts";
 import type { ModeConfig, ModeSession, ServeConfig } from "../../lib/modes/mode.ts";
 import { startServe } from "../../lib/modes/serve.ts";
+import type { PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { type Link, NO_OFFLOAD } from "../../lib/stack/link/link.ts";
 import type { Nic } from "../../lib/stack/nic.ts";
@@ -58,6 +59,8 @@ export interface VmGuest {
   readonly nic: Nic;
   readonly address: IpAddress;
   readonly hungUp: () => boolean;
+  /** Bytes of the longest frame that came to it. */
+  longest(): number;
   close(): void;
 }
 
@@ -79,7 +82,12 @@ export class VmWorld {
   readonly #guests: { guest: Stack; flush(now: Instant): void; close(): void }[] = [];
   #seed = 0x2545f491;
 
-  constructor(config: Partial<ModeConfig> = {}, serve: Partial<ServeConfig> = {}) {
+  /** @param takes what the guests of a transport take, as the configuration says */
+  constructor(
+    config: Partial<ModeConfig> = {},
+    serve: Partial<ServeConfig> = {},
+    takes: Partial<Record<Transport, WireOffload>> = {},
+  ) {
     this.stack = new Stack({ random: () => this.#random(), pool: this.pool });
     this.session = startServe({
       config: {
@@ -103,7 +111,7 @@ export class VmWorld {
         ...config,
         serve: {
           listen: TRANSPORTS.map((transport) => {
-            const rest = { path: this.path(transport), offload: NO_WIRE_OFFLOAD };
+            const rest = { path: this.path(transport), offload: takes[transport] ?? NO_WIRE_OFFLOAD };
             return transport === "hyperkit" || transport === "vpnkit"
               ? { kind: "unixstream", ...rest, protocol: transport }
               : { kind: transport, ...rest };
@@ -136,8 +144,12 @@ export class VmWorld {
     return this.reactor.now() as Instant;
   }
 
-  /** A guest with the MAC 02:00:00:00:00:NN and the address 192.168.127.NN. */
-  guest(kind: Transport, number: number, mtu = 1_500): VmGuest {
+  /**
+   * A guest with the MAC 02:00:00:00:00:NN and the address 192.168.127.NN.
+   *
+   * @param leaves what it leaves to its device when it sends
+   */
+  guest(kind: Transport, number: number, mtu = 1_500, leaves = NO_WIRE_OFFLOAD): VmGuest {
     const { reactor, pool } = this;
     const name = join(this.directory, `guest${number}`);
     rmSync(name, { force: true });
@@ -157,14 +169,22 @@ export class VmWorld {
       mtu,
       pool,
       capabilities: NO_OFFLOAD,
-      offload: NO_WIRE_OFFLOAD,
+      offload: leaves,
       onEnd: () => ended = true,
     };
     const link: Link = kind === "unixgram" || kind === "unixpacket"
       ? new UnixGramLink(options)
       : new UnixStreamLink({ ...options, lengthSize: kind === "unixstream" ? 4 : 2 });
-    const { stack, nic, address } = this.#host(number, mtu);
-    const pump = new Pump(reactor, fd, link, nic, () => ended = true);
+    const { stack, nic, address } = this.#host(number, mtu, leaves);
+    let longest = 0;
+    const end = {
+      ingress: (frame: PacketBuffer, now: Instant) => {
+        longest = Math.max(longest, frame.totalLength);
+        nic.ingress(frame, now);
+      },
+      egress: (now: Instant) => nic.egress(now),
+    };
+    const pump = new Pump(reactor, fd, link, end, () => ended = true);
     let open = true;
     const guest = {
       guest: stack,
@@ -173,6 +193,7 @@ export class VmWorld {
       nic,
       address,
       hungUp: () => ended,
+      longest: () => longest,
       flush: (now: Instant) => {
         if (!ended) pump.flush(now);
       },
@@ -201,13 +222,13 @@ export class VmWorld {
     }, "the answer to the handshake");
   }
 
-  #host(number: number, mtu: number) {
+  #host(number: number, mtu: number, leaves: WireOffload) {
     const stack = new Stack({ random: () => this.#random(), pool: this.pool });
     const nic = stack.addNic({
       name: "eth0",
       mac: new MacAddress(0x0200, number),
       mtu,
-      capabilities: NO_OFFLOAD,
+      capabilities: leaves === NO_WIRE_OFFLOAD ? NO_OFFLOAD : WIRE_CAPABILITIES,
       learnNeighbours: true,
     });
     const address = ip(`192.168.127.${number}`);
