@@ -79,11 +79,10 @@ export class Collector implements FileContents {
     const flag = serveFlagOfFile(key);
     if ("why" in flag) return this.problem(entry, flag.why, flag.hint);
     for (const item of flag.repeatable === true && value.kind === "list" ? value.items : [value]) {
-      const isValue = flag.kind === "boolean"
-        ? item.kind === "boolean"
-        : item.kind === "string" || item.kind === "integer";
-      if (isValue) this.#assign(SERVE_SCOPE + key, item.text, entry);
-      else {
+      const isText = item.kind === "string" || item.kind === "integer";
+      if (flag.kind === "boolean" ? item.kind === "boolean" : isText) {
+        this.#assign(SERVE_SCOPE + key, (item as Plain & { readonly text: string }).text, entry);
+      } else {
         const wanted = flag.kind === "boolean"
           ? "true or false"
           : flag.repeatable === true

@@ -57,13 +57,14 @@ const GOOD: [why: string, path: string, text: string, set: string[], runtime?: s
   [
     "reads the table of serve in TOML",
     "s.toml",
-    `mtu = 1400\n[serve]\nlisten = ["unixstream:///a", "unixgram:///b"]\nlease-time = 600\nssh-port = "-1"\n`,
+    `mtu = 1400\n[serve]\nlisten = ["unixstream:///a", "unixgram:///b"]\nlease-time = 600\nssh-port = "-1"\nenable-tso = true\n`,
     [
       "mtu=1400 @1",
       "serve.listen=unixstream:///a @3",
       "serve.listen=unixgram:///b @3",
       "serve.lease-time=600 @4",
       "serve.ssh-port=-1 @5",
+      "serve.enable-tso=true @6",
     ],
   ],
   [
