@@ -8,7 +8,7 @@ import { setSocketBuffers } from "../../lib/host/unix_socket.ts";
 import type { LengthSize } from "../../lib/link/frame_length.ts";
 import { FrameWriter } from "../../lib/link/frame_writer.ts";
 import { NO_WIRE_OFFLOAD } from "../../lib/link/offload.ts";
-import { Checksum, PacketBuffer } from "../../lib/stack/buffer/packet.ts";
+import { Checksum } from "../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { copyOf } from "../../lib/stack/link/copy.ts";
 import { segmentAll } from "../support/segments.ts";
