@@ -95,6 +95,8 @@ export class Dhcpv4Client implements LinkWatch {
   /** NAKs and conflicts since the last lease. */
   #setbacks = 0;
   #timer: Instant = NEVER;
+  /** It has been said that the answers to the last question are of no use. */
+  #complained = false;
   /** What is being asked for. */
   #offer: Dhcpv4Lease | undefined;
   #lease: Dhcpv4Lease | undefined;
@@ -240,6 +242,7 @@ export class Dhcpv4Client implements LinkWatch {
   #send(now: Instant): void {
     this.#tries++;
     this.#sentAt = now;
+    this.#complained = false;
     const lease = this.#lease;
     switch (this.#state) {
       case "selecting":
@@ -308,8 +311,9 @@ export class Dhcpv4Client implements LinkWatch {
   #onOffer(message: Dhcpv4Message, now: Instant): void {
     if (this.#state !== "selecting") return;
     const offer = leaseOf(message);
-    if (offer === undefined) {
+    if (typeof offer === "string") {
       this.#counters.bump("dhcp.bad-offers");
+      this.#complain(offer);
       return;
     }
     this.#offer = offer;
@@ -324,8 +328,9 @@ export class Dhcpv4Client implements LinkWatch {
       this.#state === "selecting"
     ) return this.#counters.bump("dhcp.unexpected");
     const lease = leaseOf(message);
-    if (lease === undefined || !lease.address.equals(wanted.address)) {
-      return this.#counters.bump("dhcp.bad-acks");
+    if (typeof lease === "string" || !lease.address.equals(wanted.address)) {
+      this.#counters.bump("dhcp.bad-acks");
+      return this.#complain(typeof lease === "string" ? lease : `${lease.server} did not keep to its offer`);
     }
     const anybody = this.#state === "rebinding" || this.#state === "rebooting";
     if (!anybody && !lease.server.equals(wanted.server)) return this.#counters.bump("dhcp.wrong-server");
@@ -353,6 +358,13 @@ export class Dhcpv4Client implements LinkWatch {
     if (this.#lease === undefined) this.#setbacks++;
     this.#drop(now);
     this.#init(now);
+  }
+
+  /** Once for each question of ours, however many answers there are. */
+  #complain(text: string): void {
+    if (this.#complained) return;
+    this.#complained = true;
+    this.#observer.onNote?.(text);
   }
 
   #probe(now: Instant): void {

@@ -87,6 +87,7 @@ export class Dhcpv6Client implements LinkWatch {
   #tries = 0;
   #setbacks = 0;
   #timer: Instant = NEVER;
+  #complained = false;
   #server: Uint8Array | undefined;
   /** What is being asked for, or looked at. */
   #offer: Dhcpv6Lease | undefined;
@@ -216,7 +217,10 @@ export class Dhcpv6Client implements LinkWatch {
   }
 
   #begin(state: Asking, now: Instant): void {
-    if (state === "soliciting") this.#offer = this.#server = undefined;
+    if (state === "soliciting") {
+      this.#offer = this.#server = undefined;
+      this.#complained = false;
+    }
     this.#state = state;
     this.#transaction = this.#random() & 0xffffff;
     this.#began = now;
@@ -284,7 +288,13 @@ export class Dhcpv6Client implements LinkWatch {
   #onAdvertise(message: Dhcpv6Message, now: Instant): void {
     if (this.#state !== "soliciting") return;
     const offer = leaseOf6(message, this.#identity());
-    if (offer === undefined) return this.#counters.bump("dhcpv6.bad-advertisements");
+    if (offer === undefined) {
+      this.#counters.bump("dhcpv6.bad-advertisements");
+      // Once for each time that we look for a server, however many answers there are.
+      if (!this.#complained) this.#observer.onNote?.("a DHCPv6 server has no address for us");
+      this.#complained = true;
+      return;
+    }
     this.#offer = offer;
     this.#server = message.serverId;
     this.#begin("requesting", now);

@@ -12,8 +12,11 @@ import { DHCPV4_INFINITE, type Dhcpv4Message, type Dhcpv4Route } from "../wire/d
 
 /** Shortest lease that we believe, seconds: what dhcpcd takes; a shorter one would be a storm of requests. */
 export const LEASE_MIN = 20;
+/** Least T1 and T2 that we believe, seconds: those of the shortest lease. */
+const T1_MIN = 10, T2_MIN = 17.5;
 /** A prefix for who names none. */
 const DEFAULT_PREFIX = 24;
+const LOOPBACK: IpAddress = IpAddress.v4(0x7f000001);
 /** Bounds of an MTU that is believed (RFC 2132 section 5.1 has 68, IPv4 asks hosts for 576). */
 const MTU_MIN = 576, MTU_MAX = 65_535;
 
@@ -42,15 +45,19 @@ export function isHostAddress(address: IpAddress): boolean {
   return first !== 0 && first !== 127 && first < 224;
 }
 
-/** The lease that an offer or acknowledgement is about; undefined if it cannot be one. */
-export function leaseOf(message: Dhcpv4Message): Dhcpv4Lease | undefined {
+/** The lease that an offer or acknowledgement is about, or why it cannot be one. */
+export function leaseOf(message: Dhcpv4Message): Dhcpv4Lease | string {
   const { yourAddress: address, options } = message;
   const { serverId, leaseTime } = options;
-  if (serverId === undefined || !isHostAddress(serverId) || !isHostAddress(address)) return undefined;
+  if (serverId === undefined) return "a DHCP server that does not say who it is offered an address";
+  if (!isHostAddress(serverId)) return `a DHCP server calls itself ${serverId}, which no host can be`;
+  if (!isHostAddress(address)) return `${serverId} offered ${address}, which no host can have`;
   // An offer may be silent about the time (RFC 2131 table 3 says it must not); an hour is what nobody can object to.
   const seconds = leaseTime ?? 3_600;
   const prefixLength = options.prefixLength ?? DEFAULT_PREFIX;
-  if (prefixLength === 0 || isEdge(address, prefixLength)) return undefined;
+  if (prefixLength === 0 || isEdge(address, prefixLength)) {
+    return `${serverId} offered ${address}/${prefixLength}, which no host can have`;
+  }
   const usable = (router: IpAddress) => isHostAddress(router) && !router.equals(address);
   const classless = options.routes?.filter(({ gateway }) => gateway.isUnspecified() || usable(gateway));
   // RFC 3442: "the DHCP client MUST ignore the Router option" when there are classless routes.
@@ -64,14 +71,18 @@ export function leaseOf(message: Dhcpv4Message): Dhcpv4Lease | undefined {
     prefixLength,
     server: serverId,
     routers,
-    routes: (classless ?? []).filter((route) =>
-      route.prefixLength > 0 && !inPrefix(IpAddress.v4(0x7f000001), route.destination, route.prefixLength)
-    ),
+    routes: (classless ?? []).filter(isUnicastRoute),
     dns: (options.dns ?? []).filter(isHostAddress),
     searchDomains: options.searchDomains ?? (domainName === undefined ? [] : [domainName]),
     ...(mtu !== undefined && mtu >= MTU_MIN && mtu <= MTU_MAX && { mtu }),
     ...times(seconds, options.renewalTime, options.rebindingTime),
   };
+}
+
+/** Neither the default route, nor to this host, nor to groups. */
+function isUnicastRoute({ destination, prefixLength }: Dhcpv4Route): boolean {
+  return prefixLength > 0 && !inPrefix(LOOPBACK, destination, prefixLength) && destination.d >>> 24 < 224 &&
+    (destination.d >>> 24 !== 0 || prefixLength < 8);
 }
 
 /** The network's own address, or its broadcast address. */
@@ -81,7 +92,7 @@ function isEdge(address: IpAddress, prefixLength: number): boolean {
   return host === 0 || broadcastOf(address, prefixLength)?.equals(address) === true;
 }
 
-/** T1 and T2 as told, if they are in order; else half and seven eighths of the lease (RFC 2131 section 4.4.5). */
+/** T1 and T2 as told, if they are in order and not a storm; else half and seven eighths of the lease (RFC 2131 section 4.4.5). */
 function times(
   seconds: number,
   renewal: number | undefined,
@@ -91,8 +102,8 @@ function times(
     return { renewAfter: Infinity, rebindAfter: Infinity, expireAfter: Infinity };
   }
   const lease = Math.max(LEASE_MIN, seconds);
-  const t2 = rebinding !== undefined && rebinding > 0 && rebinding < lease ? rebinding : lease * 0.875;
-  const t1 = renewal !== undefined && renewal > 0 && renewal < t2
+  const t2 = rebinding !== undefined && rebinding >= T2_MIN && rebinding < lease ? rebinding : lease * 0.875;
+  const t1 = renewal !== undefined && renewal >= T1_MIN && renewal < t2
     ? renewal
     : Math.min(lease * 0.5, t2 * 0.571);
   return { renewAfter: t1 * SECOND, rebindAfter: t2 * SECOND, expireAfter: lease * SECOND };

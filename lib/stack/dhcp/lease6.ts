@@ -7,7 +7,7 @@
 
 import { type Microseconds, SECOND } from "../time.ts";
 import type { IpAddress } from "../wire/address.ts";
-import { DHCPV6_INFINITE, type Dhcpv6Message } from "../wire/dhcpv6.ts";
+import { DHCPV6_INFINITE, type Dhcpv6Message, Dhcpv6Status } from "../wire/dhcpv6.ts";
 import { LEASE_MIN } from "./lease.ts";
 
 /** RFC 8415 section 21.23: when nobody says when to ask again, and the least. Seconds. */
@@ -42,6 +42,9 @@ export function isHostAddress6(address: IpAddress): boolean {
 export function leaseOf6(message: Dhcpv6Message, id: number): Dhcpv6Lease | undefined {
   const { association, serverId: server } = message;
   if (association === undefined || association.id !== id || server === undefined) return undefined;
+  // Section 18.2.10: whatever stands beside a refusal, of the whole or of the association, was not given.
+  const statuses = [message.status, association.status];
+  if (statuses.some((status) => status !== undefined && status !== Dhcpv6Status.success)) return undefined;
   const { t1, t2 } = association;
   // Section 21.4: "a client [that] receives an IA_NA with T1 greater than T2 and both … greater than 0 … discards".
   if (t1 > t2 && t2 > 0) return undefined;

@@ -222,7 +222,7 @@ export class Slaac implements LinkWatch {
     if (mtu !== undefined && mtu >= MTU_MIN && mtu <= 65_535) this.#mtu = mtu;
     for (const { servers, lifetime } of options.dns ?? []) {
       for (const server of servers) {
-        if (!server.isMulticast() && !server.isUnspecified() && !server.isLoopback()) {
+        if (isResolver(server)) {
           this.#note(this.#servers, server, (other) => other.equals(server), lifetime, now);
         }
       }
@@ -244,6 +244,7 @@ export class Slaac implements LinkWatch {
       entry === undefined && !(now < this.#linkLocalUntil && this.#nic.linkLocal?.equals(target) === true)
     ) return;
     if (entry !== undefined) entry.detectedAt = NEVER;
+    else this.#linkLocalUntil = now; // Once is enough, however often it is said.
     this.#stack.counters.bump("slaac.duplicates");
     this.#observer.onNote?.(`somebody else has ${target}`);
     this.#observer.onChange(now);
@@ -266,7 +267,7 @@ export class Slaac implements LinkWatch {
   #notePrefix(information: PrefixInformation, now: Instant): void {
     const { prefix, prefixLength, autonomous, validLifetime, preferredLifetime } = information;
     if (!autonomous || prefixLength !== 64 || preferredLifetime > validLifetime) return;
-    if (prefix.isLinkLocal() || prefix.isMulticast() || prefix.isLoopback() || prefix.isV4Mapped()) return;
+    if (!isUnicastPrefix(prefix)) return;
     const address = withInterfaceId(prefix, this.#nic.mac);
     const until = validLifetime === FOREVER ? NEVER : later(now, validLifetime * SECOND);
     const known = this.#addresses.find((entry) => entry.address.equals(address));
@@ -335,6 +336,15 @@ export class Slaac implements LinkWatch {
     });
     this.#nic.transmit(packet, MacAddress.multicast6(destination), 6, now);
   }
+}
+
+/** RFC 4291: 0000::/8 is no place for hosts, not even where ::1 and the mapped addresses are not. */
+function isUnicastPrefix(prefix: IpAddress): boolean {
+  return prefix.a >>> 24 !== 0 && !prefix.isLinkLocal() && !prefix.isMulticast();
+}
+
+function isResolver(server: IpAddress): boolean {
+  return !server.isMulticast() && !server.isUnspecified() && !server.isLoopback() && !server.isV4Mapped();
 }
 
 const LINK_LOCAL: IpAddress = new IpAddress(6, 0xfe800000 | 0, 0, 0, 0);

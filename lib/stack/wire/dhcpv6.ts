@@ -47,8 +47,8 @@ export const Dhcpv6Status = { success: 0, noAddresses: 2, noBinding: 3, notOnLin
 const CLIENT_ID = 1, SERVER_ID = 2, IA_NA = 3, IA_ADDRESS = 5, OPTION_REQUEST = 6, PREFERENCE = 7;
 const ELAPSED_TIME = 8, STATUS_CODE = 13, RAPID_COMMIT = 14, DNS_SERVERS = 23, DOMAIN_LIST = 24, REFRESH = 32;
 const HEADER = 4, OPTION = 4, IA_HEADER = 12, IA_ADDRESS_HEADER = 24;
-/** RFC 8415 section 11.1: 128 bytes and the type. */
-const DUID_MAX = 130;
+/** RFC 8415 section 11.1: 1 to 128 bytes and the type. */
+const DUID_MIN = 3, DUID_MAX = 130;
 /** Bounds of what is believed to be worth keeping of one message. */
 const MAX_ADDRESSES = 8, MAX_SERVERS = 8;
 
@@ -109,10 +109,10 @@ export function parseDhcpv6(p: PacketBuffer): Dhcpv6Message | Malformed {
   const whole = eachOption(view, start + HEADER, end, (code, at, length) => {
     switch (code) {
       case CLIENT_ID:
-        if (length <= DUID_MAX) draft.clientId ??= bytes.slice(at, at + length);
+        if (isDuid(length)) draft.clientId ??= bytes.slice(at, at + length);
         break;
       case SERVER_ID:
-        if (length <= DUID_MAX) draft.serverId ??= bytes.slice(at, at + length);
+        if (isDuid(length)) draft.serverId ??= bytes.slice(at, at + length);
         break;
       case IA_NA:
         readAssociation(draft, view, at, at + length);
@@ -151,6 +151,10 @@ export function parseDhcpv6(p: PacketBuffer): Dhcpv6Message | Malformed {
   if (!whole) return "bad-option";
   p.start = end;
   return draft;
+}
+
+function isDuid(length: number): boolean {
+  return length >= DUID_MIN && length <= DUID_MAX;
 }
 
 /** False: one reaches beyond the end. */

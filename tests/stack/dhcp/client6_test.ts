@@ -248,6 +248,9 @@ test("answers to somebody else, of another server, or of no worth are not taken"
     (message) => ({
       association: given(message, { addresses: [{ address: ip("fe80::9"), preferred: 900, valid: 900 }] }),
     }),
+    (message) => ({ association: given(message), serverId: new Uint8Array() }),
+    (message) => ({ association: given(message), status: Dhcpv6Status.notOnLink }),
+    (message) => ({ association: given(message, { status: Dhcpv6Status.noAddresses }) }),
   ];
   for (const fields of wrong) {
     const scene = new Scene();
@@ -255,6 +258,7 @@ test("answers to somebody else, of another server, or of no worth are not taken"
     scene.start();
     scene.segment.pass(20);
     equal(scene.client.state, "soliciting");
+    ok(scene.notes.length <= 1, scene.notes.join("; "));
   }
   const scene = new Scene();
   scene.server = (message) => {

@@ -425,6 +425,38 @@ for (const [why, lie] of LIES) {
   });
 }
 
+test("absurdly short times of a long lease do not make a storm", () => {
+  const scene = new Scene();
+  honest(scene, { ...LEASE, leaseTime: 86_400, renewalTime: 1, rebindingTime: 2 });
+  scene.start();
+  scene.segment.pass(40_000);
+  deepEqual(scene.types(), ["discover", "request"]);
+});
+
+for (
+  const [options, fields, says] of [
+    [{}, { yourAddress: ip("127.0.0.1") }, "10.0.0.1 offered 127.0.0.1, which no host can have"],
+    [
+      { prefixLength: 8 },
+      { yourAddress: ip("10.0.0.0") },
+      "10.0.0.1 offered 10.0.0.0/8, which no host can have",
+    ],
+    [{ serverId: ip("239.1.1.1") }, {}, "a DHCP server calls itself 239.1.1.1, which no host can be"],
+  ] as const
+) {
+  test(`of offers by thousands it is said once a question: ${says}`, () => {
+    const scene = new Scene();
+    scene.server = (message) => {
+      for (let i = 0; i < 1_000; i++) scene.reply(message, "offer", { ...LEASE, ...options }, fields);
+    };
+    scene.start();
+    scene.segment.pass(30);
+    deepEqual(scene.notes, Array(scene.heard.length).fill(says));
+    equal(scene.segment.stack.counters.get("dhcp.bad-offers"), 1_000 * scene.heard.length);
+    ok(scene.heard.length < 10, `${scene.heard.length} questions`);
+  });
+}
+
 test("a client leaves out what cannot be a router, a resolver, an MTU or a route", () => {
   const scene = new Scene();
   honest(scene, {
@@ -447,6 +479,8 @@ test("classless routes take the place of routers (RFC 3442)", () => {
       { destination: ANY4, prefixLength: 0, gateway: ip("10.0.0.9") },
       { destination: ip("172.16.0.0"), prefixLength: 12, gateway: ip("10.0.0.8") },
       { destination: ip("127.0.0.0"), prefixLength: 8, gateway: ip("10.0.0.8") },
+      { destination: ip("224.0.0.0"), prefixLength: 4, gateway: ip("10.0.0.8") },
+      { destination: ip("0.0.0.0"), prefixLength: 8, gateway: ip("10.0.0.8") },
     ],
   });
   scene.start();

@@ -170,6 +170,25 @@ for (
   });
 }
 
+test("that somebody has our link-local address is said once, however often he says it", () => {
+  const scene = new Scene();
+  scene.start();
+  const target = ip(LINK_LOCAL);
+  for (let i = 0; i < 1_000; i++) {
+    const fields = { target, router: false, solicited: false, override: true, options: {} };
+    scene.send({ kind: "neighbour-advertisement", ...fields });
+  }
+  deepEqual(scene.notes, [`somebody else has ${LINK_LOCAL}`]);
+});
+
+test("slaac takes no resolver that is this host", () => {
+  const scene = new Scene();
+  scene.start();
+  const servers = ["::1", "::", "ff02::1", "::ffff:127.0.0.1"].map((text) => ip(text));
+  scene.advertise({ dns: [{ lifetime: 600, servers }] });
+  deepEqual(scene.slaac.dns, []);
+});
+
 test("addresses, routers and resolvers end with their lifetimes, and advertisements renew them", () => {
   const scene = new Scene();
   const options: NdpOptions = {
@@ -235,6 +254,7 @@ const USELESS: [why: string, prefix: Partial<PrefixInformation>][] = [
   ["of another length", { prefixLength: 63 }],
   ["link-local", { prefix: ip("fe80::") }],
   ["a group", { prefix: ip("ff0e::") }],
+  ["that of the loopback", { prefix: ip("::") }],
   ["preferred for longer than it is valid", { preferredLifetime: 9_000 }],
   ["over", { validLifetime: 0, preferredLifetime: 0 }],
 ];
