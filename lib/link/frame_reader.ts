@@ -112,6 +112,11 @@ export class FrameReader {
     this.#block = options.pool.take(LARGE - HEADROOM);
   }
 
+  /** Bytes of a frame that is not whole. */
+  get partial(): number {
+    return this.#frame === undefined ? this.#filled - this.#at : this.#frame.end - this.#frame.start;
+  }
+
   /** The next frame, or run of frames; undefined when the socket was empty, or is over. */
   receive(): PacketBuffer | undefined {
     for (;;) {

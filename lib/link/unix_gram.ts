@@ -81,6 +81,8 @@ export interface UnixGramCounters {
 export class UnixGramLink implements Link {
   readonly mtu: number;
   readonly capabilities: LinkCapabilities;
+  /** A datagram is whole. */
+  readonly partial = 0;
   readonly counters: UnixGramCounters = {
     rxFrames: 0,
     rxBytes: 0,

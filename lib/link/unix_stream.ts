@@ -63,6 +63,11 @@ export class UnixStreamLink implements Link {
     return { ...this.#reader.counters, ...this.#writer.counters };
   }
 
+  /** Bytes of a frame that is not whole. */
+  get partial(): number {
+    return this.#reader.partial;
+  }
+
   /** Sets the most bytes of one read. */
   limitReads(bytes: number): void {
     this.#reader.readLimit = bytes;

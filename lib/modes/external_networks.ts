@@ -23,8 +23,10 @@ import { earlier, type Instant, later, NEVER, SECOND } from "../stack/time.ts";
 import { unfinishedOf } from "../stack/unfinished.ts";
 import { removeStaleSockets, socketPath } from "../uplink/provider/stale_sockets.ts";
 import { addresseeWithClients, addresseeWithout } from "./external/addressee.ts";
+import { Changes } from "./external/changes.ts";
 import { DefaultRoutes } from "./external/default_routes.ts";
 import { JoinedNetwork } from "./external/network.ts";
+import { Precedence } from "./external/precedence.ts";
 import { resolvConfOf } from "./external/resolvers.ts";
 import type { ModeContext, ModeSession } from "./mode.ts";
 import { noUplink } from "./none.ts";
@@ -49,11 +51,14 @@ export function startExternalNetworks(context: ModeContext): ModeSession {
   removeStaleSockets(directory);
   const networks: JoinedNetwork[] = [];
   const defaults = new DefaultRoutes(stack);
+  const precedence = new Precedence(stack);
   let session: Session | undefined;
-  const onChange = () => {
+  const changes = new Changes(() => {
+    precedence.update(networks);
     defaults.update(networks);
     session?.update();
-  };
+  });
+  const onChange = () => changes.note();
   const stopAll = () => {
     for (const network of networks) network.stop(now());
   };
@@ -63,11 +68,12 @@ export function startExternalNetworks(context: ModeContext): ModeSession {
       networks.push(new JoinedNetwork(context, network, `eth${i}`, path, onChange));
     }
     const near = config.attach === "sockets" ? socketsEnd(context, networks) : tapEnd(context, networks);
-    defaults.update(networks);
+    changes.note();
+    changes.settle(now());
     if (!config.ownNetwork) {
       log("warn", "the guest has no mount namespace: it reads the host's /etc/resolv.conf");
     }
-    session = new Session(context, networks, near, stopAll);
+    session = new Session(context, networks, precedence, changes, near, stopAll);
     return session.answers();
   } catch (error) {
     stopAll();
@@ -118,6 +124,8 @@ function tapEnd(context: ModeContext, networks: readonly JoinedNetwork[]): NearE
 class Session {
   readonly #context: ModeContext;
   readonly #networks: readonly JoinedNetwork[];
+  readonly #precedence: Precedence;
+  readonly #changes: Changes;
   readonly #near: NearEnd;
   readonly #stopAll: () => void;
   /** Until when the program waits; NEVER: it runs, or nobody has asked for it. */
@@ -127,9 +135,18 @@ class Session {
   /** The program has been told to start, and the end has not come. */
   #running = false;
 
-  constructor(context: ModeContext, networks: readonly JoinedNetwork[], near: NearEnd, stopAll: () => void) {
+  constructor(
+    context: ModeContext,
+    networks: readonly JoinedNetwork[],
+    precedence: Precedence,
+    changes: Changes,
+    near: NearEnd,
+    stopAll: () => void,
+  ) {
     this.#context = context;
     this.#networks = networks;
+    this.#precedence = precedence;
+    this.#changes = changes;
     this.#near = near;
     this.#stopAll = stopAll;
     this.#began = context.reactor.now() as Instant;
@@ -158,21 +175,22 @@ class Session {
 
   #counters(): Record<string, number> {
     const counters: Record<string, number> = { ...this.#near.counters() };
-    for (const { nic, provider } of this.#networks) {
-      for (const [name, value] of Object.entries(provider.counters())) {
-        counters[`${nic.name}.${name}`] = value;
+    for (const network of this.#networks) {
+      for (const [name, value] of Object.entries(network.counters())) {
+        counters[`${network.nic.name}.${name}`] = value;
       }
     }
     return counters;
   }
 
   #pollAt(): Instant {
-    const at = earlier(this.#near.pollAt(), this.#waitUntil);
+    const at = earlier(earlier(this.#near.pollAt(), this.#waitUntil), this.#changes.pollAt());
     return this.#networks.reduce((soonest, network) => earlier(soonest, network.pollAt()), at);
   }
 
   #poll(now: Instant): void {
     for (const network of this.#networks) network.poll(now);
+    this.#changes.poll(now);
     this.#near.poll(now);
     if (this.#waitUntil !== NEVER) this.#startIfReady(now);
   }
@@ -195,6 +213,7 @@ class Session {
   }
 
   #startIfReady(now: Instant): void {
+    this.#changes.settle(now);
     const missing = this.#networks.filter(({ addressing }) => !addressing.ready);
     if (missing.length > 0) {
       if (now < this.#waitUntil) return;
@@ -211,10 +230,10 @@ class Session {
     if (this.#running) this.#near.update(this.#late());
   }
 
-  #giveUp({ config, nic }: JoinedNetwork): void {
+  #giveUp({ config, nic, addressing }: JoinedNetwork): void {
     this.#waitUntil = NEVER;
     const { addressWait } = this.#context.config;
-    const why = nic.carrier ? "no DHCP server gave it one" : "its provider hung up";
+    const why = nic.carrier ? addressing.trouble ?? "no DHCP server gave it one" : "its provider hung up";
     // The stage must not wait for a word that will never come.
     this.#near.close();
     this.#context.fail(
@@ -236,7 +255,8 @@ class Session {
     };
   }
 
-  #deviceOf({ nic, config, addressing }: JoinedNetwork): StageDevice {
+  #deviceOf(network: JoinedNetwork): StageDevice {
+    const { nic, config, addressing } = network;
     const { routes } = this.#context.stack;
     const gateways = routes.all()
       .filter((route) => route.nic === nic && route.prefixLength === 0 && route.gateway !== undefined)
@@ -255,7 +275,7 @@ class Session {
         )
         .map(({ address, prefixLength }) => ({ address: address.toString(), prefixLength })),
       gateways,
-      routes: addressing.routes.map(({ destination, prefixLength, gateway }) => ({
+      routes: this.#precedence.routesOf(network).map(({ destination, prefixLength, gateway }) => ({
         address: destination.toString(),
         prefixLength,
         ...(gateway.isUnspecified() ? {} : { gateway: gateway.toString() }),

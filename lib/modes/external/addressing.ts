@@ -31,9 +31,15 @@ const MTU_MIN = 1_280;
 /** How long a program waits for a router that may not be there: routers take their time, up to MAX_RA_DELAY_TIME, 500 ms. */
 const ROUTER_WAIT = SECOND;
 
+/** An address and how much of it is the network's. */
+export interface Cidr {
+  readonly address: IpAddress;
+  readonly prefixLength: number;
+}
+
 /** What the configuration says. */
 export interface AddressingConfig {
-  readonly addresses: readonly { readonly address: IpAddress; readonly prefixLength: number }[];
+  readonly addresses: readonly Cidr[];
   readonly dhcp: boolean;
   /** The MTU where nobody on the network says otherwise. */
   readonly mtu: number;
@@ -59,8 +65,12 @@ export class Addressing {
   readonly #dhcp6: Dhcpv6Client | undefined;
   readonly #gateway4: IpAddress | undefined;
   readonly #gateway6: IpAddress | undefined;
-  #applied: Dhcpv4Lease | undefined;
+  #lease: Dhcpv4Lease | undefined;
+  #lease6: IpAddress | undefined;
+  /** What of the leases is on the interface. */
+  #applied: Cidr | undefined;
   #applied6: IpAddress | undefined;
+  #trouble: string | undefined;
   #information6: Dhcpv6Information | undefined;
   #routerBy: Instant = NEVER;
 
@@ -76,7 +86,10 @@ export class Addressing {
     if (dhcp) {
       this.#dhcp = new Dhcpv4Client(stack, nic, {
         onLease: (lease, now) => this.#onLease(lease, now),
-        onNote,
+        onNote: (text) => {
+          this.#trouble = text;
+          onNote(text);
+        },
       });
       this.#dhcp6 = new Dhcpv6Client(stack, nic, {
         onLease: (lease, now) => this.#onLease6(lease, now),
@@ -132,11 +145,16 @@ export class Addressing {
   /** Whether a program may start. */
   get ready(): boolean {
     if (!this.#config.dhcp) return true;
-    if (this.#dhcp?.lease === undefined) return false;
+    if (this.#lease === undefined) return false;
     if (this.#slaac?.tentative === true || this.#dhcp6?.isClose === true) return false;
-    if (this.#routerBy === NEVER || this.#applied6 !== undefined) return true;
+    if (this.#routerBy === NEVER || this.#lease6 !== undefined) return true;
     // A router's first word may be without a prefix: its own addresses were new then.
     return this.#slaac?.configured === true && this.#slaac.dhcp !== "address";
+  }
+
+  /** What went wrong last in asking for an IPv4 address. */
+  get trouble(): string | undefined {
+    return this.#trouble;
   }
 
   /** Whether there is any address to speak of. */
@@ -146,13 +164,13 @@ export class Addressing {
 
   /** The default gateway of a family. */
   gateway(family: IpFamily): IpAddress | undefined {
-    if (family === 4) return this.#config.dhcp ? this.#applied?.routers[0] : this.#gateway4;
+    if (family === 4) return this.#config.dhcp ? this.#lease?.routers[0] : this.#gateway4;
     return this.#gateway6 ?? this.#slaac?.router;
   }
 
   /** Resolvers: who is named; the gateway of a configured address, as nerdbox has it, and where nobody is named. */
   get dns(): readonly IpAddress[] {
-    const named = [...this.#applied?.dns ?? [], ...this.#slaac?.dns ?? [], ...this.#information6?.dns ?? []];
+    const named = [...this.#lease?.dns ?? [], ...this.#slaac?.dns ?? [], ...this.#information6?.dns ?? []];
     if (this.#config.dhcp && named.length > 0) return named;
     const gateway = this.gateway(4) ?? this.#gateway6;
     return gateway === undefined ? named : [gateway, ...named];
@@ -160,7 +178,7 @@ export class Addressing {
 
   get searchDomains(): readonly string[] {
     return [
-      ...this.#applied?.searchDomains ?? [],
+      ...this.#lease?.searchDomains ?? [],
       ...this.#slaac?.searchDomains ?? [],
       ...this.#information6?.searchDomains ?? [],
     ];
@@ -171,9 +189,29 @@ export class Addressing {
     return this.#applied6?.equals(address) === true;
   }
 
-  /** Routes beside the default one. */
+  /** Routes beside the default one that DHCP gives; {@linkcode Precedence} has those that are used. */
   get routes(): Dhcpv4Lease["routes"] {
-    return this.#applied?.routes ?? [];
+    return this.#lease?.routes ?? [];
+  }
+
+  /** Addresses that DHCP and DHCPv6 give. */
+  get offered4(): Cidr | undefined {
+    return this.#lease;
+  }
+  get offered6(): IpAddress | undefined {
+    return this.#lease6;
+  }
+
+  /** How much of DHCP's address may be used: all that it is, not what is said of its neighbours, or nothing. */
+  use4(what: "prefix" | "address" | "nothing"): void {
+    if (this.#lease === undefined || what === "nothing") return this.#apply4(undefined);
+    const { address, prefixLength } = this.#lease;
+    this.#apply4({ address, prefixLength: what === "prefix" ? prefixLength : 32 });
+  }
+
+  /** Whether DHCPv6's address may be used. */
+  use6(used: boolean): void {
+    this.#apply6(used ? this.#lease6 : undefined);
   }
 
   /** Tells the provider's switch where we are (RFC 5227 section 3). */
@@ -185,37 +223,41 @@ export class Addressing {
   }
 
   #onLease(lease: Dhcpv4Lease | undefined, now: Instant): void {
-    const { routes } = this.#stack;
-    const before = this.#applied;
-    this.#applied = lease;
-    const same = before !== undefined && lease !== undefined && before.address.equals(lease.address) &&
-      before.prefixLength === lease.prefixLength;
-    routes.removeWhere((route) =>
-      route.nic === this.#nic && route.protocol === "static" && route.destination.family === 4 &&
-      route.prefixLength > 0
-    );
-    if (!same) {
-      if (before !== undefined) this.#nic.removeAddress(before.address);
-      if (lease !== undefined && !this.#nic.owns(lease.address)) {
-        this.#nic.addAddress(lease.address, lease.prefixLength);
-      }
-    }
-    for (const { destination, prefixLength, gateway } of lease?.routes ?? []) {
-      const via = gateway.isUnspecified() ? {} : { gateway };
-      routes.add({ destination, prefixLength, nic: this.#nic, ...via });
-    }
+    this.#lease = lease;
+    if (lease !== undefined) this.#trouble = undefined;
+    // What is over is over at once; what is new, the order of the networks decides about.
+    if (lease === undefined || this.#applied?.address.equals(lease.address) !== true) this.#apply4(undefined);
     this.#setMtu();
     this.#observer.onChange(now);
   }
 
+  #apply4(wanted: Cidr | undefined): void {
+    const before = this.#applied;
+    this.#applied = wanted;
+    if (before !== undefined) {
+      if (wanted?.address.equals(before.address) === true && wanted.prefixLength === before.prefixLength) {
+        return;
+      }
+      this.#nic.removeAddress(before.address);
+    }
+    if (wanted !== undefined && !this.#nic.owns(wanted.address)) {
+      this.#nic.addAddress(wanted.address, wanted.prefixLength);
+    }
+  }
+
   /** Of which prefix an address is, DHCPv6 does not say: hosts beside us are reached by the router unless it says so. */
   #onLease6(lease: Dhcpv6Lease | undefined, now: Instant): void {
-    const before = this.#applied6;
-    if (before !== undefined && lease?.address.equals(before) === true) return;
-    if (before !== undefined) this.#nic.removeAddress(before);
-    this.#applied6 = lease?.address;
-    if (lease !== undefined && !this.#nic.owns(lease.address)) this.#nic.addAddress(lease.address, 128);
+    this.#lease6 = lease?.address;
+    if (lease === undefined || !this.isLeased6(lease.address)) this.#apply6(undefined);
     this.#observer.onChange(now);
+  }
+
+  #apply6(wanted: IpAddress | undefined): void {
+    const before = this.#applied6;
+    if (before !== undefined && wanted?.equals(before) === true) return;
+    if (before !== undefined) this.#nic.removeAddress(before);
+    this.#applied6 = wanted;
+    if (wanted !== undefined && !this.#nic.owns(wanted)) this.#nic.addAddress(wanted, 128);
   }
 
   #onRouter(now: Instant): void {
@@ -228,7 +270,7 @@ export class Addressing {
   /** DHCP's word may raise it; a router's only lowers it (RFC 4861 section 4.6.4 has it for links whose MTU varies). */
   #setMtu(): void {
     const { mtu, mtuMax } = this.#config;
-    const told = Math.max(this.#applied?.mtu ?? mtu, MTU_MIN);
+    const told = Math.max(this.#lease?.mtu ?? mtu, MTU_MIN);
     this.#nic.setMtu(Math.min(told, this.#slaac?.mtu ?? told, mtuMax));
   }
 }

@@ -15,9 +15,12 @@ import { Provider } from "../../uplink/provider/provider.ts";
 import { address } from "../gateway_end.ts";
 import type { ModeContext, NetworkConfig } from "../mode.ts";
 import { Addressing } from "./addressing.ts";
+import { NetworkLog } from "./network_log.ts";
 
 /** Until somebody says otherwise (RFC 894); what nerdbox' guests have. */
 const ETHERNET_MTU = 1_500;
+/** Things refused that are remembered as told. */
+const REFUSED = 128;
 /** Bytes of an Ethernet header: what a frame is longer than its packet. */
 const ETHERNET_HEADER = 14;
 
@@ -28,6 +31,11 @@ export class JoinedNetwork {
   readonly provider: Provider;
   readonly config: NetworkConfig;
   readonly #context: ModeContext;
+  readonly #log: NetworkLog;
+  /** What was refused, as it was last told. */
+  readonly #refused = new Set<string>();
+  #refusals = 0;
+
   /**
    * @param device name of the interface
    * @param socketName path for our own socket
@@ -40,9 +48,10 @@ export class JoinedNetwork {
     socketName: string,
     onChange: (now: Instant) => void,
   ) {
-    const { stack, reactor, pool, log } = context;
+    const { stack, reactor, pool } = context;
     this.config = config;
     this.#context = context;
+    const log = this.#log = new NetworkLog(context.log, config.name, () => reactor.now() as Instant);
     const mtuMax = largestUsableMtu(context, config);
     const mtu = Math.min(config.mtu ?? ETHERNET_MTU, mtuMax);
     const uplink = { ...config, trustChecksums: context.config.rxChecksumOffload };
@@ -50,7 +59,7 @@ export class JoinedNetwork {
       reactor,
       pool,
       random: () => stack.random(),
-      log,
+      log: (level, text) => log.write(level, text),
       merges: () => !this.nic.observed,
       onCarrier: (up, now) => this.#onCarrier(up, now),
     });
@@ -73,13 +82,35 @@ export class JoinedNetwork {
       dhcp: config.dhcp,
       mtu,
       mtuMax,
-    }, { onChange, onNote: (text) => log("warn", `network ${config.name}: ${text}`) });
+    }, { onChange, onNote: (text) => log.write("warn", `network ${config.name}: ${text}`) });
   }
 
   /** Begins to move frames between the provider and `end`: the interface itself, or a patch to the guest's own. */
   start(now: Instant, end: PumpEnd = this.nic): void {
     this.provider.pumpTo(end);
     this.addressing.start(now);
+  }
+
+  /** Something that this network gave is not used, for it is `whose`. Told once. */
+  refuse(what: string, whose: { readonly name: string }): void {
+    if (this.#refused.has(what)) return;
+    // What is offered anew again and again is not remembered for ever.
+    if (this.#refused.size >= REFUSED) this.#refused.clear();
+    this.#refused.add(what);
+    this.#refusals++;
+    this.#log.write(
+      "warn",
+      `network ${this.config.name}: its ${what} is not used: it would take what is network ${whose.name}'s`,
+    );
+  }
+
+  /** What went wrong with this network, by name. */
+  counters(): Record<string, number> {
+    return {
+      ...this.provider.counters(),
+      "refused": this.#refusals,
+      "log-lines-left-out": this.#log.suppressed,
+    };
   }
 
   pollAt(): Instant {

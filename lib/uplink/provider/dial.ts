@@ -33,6 +33,8 @@ export interface DialFailure {
   readonly why: string;
   /** What somebody could do about it. */
   readonly remedy: string;
+  /** There is nobody, yet. */
+  readonly absent: boolean;
 }
 
 /**
@@ -87,7 +89,8 @@ export function dial(
 }
 
 function failure(errno: number, { transport }: ProviderConfig): DialFailure {
-  const why = errno === Errno.ENOENT || errno === Errno.ECONNREFUSED
+  const absent = errno === Errno.ENOENT || errno === Errno.ECONNREFUSED;
+  const why = absent
     ? `${errnoText(errno)}: nobody listens there`
     : errno === Errno.EPROTOTYPE
     ? `the socket is not of mode ${transport}`
@@ -96,6 +99,8 @@ function failure(errno: number, { transport }: ProviderConfig): DialFailure {
     : errnoText(errno);
   const remedy = errno === Errno.EPROTOTYPE
     ? `it may be of mode ${transport === "unixgram" ? "unixstream" : "unixgram"}`
+    : errno === Errno.EACCES
+    ? "whoever runs sluice must be let in"
     : "start the provider first";
-  return { errno, why, remedy };
+  return { errno, why, remedy, absent };
 }

@@ -8,12 +8,18 @@
  *                 └──────── dialled again ◀──── no carrier (100 ms, doubling up to 5 s)
  * ```
  *
+ * The wait begins anew only with a connection that was good for a while: a provider that says a word and hangs up is dialled
+ * less and less often, as one that says none.
+ *
  * While there is no carrier nothing is pulled from the interface: what connections have to say waits in its queue and in
  * theirs, so that they survive a short gap and go on at once.
  *
  * A stream tells of its end. Of a datagram socket's end one learns when sending; so once a second it is looked whether
  * somebody still answers to the name, and whether the name is still the same file. Neither proves anything (a provider may
  * give each guest a socket of its own and make a new one of that name), but in doubt a frame is sent that says nothing.
+ *
+ * Who is there but reads nothing, or stops in the middle of a frame, is told of and counted, and not hung up on: it may have
+ * been stopped by somebody who will let it go on, and then nothing is lost.
  *
  * @module
  */
@@ -39,9 +45,12 @@ import { ARP_PACKET, ArpOperation, emitArp } from "../../stack/wire/arp.ts";
 import { emitEthernet, EtherType, MAC_BROADCAST, MAC_ZERO, MacAddress } from "../../stack/wire/ethernet.ts";
 import { capabilitiesOf, largestMtu, type ProviderConfig } from "./config.ts";
 import { type Connection, dial, type DialFailure } from "./dial.ts";
+import { StallWatch } from "./stall_watch.ts";
 
 /** Before the first and the later attempts to dial again; half of it is chance, so that guests do not come all at once. */
 const FIRST_REDIAL = 100 * MILLISECOND, LAST_REDIAL = 5 * SECOND;
+/** A connection that lasted so long was a good one. */
+const GOOD_TIME = LAST_REDIAL;
 /** How often a datagram socket's name is looked at. */
 const HEALTH_INTERVAL = SECOND;
 
@@ -77,8 +86,15 @@ export class Provider {
   #redialAt: Instant = NEVER;
   #wait: Microseconds = FIRST_REDIAL;
   #healthAt: Instant = NEVER;
+  #dialledAt: Instant = NEVER;
+  /** Why it could not be dialled, as it was last told. */
+  #failure = "";
+  readonly #out = new StallWatch();
+  readonly #in = new StallWatch();
   #losses = 0;
   #redials = 0;
+  #stalls = 0;
+  #halfFrames = 0;
   /** Counters of the connections that are gone. */
   readonly #past = new Map<string, number>();
 
@@ -113,20 +129,28 @@ export class Provider {
   /** Sends what the interface has; without a carrier, nothing. */
   flush(now: Instant): void {
     this.#pump?.flush(now);
+    this.#look(now);
   }
 
   pollAt(): Instant {
-    return earlier(this.#redialAt, this.#healthAt);
+    const stall = earlier(this.#out.pollAt(), this.#in.pollAt());
+    return earlier(earlier(this.#redialAt, this.#healthAt), stall);
   }
 
   poll(now: Instant): void {
+    if (now >= this.#out.pollAt() || now >= this.#in.pollAt()) this.#judge(now);
     if (now >= this.#healthAt) this.#checkHealth(now);
     if (now >= this.#redialAt) this.#redial(now);
   }
 
   /** What went wrong on the wire, by name. */
   counters(): Record<string, number> {
-    const counters: Record<string, number> = { "carrier-losses": this.#losses, "redials": this.#redials };
+    const counters: Record<string, number> = {
+      "carrier-losses": this.#losses,
+      "redials": this.#redials,
+      "stalls": this.#stalls,
+      "half-frames": this.#halfFrames,
+    };
     for (const [name, value] of this.#past) counters[name] = value;
     for (const [name, value] of Object.entries(this.#connection?.link.problems() ?? {})) {
       counters[name] = (counters[name] ?? 0) + value;
@@ -148,6 +172,8 @@ export class Provider {
     }, this.#merging);
     if ("why" in connection) return connection;
     this.#connection = connection;
+    this.#dialledAt = now;
+    this.#failure = "";
     this.#wire.inner = connection.link;
     if (this.#config.transport === "unixgram") {
       this.#identity = fileIdentity(this.#config.socket);
@@ -162,6 +188,33 @@ export class Provider {
     this.#pump = new Pump(reactor, connection.fd, this.link, this.#end!, () => {
       this.#lost("closed the connection", reactor.now() as Instant);
     });
+  }
+
+  #look(now: Instant): void {
+    const { name } = this.#config;
+    const since = this.#out.since;
+    if (this.#out.look(this.#pump?.full === true, now) && this.#connection !== undefined) {
+      const gap = ((now - since) / SECOND).toFixed(1);
+      this.#context.log("info", `network ${name}: the provider reads again after ${gap} s`);
+    }
+    this.#in.look((this.#connection?.link.partial ?? 0) > 0, now);
+  }
+
+  /** Something has waited for long. */
+  #judge(now: Instant): void {
+    const link = this.#connection?.link;
+    if (link === undefined) return;
+    const { counters, partial } = link;
+    const log = (what: string) =>
+      this.#context.log("warn", `network ${this.#config.name}: the provider ${what}`);
+    if (now >= this.#out.pollAt() && this.#out.judge(counters.txFrames, now)) {
+      this.#stalls++;
+      log("does not read; what is sent to it waits");
+    }
+    if (now >= this.#in.pollAt() && this.#in.judge(counters.rxBytes + partial, now)) {
+      this.#halfFrames++;
+      log(`stopped in the middle of a frame, ${partial} bytes from its beginning`);
+    }
   }
 
   #checkHealth(now: Instant): void {
@@ -179,8 +232,9 @@ export class Provider {
   #lost(why: string, now: Instant): void {
     const connection = this.#connection;
     if (connection === undefined || this.#stopped) return;
-    // One that does nothing but accept is dialled less and less often.
-    if (connection.link.counters.rxFrames > 0) this.#wait = FIRST_REDIAL;
+    // One that does nothing but accept, or says a word and hangs up, is dialled less and less often.
+    const good = connection.link.counters.rxFrames > 0 && now - this.#dialledAt >= GOOD_TIME;
+    if (good) this.#wait = FIRST_REDIAL;
     for (const [name, value] of Object.entries(connection.link.problems())) {
       this.#past.set(name, (this.#past.get(name) ?? 0) + value);
     }
@@ -197,13 +251,22 @@ export class Provider {
     this.#redials++;
     const failure = this.#dial(now);
     if (failure !== undefined) {
-      this.#context.log("debug", `network ${this.#config.name}: ${failure.why}`);
+      this.#tellFailure(failure);
       return this.#schedule(now);
     }
     this.#redialAt = NEVER;
     const gap = ((now - this.#lostAt) / SECOND).toFixed(1);
     this.#context.log("info", `network ${this.#config.name}: the provider is back after ${gap} s`);
     this.#context.onCarrier(true, now);
+  }
+
+  /** That nobody is there yet is to be expected; what else it may be, somebody has to look after. */
+  #tellFailure({ why, remedy, absent }: DialFailure): void {
+    const told = why === this.#failure;
+    this.#failure = why;
+    const { name, socket } = this.#config;
+    if (absent || told) this.#context.log("debug", `network ${name}: ${why}`);
+    else this.#context.log("warn", `network ${name}: cannot dial ${socket}: ${why} (${remedy})`);
   }
 
   #schedule(now: Instant): void {
