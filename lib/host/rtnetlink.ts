@@ -31,7 +31,7 @@ const IFLA = {
   GSO_MAX_SIZE: 41,
 } as const;
 const IFLA_INFO_KIND = 1;
-const IFA = { ADDRESS: 1, LOCAL: 2, FLAGS: 8 } as const;
+const IFA = { ADDRESS: 1, LOCAL: 2, FLAGS: 8, RT_PRIORITY: 9 } as const;
 const RTA = {
   DST: 1,
   OIF: 4,
@@ -48,6 +48,7 @@ const RTNEXTHOP = 8, RTNH_IFINDEX = 4;
 const RTAX_MTU = 2;
 const IFINFOMSG = 16, IFADDRMSG = 8, RTMSG = 12;
 const RT_TABLE_MAIN = 254, RTPROT_STATIC = 4, RT_SCOPE_UNIVERSE = 0, RT_SCOPE_LINK = 253, RTN_UNICAST = 1;
+const RTNH_F_ONLINK = 4;
 const IFA_F_NODAD = 2, IFA_F_PERMANENT = 0x80;
 const IFF_UP = 1, IF_OPER_UP = 6;
 
@@ -114,6 +115,8 @@ export interface NewRoute {
   readonly source?: AddressWords;
   readonly index: number;
   readonly metric?: number;
+  /** The gateway is on the link, whatever addresses say. */
+  readonly onLink?: boolean;
 }
 
 /**
@@ -310,10 +313,15 @@ export class RouteNetlink {
     this.#socket.request(`remove interface ${index}`, this.#message);
   }
 
-  /** Gives an interface an address, usable at once: nobody else is on our wires to have the same (no DAD). */
-  addAddress(index: number, address: AddressWords, prefixLength: number): void {
+  /**
+   * Gives an interface an address, usable at once: nobody else is on our wires to have the same (no DAD).
+   *
+   * @param metric of the route to its prefix
+   */
+  addAddress(index: number, address: AddressWords, prefixLength: number, metric?: number): void {
     const message = this.#address(RTM.NEWADDR, NLM.CREATE | NLM.REPLACE, index, address, prefixLength);
     message.word(IFA.FLAGS, address.family === 6 ? IFA_F_NODAD | IFA_F_PERMANENT : IFA_F_PERMANENT);
+    if (metric !== undefined) message.word(IFA.RT_PRIORITY, metric);
     this.#socket.request(`add an address to interface ${index}`, message);
   }
 
@@ -375,7 +383,7 @@ export class RouteNetlink {
   }
 
   #route(what: string, type: number, flags: number, route: NewRoute): void {
-    const { family, destination, prefixLength, gateway, source, index, metric } = route;
+    const { family, destination, prefixLength, gateway, source, index, metric, onLink } = route;
     const message = this.#message;
     const at = message.begin(type, flags, RTMSG);
     const { view } = message.memory;
@@ -386,6 +394,7 @@ export class RouteNetlink {
     view.setUint8(at + 5, RTPROT_STATIC);
     view.setUint8(at + 6, gateway === undefined && family === 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE);
     view.setUint8(at + 7, RTN_UNICAST);
+    view.setUint32(at + 8, onLink === true ? RTNH_F_ONLINK : 0, true);
     if (destination !== undefined) message.address(RTA.DST, destination);
     if (gateway !== undefined) message.address(RTA.GATEWAY, gateway);
     if (source !== undefined) message.address(RTA.PREFSRC, source);

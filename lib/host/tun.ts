@@ -18,7 +18,8 @@ const TUNSETOFFLOAD = 0x400454d0,
   TUNSETSNDBUF = 0x400454d4,
   TUNATTACHFILTER = 0x401054d5,
   TUNSETVNETHDRSZ = 0x400454d8,
-  TUNSETIFINDEX = 0x400454da;
+  TUNSETIFINDEX = 0x400454da,
+  TUNSETCARRIER = 0x400454e2;
 const IFF_TAP = 0x0002, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
 
 /** What the reader of the device can do with packets that are not finished (`TUN_F_…`). */
@@ -90,6 +91,13 @@ export function openTap(name: string, options: TapOptions = {}): Tap {
   request.words[8] = SEND_BUFFER;
   ioctl(fd, TUNSETSNDBUF, request.address + 32);
   return { fd, name: textAt(request.bytes, 0, 16), offload: options.offload === false ? 0 : setOffload(fd) };
+}
+
+/** Plugs the cable of a TAP device in, or out. A kernel before 5.0 does not know how: there it stays as it is. */
+export function setCarrier(fd: number, up: boolean): void {
+  const memory = new NativeMemory(8);
+  memory.words[0] = up ? 1 : 0;
+  ioctl(fd, TUNSETCARRIER, memory.address);
 }
 
 function setIndex(fd: number, index: number): number {

@@ -22,7 +22,7 @@ import { FrameRing } from "./frame_ring.ts";
 import type { PumpEnd } from "./pump.ts";
 
 /** Whom a frame from the wire is for. */
-export type Addressee = "guest" | "stack" | "both";
+export type Addressee = "guest" | "stack" | "both" | "nobody";
 
 /** The two ends of a patch, for a pump each. */
 export class Patch {
@@ -32,7 +32,7 @@ export class Patch {
   readonly #in = new FrameRing();
 
   /** @param addressee decides by the bytes; must not throw, whatever they are */
-  constructor(nic: Nic, pool: BufferPool, addressee: (frame: PacketBuffer) => Addressee) {
+  constructor(nic: Nic, pool: BufferPool, addressee: (frame: PacketBuffer, now: Instant) => Addressee) {
     const out = this.#out;
     const toGuest = this.#in;
     nic.frameSource = out;
@@ -45,8 +45,12 @@ export class Patch {
     };
     this.wire = {
       ingress: (frame, now) => {
-        const whom = addressee(frame);
+        const whom = addressee(frame, now);
         if (whom === "stack") return nic.ingress(frame, now);
+        if (whom === "nobody") {
+          nic.rx.dropped++;
+          return frame.release();
+        }
         if (whom === "both") nic.ingress(copyOf(frame, pool), now);
         else nic.passed(frame, now);
         toGuest.push(frame);

@@ -23,6 +23,7 @@ import { earlier, type Instant, later, NEVER, SECOND } from "../stack/time.ts";
 import { unfinishedOf } from "../stack/unfinished.ts";
 import { removeStaleSockets, socketPath } from "../uplink/provider/stale_sockets.ts";
 import { addresseeWithClients, addresseeWithout } from "./external/addressee.ts";
+import { Cables } from "./external/cables.ts";
 import { Changes } from "./external/changes.ts";
 import { DefaultRoutes } from "./external/default_routes.ts";
 import { JoinedNetwork } from "./external/network.ts";
@@ -101,15 +102,17 @@ function tapEnd(context: ModeContext, networks: readonly JoinedNetwork[]): NearE
   const patches = networks.map((network, i) => {
     const { dhcp, addresses } = network.config;
     const clients = dhcp || addresses.length > 0;
-    const patch = new Patch(network.nic, pool, clients ? addresseeWithClients : addresseeWithout);
+    const addressee = clients ? addresseeWithClients(context.stack.counters) : addresseeWithout;
+    const patch = new Patch(network.nic, pool, addressee);
     taps.pumpTo(i, patch.guest);
     network.start(now, patch.wire);
     return patch;
   });
+  const cables = new Cables(networks, (i, isIn) => taps.setCarrier(i, isIn));
   return {
     counters: () => taps.counters(),
-    pollAt: () => taps.pollAt(),
-    poll: () => {},
+    pollAt: () => earlier(taps.pollAt(), cables.pollAt()),
+    poll: (now) => cables.poll(now),
     flush: (now) => taps.flush(now),
     go: (late) => taps.go(late),
     update: (late) => taps.update(late),
@@ -246,7 +249,7 @@ class Session {
   /** What the guest's kernel and its resolver are to know. */
   #late(): StageLate {
     return {
-      devices: this.#tap ? this.#networks.map((network) => this.#deviceOf(network)) : [],
+      devices: this.#tap ? this.#networks.map((network, i) => this.#deviceOf(network, i)) : [],
       resolvConf: resolvConfOf(this.#networks.map(({ nic, addressing }) => ({
         device: nic.name,
         dns: addressing.dns,
@@ -255,7 +258,7 @@ class Session {
     };
   }
 
-  #deviceOf(network: JoinedNetwork): StageDevice {
+  #deviceOf(network: JoinedNetwork, index: number): StageDevice {
     const { nic, config, addressing } = network;
     const { routes } = this.#context.stack;
     const gateways = routes.all()
@@ -274,6 +277,8 @@ class Session {
           (address.family === 4 || !followsRouters(config) || addressing.isLeased6(address))
         )
         .map(({ address, prefixLength }) => ({ address: address.toString(), prefixLength })),
+      // Of two networks with one prefix the first has it.
+      ...(index > 0 && { metric: index }),
       gateways,
       routes: this.#precedence.routesOf(network).map(({ destination, prefixLength, gateway }) => ({
         address: destination.toString(),

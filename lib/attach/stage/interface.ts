@@ -5,10 +5,12 @@
  */
 
 import { monotonic } from "../../host/clock.ts";
+import { SystemError } from "../../host/errno.ts";
 import { writeText } from "../../host/files.ts";
 import { readInterfaceKnob } from "../../host/network_namespace.ts";
 import { RouteNetlink } from "../../host/rtnetlink.ts";
 import { poll } from "../../host/sys.ts";
+import { inPrefix } from "../../stack/ip/routes.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
 import type { StageDevice, StageTap } from "./protocol.ts";
 
@@ -38,14 +40,17 @@ export function raiseTaps(taps: readonly StageTap[]): void {
   const netlink = new RouteNetlink();
   try {
     netlink.setLinkUp(netlink.link("lo").index);
+    // Our own stack takes none either: whoever is on one network could lead the traffic of another astray.
+    setKnob("ipv4", "all", "accept_redirects", "0");
     for (const { name, mac, routerAdvertisements } of taps) {
       const { index } = netlink.link(name);
+      for (const family of ["ipv4", "ipv6"] as const) setKnob(family, name, "accept_redirects", "0");
       if (routerAdvertisements === "no") quieten(name);
       else {
-        setKnob(name, "accept_ra", "1");
+        setKnob("ipv6", name, "accept_ra", "1");
         // Our own client asks on this wire already whether an address is taken.
-        setKnob(name, "accept_dad", "0");
-        if (routerAdvertisements === "routes") setKnob(name, "accept_ra_defrtr", "0");
+        setKnob("ipv6", name, "accept_dad", "0");
+        if (routerAdvertisements === "routes") setKnob("ipv6", name, "accept_ra_defrtr", "0");
       }
       netlink.setMac(index, mac);
       netlink.setLinkUp(index);
@@ -61,14 +66,22 @@ export function raiseTaps(taps: readonly StageTap[]): void {
   }
 }
 
-/** Gives interfaces what has become known. */
-export function furnishTaps(devices: readonly StageDevice[]): void {
+/** Gives interfaces what has become known. Returns what the kernel does not take of it: networks may say anything. */
+export function furnishTaps(devices: readonly StageDevice[]): string[] {
   const netlink = new RouteNetlink();
   try {
-    for (const device of devices) address(netlink, netlink.link(device.name).index, device);
+    return devices.flatMap((device) => {
+      const failures = address(netlink, netlink.link(device.name).index, device);
+      return failures.map((error) => whatFailed(device.name, error));
+    });
   } finally {
     netlink.close();
   }
+}
+
+/** For the log. */
+export function whatFailed(name: string, error: SystemError): string {
+  return `the guest's ${name} is not as the network has it: ${error.message}`;
 }
 
 function furnish(netlink: RouteNetlink, device: StageDevice): void {
@@ -77,30 +90,49 @@ function furnish(netlink: RouteNetlink, device: StageDevice): void {
   if (device.txQueueLength !== undefined) netlink.setTxQueueLength(index, device.txQueueLength);
   if (device.mac !== undefined) netlink.setMac(index, device.mac);
   netlink.setLinkUp(index);
-  address(netlink, index, device);
+  const [failure] = address(netlink, index, device);
+  if (failure !== undefined) throw failure;
 }
 
-/** Sets what is known of an interface: MTU, addresses, routes. */
-export function address(netlink: RouteNetlink, index: number, device: StageDevice): void {
-  netlink.setMtu(index, device.mtu);
-  for (const { address, prefixLength } of device.addresses) {
-    netlink.addAddress(index, parse(address), prefixLength);
+/** Sets what is known of an interface: MTU, addresses, routes; each by itself. Returns why what was refused was. */
+export function address(netlink: RouteNetlink, index: number, device: StageDevice): SystemError[] {
+  const failures: SystemError[] = [];
+  const attempt = (step: () => void) => {
+    try {
+      step();
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      failures.push(error);
+    }
+  };
+  const addresses = device.addresses.map((one) => ({ ...one, address: parse(one.address) }));
+  const by = (gateway: IpAddress) => ({
+    gateway,
+    // DHCP may name one outside of our prefix, as clouds do that give addresses of 32 bits.
+    onLink: !gateway.isLinkLocal() &&
+      !addresses.some((one) => inPrefix(gateway, one.address, one.prefixLength)),
+  });
+  attempt(() => netlink.setMtu(index, device.mtu));
+  for (const { address, prefixLength } of addresses) {
+    const metric = address.family === 4 ? device.metric : undefined;
+    attempt(() => netlink.addAddress(index, address, prefixLength, metric));
   }
   for (const { address, prefixLength, gateway } of device.routes ?? []) {
     const destination = parse(address);
-    const via = gateway === undefined ? {} : { gateway: parse(gateway) };
-    netlink.addRoute({ family: destination.family, destination, prefixLength, index, ...via });
+    const via = gateway === undefined ? {} : by(parse(gateway));
+    attempt(() => netlink.addRoute({ family: destination.family, destination, prefixLength, index, ...via }));
   }
   for (const text of device.gateways) {
     const gateway = parse(text);
-    netlink.addRoute({ family: gateway.family, gateway, index });
+    attempt(() => netlink.addRoute({ family: gateway.family, index, ...by(gateway) }));
   }
+  return failures;
 }
 
 /** Addresses come from us, so router and neighbour solicitations of the kernel would only cost time. */
 export function quieten(name: string): void {
   for (const knob of ["accept_ra", "accept_dad", "router_solicitations"]) {
-    setKnob(name, knob, "0");
+    setKnob("ipv6", name, knob, "0");
   }
 }
 
@@ -111,9 +143,9 @@ function hasLinkLocal(netlink: RouteNetlink, index: number): boolean {
   );
 }
 
-function setKnob(name: string, knob: string, value: string): void {
+function setKnob(family: "ipv4" | "ipv6", name: string, knob: string, value: string): void {
   // A kernel without IPv6 has no such file; then setting an address says so.
-  writeText(`/proc/sys/net/ipv6/conf/${name}/${knob}`, value);
+  writeText(`/proc/sys/net/${family}/conf/${name}/${knob}`, value);
 }
 
 /** The address of a text that is one. */

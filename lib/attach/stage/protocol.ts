@@ -71,6 +71,8 @@ export interface StageDevice {
   /** Colon-separated; the kernel picks one if absent. */
   readonly mac?: string;
   readonly addresses: readonly StageAddress[];
+  /** Of the routes that come with IPv4 addresses; absent: 0. */
+  readonly metric?: number;
   /** Default gateways, at most one per family. */
   readonly gateways: readonly string[];
   /** Other routes; without a gateway, to the link. */

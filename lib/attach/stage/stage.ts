@@ -110,7 +110,7 @@ function furnish(config: StageConfig): void {
 /** What was not known when the interfaces were made. What hides our directory hides the file for resolv.conf, so it comes last. */
 function furnishLate(config: StageConfig, { late }: StageGo): void {
   if (late === undefined) return;
-  furnishTaps(late.devices);
+  for (const warning of furnishTaps(late.devices)) say({ warning });
   if (config.sockets?.ownNamespaces === false || config.program === undefined) return;
   mounts({ ...config, resolvConf: late.resolvConf }, (fd) => say({ resolvConf: true }, fd));
 }

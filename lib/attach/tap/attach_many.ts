@@ -5,6 +5,7 @@
  */
 
 import { close } from "../../host/sys.ts";
+import { setCarrier } from "../../host/tun.ts";
 import type { PumpEnd } from "../../link/pump.ts";
 import { Pump } from "../../link/pump.ts";
 import { TapLink } from "../../link/tap.ts";
@@ -22,6 +23,8 @@ export interface TapAttachments {
   pumpTo(index: number, end: PumpEnd): void;
   pollAt(): Instant;
   flush(now: Instant): void;
+  /** Plugs the cable of device number `index` in, or out. */
+  setCarrier(index: number, up: boolean): void;
   /** Lets the program start. */
   go(late: StageLate): void;
   /** Tells the guest's kernel and its resolver what has changed since. */
@@ -68,6 +71,7 @@ export function attachTaps(context: TapContext, names: readonly string[], mtu: n
     flush: (now) => {
       for (const pump of pumps) pump.flush(now);
     },
+    setCarrier: (index, up) => setCarrier(descriptors[index]!, up),
     go: (late) => {
       interfaces.told(late.devices);
       stage.go(late);

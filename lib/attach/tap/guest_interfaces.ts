@@ -17,7 +17,7 @@
 
 import { Errno, SystemError } from "../../host/errno.ts";
 import { RouteNetlink } from "../../host/rtnetlink.ts";
-import { address, parse } from "../stage/interface.ts";
+import { address, parse, whatFailed } from "../stage/interface.ts";
 import type { StageDevice } from "../stage/protocol.ts";
 
 /** What removing it may say of something that is gone already. */
@@ -29,6 +29,8 @@ export class GuestInterfaces {
   /** By name; the guest may give them others. */
   readonly #indexes = new Map<string, number>();
   readonly #known = new Map<string, StageDevice>();
+  /** What was refused of the last change, which is not told again and again. */
+  readonly #refused = new Map<string, string>();
 
   /** @param fd a netlink socket of the guest's namespace; ours from now on */
   constructor(fd: number, names: readonly string[]) {
@@ -41,19 +43,18 @@ export class GuestInterfaces {
     for (const device of devices) this.#known.set(device.name, device);
   }
 
-  /** Sets what is different. Returns why it could not, for each interface where that is so. */
+  /** Sets what is different. Returns what the kernel does not take of it. */
   update(devices: readonly StageDevice[]): string[] {
     const failures: string[] = [];
     for (const device of devices) {
       const before = this.#known.get(device.name);
       if (before === undefined || JSON.stringify(before) === JSON.stringify(device)) continue;
       this.#known.set(device.name, device);
-      try {
-        this.#change(this.#indexes.get(device.name)!, before, device);
-      } catch (error) {
-        if (!(error instanceof SystemError)) throw error;
-        failures.push(`the guest's ${device.name} is not as the network has it: ${error.message}`);
-      }
+      const refused = this.#change(this.#indexes.get(device.name)!, before, device)
+        .map((error) => whatFailed(device.name, error));
+      const text = refused.join();
+      if (text !== this.#refused.get(device.name)) failures.push(...refused);
+      this.#refused.set(device.name, text);
     }
     return failures;
   }
@@ -62,8 +63,17 @@ export class GuestInterfaces {
     this.#netlink.close();
   }
 
-  #change(index: number, before: StageDevice, after: StageDevice): void {
+  #change(index: number, before: StageDevice, after: StageDevice): SystemError[] {
     const netlink = this.#netlink;
+    const failures: SystemError[] = [];
+    const forget = (remove: () => void) => {
+      try {
+        remove();
+      } catch (error) {
+        if (!(error instanceof SystemError)) throw error;
+        if (!GONE.includes(error.errno)) failures.push(error);
+      }
+    };
     for (const text of missing(before.gateways, after.gateways)) {
       const gateway = parse(text);
       forget(() => netlink.removeRoute({ family: gateway.family, gateway, index }));
@@ -75,7 +85,7 @@ export class GuestInterfaces {
     for (const { address, prefixLength } of missing(before.addresses, after.addresses)) {
       forget(() => netlink.removeAddress(index, parse(address), prefixLength));
     }
-    address(netlink, index, after);
+    return [...failures, ...address(netlink, index, after)];
   }
 }
 
@@ -83,12 +93,4 @@ export class GuestInterfaces {
 function missing<T>(before: readonly T[], after: readonly T[]): T[] {
   const kept = new Set(after.map((one) => JSON.stringify(one)));
   return before.filter((one) => !kept.has(JSON.stringify(one)));
-}
-
-function forget(remove: () => void): void {
-  try {
-    remove();
-  } catch (error) {
-    if (!(error instanceof SystemError) || !GONE.includes(error.errno)) throw error;
-  }
 }

@@ -8,7 +8,7 @@ import type { PumpEnd } from "../../link/pump.ts";
 import type { LinkCapabilities } from "../../stack/link/link.ts";
 import type { Nic } from "../../stack/nic.ts";
 import { createQdisc, type Qdisc } from "../../stack/qdisc/qdisc.ts";
-import { earlier, type Instant } from "../../stack/time.ts";
+import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import { MacAddress } from "../../stack/wire/mac_address.ts";
 import { largestMtu, shapedCapabilitiesOf } from "../../uplink/provider/config.ts";
 import { Provider } from "../../uplink/provider/provider.ts";
@@ -30,6 +30,8 @@ export class JoinedNetwork {
   readonly addressing: Addressing;
   readonly provider: Provider;
   readonly config: NetworkConfig;
+  /** Since when the provider is gone; NEVER: it is there. */
+  lostAt: Instant = NEVER;
   readonly #context: ModeContext;
   readonly #log: NetworkLog;
   /** What was refused, as it was last told. */
@@ -131,6 +133,7 @@ export class JoinedNetwork {
 
   #onCarrier(up: boolean, now: Instant): void {
     this.nic.carrier = up;
+    this.lostAt = up ? NEVER : now;
     if (up) this.addressing.resume(now);
   }
 }

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { broadcastOf, inPrefix } from "../ip/routes.ts";
+import { broadcastOf } from "../ip/routes.ts";
 import { type Microseconds, SECOND } from "../time.ts";
-import { IpAddress } from "../wire/address.ts";
+import type { IpAddress } from "../wire/address.ts";
 import { DHCPV4_INFINITE, type Dhcpv4Message, type Dhcpv4Route } from "../wire/dhcpv4.ts";
 
 /** Shortest lease that we believe, seconds: what dhcpcd takes; a shorter one would be a storm of requests. */
@@ -16,7 +16,6 @@ export const LEASE_MIN = 20;
 const T1_MIN = 10, T2_MIN = 17.5;
 /** A prefix for who names none. */
 const DEFAULT_PREFIX = 24;
-const LOOPBACK: IpAddress = IpAddress.v4(0x7f000001);
 /** Bounds of an MTU that is believed (RFC 2132 section 5.1 has 68, IPv4 asks hosts for 576). */
 const MTU_MIN = 576, MTU_MAX = 65_535;
 
@@ -79,10 +78,9 @@ export function leaseOf(message: Dhcpv4Message): Dhcpv4Lease | string {
   };
 }
 
-/** Neither the default route, nor to this host, nor to groups. */
+/** Neither the default route, nor to this host, nor to groups; what holds these beside others does no harm. */
 function isUnicastRoute({ destination, prefixLength }: Dhcpv4Route): boolean {
-  return prefixLength > 0 && !inPrefix(LOOPBACK, destination, prefixLength) && destination.d >>> 24 < 224 &&
-    (destination.d >>> 24 !== 0 || prefixLength < 8);
+  return prefixLength > 0 && (prefixLength < 8 || isHostAddress(destination)) && destination.d >>> 24 < 224;
 }
 
 /** The network's own address, or its broadcast address. */
