@@ -119,7 +119,7 @@ function client(random: () => number): void {
   dhcp.start(random() % 8 === 0 ? "information" : "address", segment.now);
   const seconds = 100;
   // Who we are and who they are comes first, or nothing would get past the first check.
-  const names = Uint8Array.of(0, 1, 0, 10, 0, 3, 0, 1, 2, 0, 0, 0, 0, 1, 0, 2, 0, 2, 0, 0);
+  const names = Uint8Array.of(0, 1, 0, 10, 0, 3, 0, 1, 2, 0, 0, 0, 0, 1, 0, 2, 0, 3, 0, 0, 0);
   for (let i = 0; i < seconds; i++) {
     segment.pass(1);
     const more = random() % 4 === 0 ? strangeOptions(random) : association(random);

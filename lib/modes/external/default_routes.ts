@@ -7,7 +7,7 @@
 import type { Route } from "../../stack/ip/routes.ts";
 import type { Stack } from "../../stack/stack.ts";
 import { ANY4, ANY6, type IpFamily } from "../../stack/wire/address.ts";
-import type { JoinedNetwork } from "./network.ts";
+import type { RankedNetwork } from "./precedence.ts";
 
 /** Keeps them right. */
 export class DefaultRoutes {
@@ -18,12 +18,12 @@ export class DefaultRoutes {
     this.#stack = stack;
   }
 
-  update(networks: readonly JoinedNetwork[]): void {
+  update(networks: readonly RankedNetwork[]): void {
     this.#set(4, networks);
     this.#set(6, networks);
   }
 
-  #set(family: IpFamily, networks: readonly JoinedNetwork[]): void {
+  #set(family: IpFamily, networks: readonly RankedNetwork[]): void {
     const before = this.#routes[family];
     const network = networks.find(({ addressing }) => addressing.gateway(family) !== undefined);
     const gateway = network?.addressing.gateway(family);

@@ -3,8 +3,9 @@
  * (territory.ts). Who gave what first does not matter, only the order of the networks.
  *
  * ```text
- *   an address  that is a gateway or resolver of an earlier network     is not used
- *   its prefix  within an earlier network's                             is not used, only the address
+ *   an address  that is an earlier network's: of its prefixes (but for
+ *               one and the same), a gateway, a resolver                is not used
+ *   its prefix  if that is everything                                   is not used, only the address
  *   a route     to an earlier network's prefix, gateway, resolver       is not used
  *   gateways and resolvers beyond the link, in a later network's prefix get routes of their own
  * ```
@@ -16,30 +17,42 @@ import type { Route } from "../../stack/ip/routes.ts";
 import type { Nic } from "../../stack/nic.ts";
 import type { Stack } from "../../stack/stack.ts";
 import { ANY4, ANY6, type IpAddress } from "../../stack/wire/address.ts";
-import type { JoinedNetwork } from "./network.ts";
-import { alone, astray, impersonates, type Prefix, type Territory, trespass } from "./territory.ts";
+import type { Addressing } from "./addressing.ts";
+import { alone, astray, impersonates, isShared, type Prefix, type Territory, trespass } from "./territory.ts";
 
 /** A route beside the default one; by way of nobody if `gateway` is unspecified. */
 export interface NetworkRoute extends Prefix {
   readonly gateway: IpAddress;
 }
 
+/** A network, as far as this is concerned. */
+export interface RankedNetwork {
+  readonly nic: Nic;
+  readonly config: { readonly name: string };
+  readonly addressing: Pick<
+    Addressing,
+    "offered4" | "offered6" | "use4" | "use6" | "routes" | "gateway" | "dns"
+  >;
+  /** Something that it gave is not used, for it is `whose`. */
+  refuse(what: string, whose: { readonly name: string }): void;
+}
+
 /** Keeps the routes of the stack right. */
 export class Precedence {
   readonly #stack: Stack;
-  readonly #routes = new Map<JoinedNetwork, { readonly given: NetworkRoute; readonly route: Route }[]>();
+  readonly #routes = new Map<RankedNetwork, { readonly given: NetworkRoute; readonly route: Route }[]>();
 
   constructor(stack: Stack) {
     this.#stack = stack;
   }
 
   /** The routes of a network that are used. */
-  routesOf(network: JoinedNetwork): NetworkRoute[] {
+  routesOf(network: RankedNetwork): NetworkRoute[] {
     return (this.#routes.get(network) ?? []).map(({ given }) => given);
   }
 
   /** Decides anew. */
-  update(networks: readonly JoinedNetwork[]): void {
+  update(networks: readonly RankedNetwork[]): void {
     const territories: Territory[] = [];
     const accepted = networks.map((network) => {
       this.#judgeAddresses(network, territories);
@@ -58,12 +71,15 @@ export class Precedence {
     this.#order(networks.map(({ nic }) => nic));
   }
 
-  #judgeAddresses(network: JoinedNetwork, earlier: readonly Territory[]): void {
+  #judgeAddresses(network: RankedNetwork, earlier: readonly Territory[]): void {
     const { offered4, offered6 } = network.addressing;
     if (offered4 !== undefined) {
       const { address, prefixLength } = offered4;
-      const host = impersonates(address, earlier);
-      const whose = trespass({ destination: address, prefixLength }, earlier, true);
+      const prefix = { destination: address, prefixLength };
+      const host = isShared(prefix, earlier)
+        ? impersonates(address, earlier)
+        : trespass(alone(address), earlier);
+      const whose = trespass(prefix, earlier, true);
       if (host !== undefined) network.refuse(`address ${address}`, host);
       else if (whose !== undefined) network.refuse(`prefix of ${address}/${prefixLength}`, whose);
       network.addressing.use4(host !== undefined ? "nothing" : whose !== undefined ? "address" : "prefix");
@@ -75,7 +91,7 @@ export class Precedence {
     }
   }
 
-  #set(network: JoinedNetwork, wanted: readonly NetworkRoute[]): void {
+  #set(network: RankedNetwork, wanted: readonly NetworkRoute[]): void {
     const { routes } = this.#stack;
     const before = this.#routes.get(network) ?? [];
     const kept = before.filter(({ given }) => wanted.some((other) => isSame(given, other)));
@@ -105,7 +121,7 @@ export class Precedence {
   }
 }
 
-function territoryOf({ nic, config, addressing }: JoinedNetwork, routes: readonly Prefix[]): Territory {
+function territoryOf({ nic, config, addressing }: RankedNetwork, routes: readonly Prefix[]): Territory {
   const linked = nic.addresses.filter(({ scope }) => scope === "global")
     .map(({ address, prefixLength }) => ({ destination: address, prefixLength }));
   const gateways = [addressing.gateway(4), addressing.gateway(6)].filter((one) => one !== undefined);
@@ -113,7 +129,7 @@ function territoryOf({ nic, config, addressing }: JoinedNetwork, routes: readonl
 }
 
 /** By the network's gateway, unless it is that itself. */
-function ownRoute(host: IpAddress, { addressing }: JoinedNetwork): NetworkRoute {
+function ownRoute(host: IpAddress, { addressing }: RankedNetwork): NetworkRoute {
   const gateway = addressing.gateway(host.family);
   const nobody = host.family === 4 ? ANY4 : ANY6;
   return { ...alone(host), gateway: gateway === undefined || gateway.equals(host) ? nobody : gateway };

@@ -48,6 +48,13 @@ export function trespass(
   );
 }
 
+/** Whether one of them has the very same prefix. */
+export function isShared(prefix: Prefix, earlier: readonly Territory[]): boolean {
+  return earlier.some(({ prefixes }) =>
+    prefixes.some((own) => own.prefixLength === prefix.prefixLength && isWithin(prefix, own))
+  );
+}
+
 /** Whose gateway or resolver an address is. */
 export function impersonates(address: IpAddress, earlier: readonly Territory[]): Territory | undefined {
   return earlier.find((one) => hostsOf(one).some((host) => host.equals(address)));
