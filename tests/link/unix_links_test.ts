@@ -4,7 +4,7 @@ import { SO, SOCK, SOL } from "../../lib/host/constants.ts";
 import { setOption } from "../../lib/host/inet.ts";
 import { addressOf, NativeMemory } from "../../lib/host/memory.ts";
 import { socketPair } from "../../lib/host/socket_pair.ts";
-import { close, read, write } from "../../lib/host/sys.ts";
+import { close, read, shutdown as shutDown, write } from "../../lib/host/sys.ts";
 import { NO_WIRE_OFFLOAD, type WireOffload } from "../../lib/link/offload.ts";
 import { UnixGramLink } from "../../lib/link/unix_gram.ts";
 import { UnixStreamLink } from "../../lib/link/unix_stream.ts";
@@ -78,6 +78,11 @@ function put(fd: number, bytes: Uint8Array): number {
   const memory = new NativeMemory(bytes.length);
   memory.bytes.set(bytes);
   return write(fd, memory.address, bytes.length);
+}
+
+/** Says that there is no more. */
+function shutdown(fd: number): void {
+  shutDown(fd, 1);
 }
 
 function get(fd: number, most = 200_000): Uint8Array {
@@ -327,5 +332,54 @@ for (const name of ["stream", "gram"] as const) {
     };
     if (name === "stream") withStream(body, ALL);
     else withGram(body, SOCK.DGRAM, ALL);
+  });
+}
+
+for (const length of [60, 9_000]) {
+  test(`a stream of frames of ${length} bytes that ends after any of them ends once, and takes no half frame`, () => {
+    const whole = framed(new Uint8Array(length).fill(7));
+    const cuts = length < 100
+      ? Array.from({ length: whole.length + 1 }, (_, i) => i)
+      : [0, 1, 3, 4, 5, 8_191, 8_192, 8_196, 8_197, length, length + 3, length + 4];
+    for (const cut of cuts) {
+      withStream(({ link, far, ends }) => {
+        put(far, whole);
+        put(far, whole.subarray(0, cut));
+        equal(link.receive()?.length, length);
+        const second = link.receive();
+        equal(second?.length, cut === whole.length ? length : undefined, `cut at ${cut}`);
+        equal(
+          link.partial,
+          cut === whole.length ? 0 : cut < 4 || length < 8_192 ? cut : cut - 4,
+          `cut at ${cut}`,
+        );
+        deepEqual(ends, []);
+        shutdown(far);
+        // The first call may tell of a socket that was empty a moment ago.
+        for (let i = 0; i < 3; i++) equal(link.receive(), undefined);
+        deepEqual(ends, ["closed the connection"]);
+      });
+    }
+  });
+}
+
+for (const seed of [1, 2, 3]) {
+  test(`bytes without sense end a stream or are frames, however they are cut (seed ${seed})`, () => {
+    const random = seeded(seed);
+    for (let round = 0; round < 100; round++) {
+      withStream(({ link, far, ends }) => {
+        for (let i = 0; i < 50 && ends.length === 0; i++) {
+          const bytes = randomBytes(random, between(random, 1, 200));
+          // Most of what is random would be a giant's length.
+          if (random() % 4 > 0) bytes.fill(0, 0, Math.min(2, bytes.length));
+          put(far, bytes);
+          for (let frame = link.receive(); frame !== undefined; frame = link.receive()) {
+            ok(frame.length >= 14 && frame.length <= 65_535, `${frame.length} bytes`);
+            frame.release();
+          }
+        }
+        ok(ends.length <= 1);
+      }, pick(random, [NO_WIRE_OFFLOAD, NO_WIRE_OFFLOAD, ALL]));
+    }
   });
 }

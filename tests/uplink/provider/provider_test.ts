@@ -43,6 +43,8 @@ class World {
   readonly carrier: boolean[] = [];
   /** What the stand-in says when the far stack has nothing to say. */
   flood: () => PacketBuffer | undefined = () => undefined;
+  /** Frames that the stand-in has said beside. */
+  words = 0;
   /** What the stand-in gets. */
   onFrame: (frame: PacketBuffer) => void = () => {};
 
@@ -299,16 +301,35 @@ test("unixstream: half a frame that never ends does not stop what we send", () =
     deepEqual(world.carrier, []);
   }, "unixstream"));
 
-test("a provider that only accepts and hangs up is dialled less and less often", () =>
-  withWorld((world) => {
-    world.open();
-    const began = performance.now();
-    world.until(() => {
-      if (world.standIn.clients > 0) world.standIn.hangUp();
-      return performance.now() - began > 2_000;
-    }, "two seconds");
-    ok(world.standIn.clients >= 2 && world.standIn.clients <= 10, `${world.standIn.clients} clients in 2 s`);
-  }, "unixstream"));
+for (const word of [false, true]) {
+  const says = word ? "says a word" : "only accepts";
+  test(`a provider that ${says} and hangs up is dialled less and less often`, () =>
+    withWorld((world) => {
+      world.open();
+      const began = performance.now();
+      let served = 0;
+      world.until(() => {
+        const { standIn, nic } = world;
+        if (standIn.clients > served && (!word || said(world, nic.rx.packets))) {
+          served = standIn.clients;
+          standIn.hangUp();
+        }
+        return performance.now() - began > 2_000;
+      }, "two seconds");
+      const { clients } = world.standIn;
+      ok(clients >= 2 && clients <= 8, `${clients} clients in 2 s`);
+    }, "unixstream"));
+}
+
+/** Has the stand-in say one frame to its client; true once that has arrived. */
+function said(world: World, arrived: number): boolean {
+  if (arrived >= world.standIn.clients) return true;
+  if (world.words < world.standIn.clients) {
+    world.words++;
+    world.standIn.say(Uint8Array.of(0, 0, 0, 60, ...new Uint8Array(60).fill(255)));
+  }
+  return false;
+}
 
 for (const transport of TRANSPORTS) {
   test(`${transport}: a provider that reads nothing stops what we send, and nothing grows`, () =>
