@@ -109,6 +109,12 @@ async function settle(
   const sources = await loadSources(line, surroundings.readText);
   const { resolved, problems: found } = tryResolve(sources.assignments);
   const problems = [...sources.problems, ...found];
+  const gvproxys = resolved.serve.find(({ flag }) => flag === "gvproxy");
+  if (gvproxys !== undefined && !["serve", "config"].includes(command.name)) {
+    throw new UsageFailure(
+      `wrong usage: ${gvproxys.text} is gvproxy's configuration, which only serve reads`,
+    );
+  }
   if (problems.length > 0 && !command.toleratesProblems) throw new ConfigError(problems);
   const elsewhere = [...sources.ignored, ...resolved.ignored];
   const ignored = [...new Set([...elsewhere, ...head.ignored, ...own.ignored])];

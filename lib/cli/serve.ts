@@ -21,6 +21,7 @@ import { serveGvproxyApi } from "./serve_gvproxy_api.ts";
 import { hostResolvConf, modeConfig, publishText } from "./launch.ts";
 import { superviseSession } from "./session.ts";
 import { withPidFile } from "./pid_file.ts";
+import { version } from "./version.ts";
 
 /** Flags that are about the guest of `do` and `attach`, or about its interface. */
 const OF_A_PROGRAM: ReadonlySet<string> = new Set<FlagName>([
@@ -61,8 +62,9 @@ async function serveMachines(context: CommandContext): Promise<number> {
   if (context.args.length > 0) {
     throw new UsageFailure(`wrong usage: serve takes no arguments, and got "${context.args[0]}"`);
   }
-  const options = serveOptions(context);
   const flags = serveFlagValues(context);
+  if (flags.has("version")) return await version.run(context);
+  const options = serveOptions(context);
   const { settings, resolved } = context;
   for (const { flag } of resolved.values) {
     if (isGiven(resolved, flag.name) && OF_A_PROGRAM.has(flag.name)) {
@@ -93,9 +95,10 @@ async function serveMachines(context: CommandContext): Promise<number> {
       listen: [...options.listen, ...endpointsOf(wires, options)],
       leases: options.leases,
       leaseTime: options.leaseTime,
-      searchDomains: searchDomains(resolv.kept),
+      searchDomains: options.searchDomains ?? searchDomains(resolv.kept),
       zones: options.zones,
       vpnkitMacs: options.vpnkitMacs,
+      ...(options.gatewayMac === undefined ? {} : { gatewayMac: options.gatewayMac }),
       closedPorts: closedPorts(options.api, settings.api),
       ...(options.isGvproxy ? { hostAddress: String(network.host) } : {}),
     },
@@ -108,9 +111,15 @@ async function serveMachines(context: CommandContext): Promise<number> {
     mode,
     command: ["serve", ...options.urls],
   };
-  const withLog = logFile === undefined
-    ? context
-    : { ...context, settings: { ...settings, debugLog: logFile } };
+  const pcap = flags.get("pcap");
+  const withLog = {
+    ...context,
+    settings: {
+      ...settings,
+      ...(logFile === undefined ? {} : { debugLog: logFile }),
+      ...(pcap === undefined ? {} : { pcapLog: pcap }),
+    },
+  };
   try {
     return await withPidFile(
       flags.get("pid-file"),

@@ -17,27 +17,27 @@ import { isGiven } from "../config/resolve.ts";
 import {
   DEFAULT_SUBNET,
   DEFAULT_SUBNET6,
-  gvproxyDefaults,
   LEASE_TIME,
   parseLease,
   parseRecord,
-  parseSshPort,
   SERVE_MTU,
   type ServedNetwork,
   servedNetwork,
   servedNetwork6,
   type StaticLease,
-  type Zone,
+  withAddresses,
 } from "../config/serve.ts";
 import type { SshTunnel } from "../control/gvproxy/forwarder.ts";
 import { fileExists } from "../host/files.ts";
 import { findInPath } from "../host/runtime.ts";
+import { IpAddress } from "../stack/wire/address.ts";
 import { UNSUPPORTED } from "../config/serve_flags.ts";
 import type { HttpAddress } from "../host/http_server.ts";
+import { chosenAddresses, gvproxyFile, type GvproxySide, gvproxySide } from "./serve_gvproxy_options.ts";
 import { type CommandContext, Failure, type FlagValues, UsageFailure } from "./command.ts";
 
 /** Everything there is to know. */
-export interface ServeOptions {
+export interface ServeOptions extends GvproxySide {
   readonly listen: readonly VmEndpoint[];
   /** `listen` in words. */
   readonly urls: readonly string[];
@@ -50,13 +50,7 @@ export interface ServeOptions {
   readonly network: ServedNetwork;
   readonly network6: Omit<ServedNetwork, "host">;
   readonly mtu: number;
-  readonly leases: readonly StaticLease[];
   readonly leaseTime: number;
-  readonly zones: readonly Zone[];
-  /** Beside those of `--publish`. */
-  readonly publish: readonly Publish[];
-  /** Hardware addresses of HyperKit's machines, by UUID in lower case. */
-  readonly vpnkitMacs: Readonly<Record<string, string>>;
   /** Sockets that lead into the guest by ssh. */
   readonly forwards: readonly SshTunnel[];
   readonly isGvproxy: boolean;
@@ -72,14 +66,20 @@ const GVPROXY = [
   "listen-stdio",
   "ssh-port",
   "forward-sock",
+  "gvproxy",
 ] as const;
+
+/** What gvproxy's command line says in the place of its configuration file, and not beside it. */
+const REPLACED = ["listen", "listen-qemu", "listen-vfkit", "listen-bess", "listen-vpnkit"];
 
 /** The command's own flags over those of files; values of one that may be repeated add up. */
 export function serveFlagValues({ flags, resolved }: CommandContext): FlagValues {
-  const all = (name: string) => [
-    ...resolved.serve.filter(({ flag }) => flag === name).map(({ text }) => text),
-    ...flags.all(name),
-  ];
+  const isGvproxys = resolved.serve.some(({ flag }) => flag === "gvproxy");
+  const all = (name: string) => {
+    const given = flags.all(name);
+    if (isGvproxys && given.length > 0 && REPLACED.includes(name)) return given;
+    return [...resolved.serve.filter(({ flag }) => flag === name).map(({ text }) => text), ...given];
+  };
   return {
     all,
     get: (name) => all(name).at(-1),
@@ -92,7 +92,9 @@ export function serveOptions(context: CommandContext): ServeOptions {
   const { settings, resolved } = context;
   const flags = serveFlagValues(context);
   for (const [name, why] of Object.entries(UNSUPPORTED)) {
-    if (flags.has(name)) throw new Failure(`Cannot serve with -${name}: ${why}`);
+    if (flags.has(name) && flags.get(name) !== "false") {
+      throw new Failure(`Cannot serve with -${name}: ${why}`);
+    }
   }
   const api = [...flags.all("listen").filter(isApi), ...flags.all("services")].map(apiAddress);
   const urls = [...flags.all("listen").filter((url) => !isApi(url)), ...gvproxyUrls(flags)];
@@ -117,14 +119,21 @@ export function serveOptions(context: CommandContext): ServeOptions {
   const taken = urls.find((url, i) => urls.indexOf(url) !== i);
   if (taken !== undefined) throw new UsageFailure(`Cannot listen on "${taken}" twice`);
 
-  const network = valid("subnet", flags.get("subnet") ?? DEFAULT_SUBNET, servedNetwork);
+  const subnet = valid("subnet", flags.get("subnet") ?? DEFAULT_SUBNET, servedNetwork);
+  const network = withAddresses(subnet, chosenAddresses(flags));
+  if (typeof network === "string") throw new UsageFailure(network);
   const network6 = valid("subnet6", flags.get("subnet6") ?? DEFAULT_SUBNET6, servedNetwork6);
   const isGvproxy = api.length > 0 || GVPROXY.some((name) => flags.get(name) !== undefined);
-  const sshPort = parseSshPort(flags.get("ssh-port"));
-  if (typeof sshPort === "string") throw new UsageFailure(sshPort);
-  const defaults = isGvproxy
-    ? gvproxyDefaults(network, sshPort)
-    : { leases: [], zones: [], publish: [], vpnkitMacs: {} };
+  const gateway6 = flags.get("gatewayIPv6");
+  if (gateway6 !== undefined && IpAddress.parse(gateway6)?.equals(network6.gateway) !== true) {
+    throw new UsageFailure(`Cannot serve with gatewayIPv6 ${gateway6}: it is the first of subnetIPv6`);
+  }
+  if (gvproxyFile(flags) !== undefined && flags.has("ssh-port")) {
+    context.stderr(
+      "sluice: ssh-port means nothing with gvproxy's configuration file: stack.forwards has what it would say\n",
+    );
+  }
+  const side = gvproxySide(flags, network, isGvproxy);
   const leases = flags.all("lease").map((text) =>
     valid("lease", text, (value) => parseLease(value, network))
   );
@@ -138,14 +147,13 @@ export function serveOptions(context: CommandContext): ServeOptions {
     network,
     network6,
     mtu: isGiven(resolved, "mtu") ? settings.mtu : SERVE_MTU,
-    leases: unique([...leases, ...defaults.leases]),
+    ...side,
+    leases: unique([...leases, ...side.leases]),
     leaseTime: whole("lease-time", flags.get("lease-time"), 60, 0x7fffffff) ?? LEASE_TIME,
     zones: [
       ...flags.all("dns-record").map((text) => valid("dns-record", text, parseRecord)),
-      ...defaults.zones,
+      ...side.zones,
     ],
-    publish: defaults.publish,
-    vpnkitMacs: defaults.vpnkitMacs,
     forwards: sshForwards(flags, network),
     isGvproxy,
     readyFd,

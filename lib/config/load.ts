@@ -17,17 +17,18 @@ export interface LoadOptions {
 
 /** Reads one file; what is wrong with it is part of the answer. */
 export async function loadFile(path: string, options: LoadOptions): Promise<FileContents> {
-  const format = /\.(json|toml)$/.exec(path)?.[1];
+  const format = /\.(json|toml|ya?ml)$/.exec(path)?.[1];
   const into = new Collector(path);
   if (format === undefined) {
-    into.problem(undefined, "cannot tell its format", "name it .json or .toml");
+    into.problem(undefined, "cannot tell its format", "name it .json or .toml, or .yaml if it is gvproxy's");
     return into;
   }
   const text = await read(into, path, options);
   if (text === undefined) return into;
   // Parsers are loaded when they are needed: most runs have no file at all.
   if (format === "json") return (await import("./file_json.ts")).readJsonFile(path, text, options.runtime);
-  return (await import("./file_toml.ts")).readTomlFile(path, text);
+  if (format === "toml") return (await import("./file_toml.ts")).readTomlFile(path, text);
+  return (await import("./file_gvproxy.ts")).readGvproxyFile(path, text);
 }
 
 /**

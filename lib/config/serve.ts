@@ -65,6 +65,37 @@ export function servedNetwork(text: string): ServedNetwork | string {
   };
 }
 
+/** Addresses that are chosen one by one. */
+export interface ChosenAddresses {
+  readonly gateway?: string | undefined;
+  readonly device?: string | undefined;
+  readonly host?: string | undefined;
+}
+
+/** `network` with other addresses in it. A string says what is wrong, in gvproxy's words. */
+export function withAddresses(network: ServedNetwork, chosen: ChosenAddresses): ServedNetwork | string {
+  const { prefixLength } = network;
+  const placed: Record<"gateway" | "device" | "host", IpAddress> = { ...network };
+  for (const role of ["gateway", "device", "host"] as const) {
+    const text = chosen[role];
+    if (text === undefined) continue;
+    const address = IpAddress.parse(text);
+    if (address?.family !== 4) return `invalid IP address: ${text}`;
+    const inside: InterfaceAddress = { address: network.gateway, prefixLength };
+    if (!contains(inside, address)) {
+      return `IP (${text}) not in subnet (${networkAddress(inside)}/${prefixLength})`;
+    }
+    if (address.equals(networkAddress(inside))) return `IP must not be address of subnet: ${text}`;
+    if (isBroadcast(inside, address)) return `IP must not be broadcast address: ${text}`;
+    placed[role] = address;
+  }
+  const { gateway, device, host } = placed;
+  if (gateway.equals(device) || gateway.equals(host) || device.equals(host)) {
+    return "IP addresses need to be distinct";
+  }
+  return { prefixLength, ...placed };
+}
+
 /** Reads `--subnet6`. */
 export function servedNetwork6(text: string): Omit<ServedNetwork, "host"> | string {
   const cidr = parseCidr(text);
@@ -88,6 +119,16 @@ export function parseLease(text: string, { gateway, prefixLength }: ServedNetwor
     return `${address} is not free for a guest`;
   }
   return { mac: mac.toString(), address: address.toString() };
+}
+
+/** Reads `UUID=MAC`: the hardware address of one of HyperKit's machines. */
+export function parseVpnkitMac(text: string): readonly [uuid: string, mac: string] | string {
+  const at = text.indexOf("=");
+  const mac = MacAddress.parse(text.slice(at + 1));
+  if (mac === undefined || mac.isMulticast() || mac.isZero()) {
+    return `${text.slice(at + 1)} is no address of an interface`;
+  }
+  return [text.slice(0, at), mac.toString()];
 }
 
 /** Reads `--dns-record NAME=ADDRESS`: a zone of one name. */

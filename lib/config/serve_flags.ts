@@ -4,6 +4,7 @@
  * @module
  */
 
+import { MacAddress } from "../stack/wire/mac_address.ts";
 import { nearest } from "./nearest.ts";
 import {
   DEFAULT_SUBNET,
@@ -11,6 +12,7 @@ import {
   LEASE_TIME,
   parseRecord,
   parseSshPort,
+  parseVpnkitMac,
   servedNetwork,
   servedNetwork6,
 } from "./serve.ts";
@@ -88,6 +90,11 @@ export const serveFlags: readonly ServeFlag[] = [
     true,
   ),
   text("listen-stdio", "WORD", "gvproxy's: standard input and output are a guest's wire, whatever the word"),
+  text("gatewayIP", "ADDR", "gvproxy's: the gateway, if it is not the first address of the subnet"),
+  text("deviceIP", "ADDR", "gvproxy's: the first guest, if it is not the second"),
+  text("hostIP", "ADDR", "gvproxy's: the host's loopback, if it is not the last"),
+  text("pcap", "FILE", "gvproxy's: as --pcap-log"),
+  { name: "version", kind: "boolean", help: "gvproxy's: print the version" },
   text("services", "URL", "gvproxy's: its HTTP API; as is --listen with unix:// or tcp://", true),
   text("ssh-port", "PORT", "gvproxy's: leads to port 22 of the first guest; -1 is off"),
   text(
@@ -106,7 +113,7 @@ export const serveFlags: readonly ServeFlag[] = [
 ];
 
 /** Flags that are about one start. */
-const COMMAND_LINE_ONLY: readonly string[] = ["ready-fd"];
+const COMMAND_LINE_ONLY: readonly string[] = ["ready-fd", "version"];
 
 /** A flag that a file may set, or why it may not. */
 export function serveFlagOfFile(name: string): ServeFlag | { readonly why: string; readonly hint?: string } {
@@ -132,5 +139,10 @@ const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
   "subnet6": servedNetwork6,
   "dns-record": parseRecord,
   "ssh-port": parseSshPort,
+  "vpnkit-mac": parseVpnkitMac,
+  "gateway-mac": (value) => {
+    const mac = MacAddress.parse(value);
+    return mac === undefined || mac.isMulticast() || mac.isZero() ? "no address of an interface" : undefined;
+  },
   "lease-time": (value) => Number(value) >= 60 ? undefined : "want a number of seconds from 60",
 };

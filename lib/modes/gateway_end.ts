@@ -56,7 +56,9 @@ export function addGatewayNic(
   stack: Stack,
   capabilities: LinkCapabilities,
   inbound?: Qdisc,
-  options: Pick<NicOptions, "qdisc" | "ready" | "routerAdvertisement" | "coalesce" | "showWire"> = {},
+  options: Pick<NicOptions, "qdisc" | "ready" | "routerAdvertisement" | "coalesce" | "showWire"> & {
+    readonly mac?: MacAddress;
+  } = {},
 ): Nic {
   const nic = stack.addNic({
     name: "eth0",

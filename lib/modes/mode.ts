@@ -37,6 +37,8 @@ export interface ServeConfig {
   readonly zones: readonly ZoneFacts[];
   /** Hardware addresses of HyperKit's machines, by UUID in lower case. */
   readonly vpnkitMacs?: Readonly<Record<string, string>>;
+  /** The gateway's hardware address; absent: gvproxy's. */
+  readonly gatewayMac?: string;
   /** Ports of the host's loopback that no guest reaches: those of our own control. */
   readonly closedPorts: readonly number[];
 }

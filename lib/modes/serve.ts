@@ -42,6 +42,7 @@ export function startServe(context: ModeContext): ModeSession {
     showWire: true,
     ready,
     routerAdvertisement: advertisementOf(context),
+    ...(serve.gatewayMac === undefined ? {} : { mac: MacAddress.parse(serve.gatewayMac)! }),
   });
   const host4 = serve.hostAddress === undefined ? undefined : address(serve.hostAddress);
   if (host4 !== undefined && !nic.owns(host4)) nic.addAddress(host4, config.address.prefixLength);

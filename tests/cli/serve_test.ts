@@ -9,6 +9,7 @@ import { serveFlags } from "../../lib/config/serve_flags.ts";
 import { type ServeOptions, serveOptions } from "../../lib/cli/serve_options.ts";
 import { NO_WIRE_OFFLOAD, type WireOffload } from "../../lib/link/offload.ts";
 import { formatPublish } from "../../lib/config/publish.ts";
+import { loadSources } from "../../lib/config/load.ts";
 import { resolve } from "../../lib/config/resolve.ts";
 import { commandLine } from "../support/command_line.ts";
 
@@ -97,6 +98,91 @@ test("standard input and output are a guest's wire, whatever the word", () => {
   ]);
 });
 
+/** What flags and a file of gvproxy's come to. */
+async function configured(
+  file: string,
+  ...args: string[]
+): Promise<ServeOptions & { readonly said: string }> {
+  const read = readArguments(["--config=g.yaml", ...args], { own: serveFlags, table: "global" });
+  const { assignments, problems } = await loadSources(read.assignments, () => file);
+  deepStrictEqual(problems, []);
+  const resolved = resolve(assignments);
+  let said = "";
+  const stderr = (text: string) => void (said += text);
+  const context = {
+    flags: read.own,
+    settings: resolved.settings,
+    resolved,
+    stderr,
+  } as unknown as CommandContext;
+  return { ...serveOptions(context), said };
+}
+
+test("the file that says what gvproxy does without one does that", async () => {
+  const file = `
+log-level: info
+listen: [unix:///api.sock]
+stack:
+    mtu: 1500
+    subnet: 192.168.127.0/24
+    gatewayIP: 192.168.127.1
+    deviceIP: 192.168.127.2
+    hostIP: 192.168.127.254
+    gatewayMacAddress: 5a:94:ef:e4:0c:dd
+    dns:
+        - {name: containers.internal., records: [{name: gateway, ip: 192.168.127.1}, {name: host, ip: 192.168.127.254}]}
+        - {name: docker.internal., records: [{name: gateway, ip: 192.168.127.1}, {name: host, ip: 192.168.127.254}]}
+    nat: {192.168.127.254: 127.0.0.1}
+    gatewayVirtualIPs: [192.168.127.254]
+    dhcpStaticLeases: {192.168.127.2: 5a:94:ef:e4:0c:ee}
+    vpnKitUUIDMacAddresses: {c3d68012-0208-11ea-9fd7-f2189899ab08: 5a:94:ef:e4:0c:ee}
+`;
+  const { said, searchDomains, gatewayMac, ...fromFile } = await configured(file);
+  deepStrictEqual([said, searchDomains, gatewayMac], ["", [], "5a:94:ef:e4:0c:dd"]);
+  deepStrictEqual(fromFile, options("-listen=unix:///api.sock", "-ssh-port=-1"));
+});
+
+test("with a file gvproxy's zones, leases and forwards are not there unasked", async () => {
+  const { zones, leases, publish, isGvproxy, network, searchDomains, said } = await configured(
+    "listen: [unix:///api.sock]\nstack: {subnet: 10.1.0.0/16}",
+    "-ssh-port=3000",
+  );
+  deepStrictEqual([zones, leases, publish, isGvproxy, searchDomains], [[], [], [], true, []]);
+  strictEqual(`${network.host}`, "10.1.255.254");
+  match(said, /ssh-port means nothing with gvproxy's configuration file/);
+});
+
+test("the command line is in the place of what the file says of sockets, and wins", async () => {
+  const file = `
+listen: [unix:///a, unix:///b]
+interfaces: {qemu: unix:///q, vfkit: unixgram:///v}
+stack: {subnet: 10.1.0.0/16, gatewayIP: 10.1.0.5}
+`;
+  const { api, listen, network } = await configured(
+    file,
+    "-listen=unix:///c",
+    "-listen-qemu=unix:///r",
+    "-gatewayIP=10.1.0.6",
+  );
+  deepStrictEqual(api, [{ unix: "/c" }]);
+  deepStrictEqual(listen.map((one) => "path" in one ? one.path : ""), ["/r", "/v"]);
+  strictEqual(`${network.gateway}`, "10.1.0.6");
+});
+
+test("a file of gvproxy's is for serve", async () => {
+  const ran = await commandLine(["--config=g.yaml", "do", "--", "true"], { "g.yaml": "" });
+  deepStrictEqual([ran.status, ran.stderr], [
+    2,
+    "sluice: wrong usage: g.yaml is gvproxy's configuration, which only serve reads\n",
+  ]);
+});
+
+test("serve -version is the version, whatever else there is", async () => {
+  const ran = await commandLine(["serve", "-version", "-listen=unix:///a"]);
+  match(ran.stdout, /^sluice [0-9.]+ /);
+  strictEqual(ran.status, 0);
+});
+
 test("a file's table of serve is below the command line, and lists add up", () => {
   const origin = { kind: "file", path: "s.toml", line: 1, column: 1 } as const;
   const file = [
@@ -145,6 +231,7 @@ for (const [args, offload] of OFFLOADS) {
   });
 }
 
+const A = "--listen=unixgram:///nowhere/a";
 const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
   [[], 2, /cannot serve: no socket is named/],
   [["--listen=vsock://:1024"], 125, /cannot serve gvproxy's API on "vsock:\/\/:1024":[^]*AF_VSOCK[^]*socat/],
@@ -216,6 +303,11 @@ const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
   [["--listen=unixgram:///nowhere/a", "--dns-record=a b=1.2.3.4"], 2, /"a b" is no name/],
   [["--listen=unixgram:///nowhere/a", "--lease-time=5"], 2, /want a number from 60/],
   [["--listen=unixgram:///nowhere/a", "-p=80:192.168.127.1:80"], 2, /is the gateway, not a guest/],
+  [[A, "-gatewayIP=192.168.128.1"], 2, /IP \(192\.168\.128\.1\) not in subnet \(192\.168\.127\.0\/24\)/],
+  [[A, "-deviceIP=192.168.127.0"], 2, /IP must not be address of subnet: 192\.168\.127\.0/],
+  [[A, "-hostIP=192.168.127.255"], 2, /IP must not be broadcast address: 192\.168\.127\.255/],
+  [[A, "-hostIP=192.168.127.1"], 2, /IP addresses need to be distinct/],
+  [[A, "-gatewayIP=x"], 2, /invalid IP address: x/],
   [["--listen=unixgram:///nowhere/a", "extra"], 2, /serve takes no arguments/],
 ];
 

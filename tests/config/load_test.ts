@@ -186,7 +186,7 @@ const BAD: [path: string, text: string, problems: string[], runtime?: string][] 
   ["shim.toml", `log_levle = "x"\n[sluice_config]\n`, [
     'shim.toml:1:1: unknown key "log_levle" (did you mean "log_level"?)',
   ]],
-  ["s.yaml", "", ["s.yaml: cannot tell its format (name it .json or .toml)"]],
+  ["s.ini", "", ["s.ini: cannot tell its format (name it .json or .toml, or .yaml if it is gvproxy's)"]],
 ];
 for (const [path, text, problems, runtime] of BAD) {
   test(`loadFile() refuses ${path}: ${text.replaceAll("\n", "⏎").slice(0, 60)}`, async () => {

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, existsSync, readdirSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
 import { join } from "node:path";
 import process from "node:process";
@@ -52,8 +52,7 @@ class Network {
     const ssh = String(await freePort());
     const argv = [
       ...this.#command,
-      "-ssh-port",
-      ssh,
+      ...(flags[0] === "-config" ? [] : ["-ssh-port", ssh]),
       "-listen",
       `unix://${this.path("api.sock")}`,
       ...flags,
@@ -154,6 +153,60 @@ test(
       const theirs = await conversations(scope, gvproxy());
       const ours = await conversations(scope, [scope.binary(), "serve"]);
       deepStrictEqual(ours, theirs);
+    }),
+);
+
+test(
+  "serve -config: the network that gvproxy's file describes",
+  needs("tool:curl"),
+  () =>
+    withScope(async (scope) => {
+      const network = new Network(scope, [scope.binary(), "serve"]);
+      const local = `127.0.0.1:${await freePort()}`;
+      writeFileSync(
+        network.path("g.yaml"),
+        `
+listen: [unix://${network.path("elsewhere.sock")}]
+log-file: ${network.path("log")}
+stack:
+    mtu: 4000
+    subnet: 10.9.0.0/24
+    gatewayIP: 10.9.0.5
+    gatewayMacAddress: 10:11:11:11:11:00
+    dns: [{name: crc.testing., records: [{name: api, ip: 10.9.0.7}, {regexp: ^x, ip: 10.9.0.8}], defaultIP: 10.9.0.9}]
+    forwards: {"${local}": 10.9.0.7:80}
+    dhcpStaticLeases: {10.9.0.7: ${MAC}}
+`,
+      );
+      await network.start("-config", network.path("g.yaml"));
+      strictEqual(existsSync(network.path("elsewhere.sock")), false, "the command line is in its place");
+      const answer = async (path: string) => JSON.parse((await network.ask("GET", path)).body) as unknown;
+      deepStrictEqual(await answer("/leases"), { "10.9.0.5": "10:11:11:11:11:00", "10.9.0.7": MAC });
+      deepStrictEqual(await answer("/services/forwarder/all"), [
+        { local, remote: "10.9.0.7:80", protocol: "tcp" },
+      ]);
+      deepStrictEqual(await answer("/services/dns/all"), [{
+        Name: "crc.testing.",
+        Records: [{ Name: "api", IP: "10.9.0.7", Regexp: null }, { Name: "", IP: "10.9.0.8", Regexp: "^x" }],
+        DefaultIP: "10.9.0.9",
+      }]);
+      const guest = await byConnect(scope, network.path("api.sock"));
+      const offer = await guest.ask(dhcpDiscover(MAC), (frame) => dhcpOffer(frame) !== undefined);
+      deepStrictEqual(dhcpOffer(offer), {
+        address: "10.9.0.7",
+        1: "255.255.255.0",
+        3: "10.9.0.5",
+        6: "10.9.0.5",
+        26: "15.160",
+        51: "0.0.14.16",
+        53: "2",
+        54: "10.9.0.5",
+      });
+      const arp = await guest.ask(
+        arpRequest(MAC, "10.9.0.7", "10.9.0.5"),
+        (frame) => toHex(frame.subarray(12, 22)) === "08060001080006040002",
+      );
+      strictEqual(toHex(arp.subarray(6, 12)), "101111111100");
     }),
 );
 
