@@ -13,7 +13,7 @@ import { Errno } from "../host/errno.ts";
 import { alloc } from "../host/memory.ts";
 import { MSG } from "../host/constants.ts";
 import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
-import { read, send, write, writev } from "../host/sys.ts";
+import { read, readv, send, write, writev } from "../host/sys.ts";
 import type { ChunkQueue } from "../stack/buffer/chunk_queue.ts";
 import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, LARGE } from "../stack/buffer/pool.ts";
@@ -25,35 +25,53 @@ import { KernelPipe } from "./kernel_pipe.ts";
 const READ_MAX = 65_536;
 /** Longest IP packet, one byte short of the loopback's MTU. */
 const IP_MAX = 65_535;
-/** Chunks of one `writev`. */
+/** Chunks of one `writev`, … */
 const CHUNKS = 256;
+/** … and of one `readv`. */
+export const READ_CHUNKS = 17;
 
 /** Moves bytes between descriptors and connections; one for all streams of a thread's pool. */
 export class StreamIo {
   readonly #pool: BufferPool;
   readonly #iovecs = alloc(CHUNKS * IOVEC_SIZE);
-  /** The buffer that the next read goes to. */
-  #spare: PacketBuffer | undefined;
+  /** The buffers that the next read goes to. */
+  readonly #spare: (PacketBuffer | undefined)[] = new Array(READ_CHUNKS).fill(undefined);
 
   constructor(pool: BufferPool) {
     this.#pool = pool;
   }
 
-  /** One read of at most `want` bytes, queued on `connection`. Returns its length, 0 at end of file, or −errno. */
-  receive(fd: number, connection: TcpConnection, want: number, now: Instant): number {
-    const buffer = this.#buffer();
-    const n = read(fd, buffer.address + buffer.start, want);
-    if (n <= 0) return n;
-    this.#spare = undefined;
-    buffer.end = buffer.start + n;
-    connection.write(buffer, now);
+  /**
+   * One read of at most `chunks` times `want` bytes, queued on `connection`, which must have room for all chunks but the last.
+   * Returns its length, 0 at end of file, or −errno.
+   */
+  receive(fd: number, connection: TcpConnection, want: number, now: Instant, chunks = 1): number {
+    const n = chunks === 1 ? this.#read(fd, want) : this.#readMany(fd, want, chunks);
+    for (let i = 0, left = n; left > 0; i++, left -= want) {
+      const buffer = this.#spare[i]!;
+      this.#spare[i] = undefined;
+      buffer.end = buffer.start + Math.min(left, want);
+      connection.write(buffer, now);
+    }
     return n;
+  }
+
+  #read(fd: number, want: number): number {
+    const buffer = this.#buffer();
+    return read(fd, buffer.address + buffer.start, want);
+  }
+
+  #readMany(fd: number, want: number, chunks: number): number {
+    for (let i = 0; i < chunks; i++) {
+      const buffer = this.#buffer(i);
+      writeIovec(this.#iovecs, 0, i, buffer.address + buffer.start, want);
+    }
+    return readv(fd, this.#iovecs.address, chunks);
   }
 
   /** One read of at most 64 KiB that nobody wants. Returns its length, 0 at end of file, or −errno. */
   discard(fd: number): number {
-    const buffer = this.#buffer();
-    return read(fd, buffer.address + buffer.start, READ_MAX);
+    return this.#read(fd, READ_MAX);
   }
 
   /**
@@ -90,12 +108,14 @@ export class StreamIo {
   }
 
   close(): void {
-    this.#spare?.release();
-    this.#spare = undefined;
+    for (let i = 0; i < READ_CHUNKS; i++) {
+      this.#spare[i]?.release();
+      this.#spare[i] = undefined;
+    }
   }
 
-  #buffer(): PacketBuffer {
-    return this.#spare ??= this.#pool.take(LARGE - HEADROOM);
+  #buffer(i = 0): PacketBuffer {
+    return this.#spare[i] ??= this.#pool.take(LARGE - HEADROOM);
   }
 
   /** For buffers of somebody else's pool, whose address nobody knows, and for a few bytes. */

@@ -1,6 +1,7 @@
 /**
  * The reading half of a relay between a descriptor and a TCP connection: copies what comes in drops, and leaves in the kernel
- * what comes in floods, where the far end of the connection is in this program, too.
+ * what comes in floods, where the far end of the connection is in this program, too. Elsewhere floods are read in long gulps:
+ * Linux acknowledges them as they are read, so that each read has its own price.
  *
  * @module
  */
@@ -11,7 +12,7 @@ import { atUrgentMark, setOption } from "../host/inet.ts";
 import type { TcpConnection } from "../stack/tcp/connection.ts";
 import type { Instant } from "../stack/time.ts";
 import { cannotSplice, type KernelPipe, PIPED_AT_ONCE, type PipePool } from "./kernel_pipe.ts";
-import type { StreamIo } from "./stream_io.ts";
+import { READ_CHUNKS, type StreamIo } from "./stream_io.ts";
 
 /** Full reads in a row that make a stream bulk. */
 const FLOOD = 4;
@@ -32,16 +33,21 @@ export class StreamReader {
     this.#pipes = pipes;
   }
 
-  /** One read of about `want` bytes, queued on `connection`. Returns its length, 0 at end of file, or −errno. */
-  receive(fd: number, connection: TcpConnection, want: number, now: Instant): number {
+  /**
+   * One read of about `want` bytes, or of at most `most` where they come in floods, queued on `connection`. Returns its length, 0
+   * at end of file, or −errno.
+   */
+  receive(fd: number, connection: TcpConnection, want: number, now: Instant, most = want): number {
     this.drained = false;
     if (this.#urgent) return this.#receiveUrgent(fd, connection, want, now);
+    let chunks = 1;
     if (this.#full >= FLOOD) {
       const n = this.#splice(fd, connection, want, now);
       if (n !== -Errno.EAGAIN) return n;
+      chunks = Math.min(Math.ceil(Math.min(most, connection.sendSpace) / want), READ_CHUNKS);
     }
-    const n = this.#io.receive(fd, connection, want, now);
-    this.drained = n < want;
+    const n = this.#io.receive(fd, connection, want, now, chunks);
+    this.drained = n < chunks * want;
     if (!this.drained) this.#full++;
     else if (n > 0) this.#calm();
     return n;
@@ -87,10 +93,7 @@ export class StreamReader {
   /** −EAGAIN: an ordinary read shall find out. */
   #splice(fd: number, connection: TcpConnection, want: number, now: Instant): number {
     this.#pipe ??= this.#pipes?.take();
-    if (this.#pipe === undefined) {
-      this.#full = 0;
-      return -Errno.EAGAIN;
-    }
+    if (this.#pipe === undefined) return -Errno.EAGAIN;
     // Whole super-packets, as far as it is for us to say.
     const most = Math.min(connection.sendSpace, PIPED_AT_ONCE);
     const n = this.#pipe.receive(fd, Math.max(1, Math.floor(most / want)) * want);

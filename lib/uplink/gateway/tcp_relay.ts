@@ -18,7 +18,7 @@
  * later is a new edge. The exceptions are a FIN or a reset that the last event already announced, for which no new edge
  * follows, and urgent data, at whose mark Linux ends a read early: then (`#ending`) reading goes on until EAGAIN.
  *
- * **Fairness.** A turn moves at most {@linkcode TURN_BYTES} each way; the rest goes to the reactor's work list, behind
+ * **Fairness.** A turn moves at most {@linkcode TcpRelays.turn} each way; the rest goes to the reactor's work list, behind
  * everybody else's.
  *
  * **Ends.** A FIN crosses as a FIN, each way for itself; when both have crossed, both ends are closed and the stack keeps
@@ -50,8 +50,6 @@ import { StreamReader } from "../../link/stream_reader.ts";
 import type { TcpRelays } from "./tcp_relays.ts";
 import { limitBuffer } from "./tcp_room.ts";
 
-/** Bytes that one flow moves in one direction before it lets others go first. */
-const TURN_BYTES = 256 * 1024;
 /** What a read counts for at least: one that ends at an urgent mark may bring a single byte. */
 const READ_COST = 2_048;
 /** A flow that was silent for this long is probed. */
@@ -268,13 +266,13 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
 
   /** Host to guest. True: stopped only because the turn is over. */
   #toGuest(connection: TcpConnection, now: Instant): boolean {
-    let budget = TURN_BYTES;
+    let budget = this.#relays.turn;
     while (this.#readable && !this.#hostFinished) {
       // With any room at all a whole chunk is read: a piece that just fits would leave as a short packet.
       const want = connection.sendPiece(this.#readSize);
       if (want <= 0) return false;
       if (budget <= 0) return true;
-      const n = this.#reader.receive(this.fd, connection, want, now);
+      const n = this.#reader.receive(this.fd, connection, want, now, budget);
       if (n > 0) {
         budget -= Math.max(n, READ_COST);
         this.#bytesIn += n;
@@ -298,7 +296,7 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   /** Guest to host. True: stopped only because the turn is over. */
   #toHost(connection: TcpConnection, now: Instant): boolean {
     const queue = connection.receiveQueue;
-    let budget = TURN_BYTES;
+    let budget = this.#relays.turn;
     while (this.#writable && queue.length > 0) {
       if (budget <= 0) return true;
       // Nagle never holds back the first segment, so a connection with one request never pays for this call.

@@ -68,6 +68,11 @@ export class TcpRelays {
     return this.#relays.size;
   }
 
+  /** Bytes that one flow moves in one direction before it lets others go first. */
+  get turn(): number {
+    return turnAmong(this.#relays.size);
+  }
+
   now(): Instant {
     return this.reactor.now() as Instant;
   }
@@ -147,4 +152,11 @@ export class TcpRelays {
     for (const relay of [...this.#relays]) relay.leave(now);
     this.io.close();
   }
+}
+
+const KIB = 1_024;
+
+/** The turn of one of so many flows: the fewer they are, the less often it needs to be somebody else's. */
+export function turnAmong(flows: number): number {
+  return flows > 8 ? 256 * KIB : 1_024 * KIB;
 }
