@@ -60,6 +60,7 @@ class Network {
     const child = start(this.#scope, argv, this.as);
     child.stderr!.resume();
     while ((await this.ask("GET", "/leases")).status !== 200) {
+      if (child.exitCode !== null) throw new Error(`${this.#command[0]} has ended`);
       await new Promise((done) => setTimeout(done, 20));
     }
     return child;
