@@ -4,6 +4,7 @@
  * @module
  */
 
+import { directoryExists } from "./files.ts";
 import { statOf } from "./process_status.ts";
 
 /**
@@ -13,4 +14,9 @@ import { statOf } from "./process_status.ts";
 export function isAtWork(thread: number): boolean {
   const state = statOf(thread)?.[0];
   return state !== undefined && "RDTt".includes(state);
+}
+
+/** Whether thread `thread` is there, in a `/proc` that is ours. */
+export function threadExists(thread: number): boolean {
+  return directoryExists(`/proc/${thread}`);
 }

@@ -18,6 +18,8 @@ export class OwnCalls {
   readonly answers: (number | "passed")[] = [];
   readonly memory = new GuestMemory();
   readonly files = new GuestFiles();
+  /** Answers that the thread has missed, and is given when it comes again. */
+  readonly unheard: number[] = [];
   /** False: the thread has been interrupted. */
   valid = true;
   readonly #notification = new NativeMemory(NOTIFICATION_SIZE);
@@ -32,10 +34,11 @@ export class OwnCalls {
         this.answers.push(flags === 0 ? result : "passed");
         return true;
       },
-      addDescriptor: () => -Errno.EMFILE,
+      addDescriptor: () => this.valid ? -Errno.EMFILE : -Errno.ENOENT,
     } as unknown as SeccompListener;
     const { memory, files } = this;
-    this.#host = { listener, memory, files, held: () => {}, settled: () => {} };
+    const unheard = (_call: Call, result: number) => this.unheard.push(result);
+    this.#host = { listener, memory, files, held: () => {}, settled: () => {}, unheard };
   }
 
   /** A call with these arguments. */

@@ -1,8 +1,8 @@
 /**
  * One trapped system call: its arguments, the memory they point into, and the ways to answer it.
  *
- * A call is answered once. Until then its thread sleeps in the kernel, where a signal may wake it: the call is dead then,
- * every answer says `false`, and what was done for it must be undone. Who cannot answer in the same turn calls
+ * A call is answered once. Until then its thread sleeps in the kernel, where a signal may wake it: the call is dead then, and
+ * the answer is kept for when it begins again (unheard.ts), or what was done for it is undone. Who cannot answer in the same turn calls
  * {@linkcode Call.hold} and keeps the object; an object that is not held is used again for the next notification.
  *
  * What the guest's pointers lead to may change at any time. It is read once, and only the copy is believed.
@@ -49,6 +49,8 @@ export interface CallHost {
   held(call: Call): void;
   /** A held call is over. */
   settled(call: Call): void;
+  /** The thread was interrupted before it heard this answer, a value or −errno. */
+  unheard(call: Call, result: number): void;
 }
 
 type State = "open" | "held" | "over";
@@ -126,9 +128,19 @@ export class Call {
    * the handler has `SA_RESTART`, or by the program.
    */
   repeats(before: Call): boolean {
-    if (this.nr !== before.nr) return false;
-    for (let i = 0; i < 12; i++) if (this.#words[i] !== before.#words[i]) return false;
+    return this.is(before.nr, before.#words);
+  }
+
+  /** Whether it has this number and these arguments. */
+  is(nr: number, words: Int32Array): boolean {
+    if (this.nr !== nr) return false;
+    for (let i = 0; i < 12; i++) if (this.#words[i] !== words[i]) return false;
     return true;
+  }
+
+  /** A copy of the arguments: two words each. */
+  words(): Int32Array {
+    return this.#words.slice();
   }
 
   /** Argument `i` as an address or a `size_t`; exact below 2^53. */
@@ -311,13 +323,23 @@ export class Call {
     return (written === 0 || this.writeFrom(to, written, memory.address)) && this.writeInt(lengthAt, length);
   }
 
-  /** The call returns `value`. False: it was interrupted meanwhile; undo. */
-  reply(value: number): boolean {
+  /** The call returns `value`. */
+  reply(value: number): void {
+    this.#settle(value);
+  }
+
+  /** The call fails with `errno` (positive). */
+  fail(errno: number): void {
+    this.#settle(-errno);
+  }
+
+  /** The call returns `value`. False: it was interrupted meanwhile; undo what was done for it. */
+  tryReply(value: number): boolean {
     return this.#answer(value, 0);
   }
 
-  /** The call fails with `errno` (positive). False: it was interrupted meanwhile. */
-  fail(errno: number): boolean {
+  /** The call fails with `errno` (positive). False: it was interrupted meanwhile, and has not heard of it. */
+  tryFail(errno: number): boolean {
     return this.#answer(-errno, 0);
   }
 
@@ -341,8 +363,7 @@ export class Call {
 
   /** Puts a duplicate of ours into the guest, lowest free number, without answering yet; or −errno. */
   addDescriptor(hostFd: number, cloexec: boolean): number {
-    if (this.#state === "over") return -Errno.ENOENT;
-    return this.#host.listener.addDescriptor(this.#low, this.#high, hostFd, cloexec, -1, false);
+    return this.#add(hostFd, -1, cloexec);
   }
 
   /**
@@ -352,8 +373,7 @@ export class Call {
    * @returns the number, or −errno
    */
   replaceDescriptor(hostFd: number, guestFd: number, cloexec = false): number {
-    if (this.#state === "over") return -Errno.ENOENT;
-    return this.#host.listener.addDescriptor(this.#low, this.#high, hostFd, cloexec, guestFd, false);
+    return this.#add(hostFd, guestFd, cloexec);
   }
 
   /**
@@ -391,6 +411,19 @@ export class Call {
     onAbandoned?.();
   }
 
+  #add(hostFd: number, at: number, cloexec: boolean): number {
+    if (this.#state === "over") return -Errno.ENOENT;
+    const result = this.#host.listener.addDescriptor(this.#low, this.#high, hostFd, cloexec, at, false);
+    // What it is answered with because of that is no answer to keep.
+    if (result === -Errno.ENOENT) this.#failed(result);
+    return result;
+  }
+
+  #settle(result: number): void {
+    if (this.#state === "over" || this.#answer(result, 0)) return;
+    if (result !== -Errno.EAGAIN && result !== -Errno.EINTR) this.#host.unheard(this, result);
+  }
+
   #answer(result: number, flags: number): boolean {
     if (this.#state === "over") return false;
     const sent = this.#host.listener.respond(this.#low, this.#high, result, flags);
@@ -399,11 +432,11 @@ export class Call {
   }
 
   #failed(result: number): undefined {
-    if (result === -Errno.ENOENT) {
+    if (result === -Errno.ENOENT || !this.isValid()) {
       this.interrupted = true;
       this.#over();
     } else {
-      // A thread that died under our eyes (ESRCH) needs no errno; what may not be read is a bad address.
+      // What may not be read is a bad address.
       this.fail(result === -Errno.EPERM ? Errno.EPERM : Errno.EFAULT);
     }
     return undefined;

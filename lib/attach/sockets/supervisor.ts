@@ -34,6 +34,7 @@ import { SOCKET_CALLS } from "../../host/socket_calls.ts";
 import { setBlocking, tryPair } from "../../host/socket_pair.ts";
 import { reapOrphans } from "../../host/exit_status.ts";
 import { close, poll } from "../../host/sys.ts";
+import { threadExists } from "../../host/thread_state.ts";
 import { findSocket, hasEpoll } from "../../host/socket_search.ts";
 import { TimerQueue } from "../../stack/buffer/timer_queue.ts";
 import type { Counter } from "../../stack/counters.ts";
@@ -46,6 +47,7 @@ import { type HandedOff, handedOffOf } from "./impersonate/handed_off.ts";
 import { Networks } from "./networks.ts";
 import { PairWatch } from "./pair_watch.ts";
 import { SocketTable } from "./socket_table.ts";
+import { UnheardAnswers } from "./unheard.ts";
 import { UnixPolicy, type UnixPolicyOptions } from "./unix/policy.ts";
 
 /** Calls answered in one turn of the loop, before packets have their turn. */
@@ -86,6 +88,7 @@ export class Supervisor implements SupervisorFace, CallHost {
   readonly #table = new SocketTable();
   readonly #watches = new Map<GuestSocket, PairWatch>();
   readonly #held = new Map<number, Call>();
+  readonly #unheard: UnheardAnswers;
   readonly #detached = new Set<GuestSocket>();
   readonly #timers = new TimerQueue<Deadline>();
   readonly #searches: Budget;
@@ -113,6 +116,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.#networks = new Networks(this.context, this.files);
     this.#unix = new UnixPolicy(unix, this.context, this.#networks);
     this.#trapped = counters.slot("sockets.calls");
+    this.#unheard = new UnheardAnswers(counters);
     this.#searches = new Budget(SEARCHES_PER_SWEEP, counters.slot("sockets.limit.searches"));
     this.#epollSearches = new Budget(EPOLL_SEARCHES_PER_SWEEP, counters.slot("sockets.limit.epoll-searches"));
     this.#call = new Call(this);
@@ -172,6 +176,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.#epollSearches.renew();
     this.#sweepAt = (now + SWEEP_INTERVAL) as Instant;
     for (const call of [...this.#held.values()]) if (!call.isValid()) call.abandon();
+    this.#unheard.sweep(threadExists);
     reapOrphans(this.#child);
   }
 
@@ -305,6 +310,10 @@ export class Supervisor implements SupervisorFace, CallHost {
     if (this.#held.get(call.tid) === call) this.#held.delete(call.tid);
   }
 
+  unheard(call: Call, result: number): void {
+    this.#unheard.keep(call, result);
+  }
+
   /** Closes everything. Calls of the guest fail with ENOSYS from now on. */
   close(): void {
     const listener = this.#listener;
@@ -381,6 +390,8 @@ export class Supervisor implements SupervisorFace, CallHost {
       // SA_RESTART begins the call again, which the kernel itself does not do where there is a time-out (signal(7)).
       if (before.timed && call.repeats(before)) return void call.fail(Errno.EINTR);
     }
+    const missed = this.#unheard.take(call);
+    if (missed !== undefined) return void (missed < 0 ? call.fail(-missed) : call.reply(missed));
     try {
       this.#dispatch(call);
     } catch (error) {

@@ -372,11 +372,11 @@ export abstract class DatagramSocket extends SocketInError implements OptionOwne
     return (message.flags & MSG.TRUNC) !== 0 ? length : copied;
   }
 
-  /** The thread was interrupted at the very last moment: the datagram goes back, behind others if there are any. */
+  /** The thread was interrupted at the very last moment: the datagram goes back to where it was. */
   #undo(receive: Receive): void {
     this.context.counters.bump("sockets.receive-interrupted");
     if ((receive.flags & (MSG.PEEK | MSG.ERRQUEUE)) !== 0 || receive.vector !== 0) return;
-    this.inbox.put(this.near, landing.address, this.#last.length, this.#last);
+    this.inbox.putBack(this.near, this.#far, this.#last);
   }
 
   #takeError(call: Call, message: Message): number {
@@ -426,7 +426,8 @@ export abstract class DatagramSocket extends SocketInError implements OptionOwne
         receive.reply(receive.done);
       } else if (complete !== -1) {
         this.#forget(receive);
-        if (complete !== ANSWERED && !receive.reply(complete)) continue; // interrupted: it is still ours to give
+        // Interrupted: it is still ours to give.
+        if (complete === ANSWERED ? call.interrupted : !receive.reply(complete)) continue;
       } else if (!receive.next()) {
         this.#forget(receive);
       }
@@ -460,6 +461,10 @@ export abstract class DatagramSocket extends SocketInError implements OptionOwne
 
   takeError(): number {
     return this.#asking === undefined ? this.errors.take() : this.takeErrorFor(this.#asking);
+  }
+
+  putErrorBack(errno: number): void {
+    this.errors.pending = errno;
   }
 
   // ——— names, options, the end ———

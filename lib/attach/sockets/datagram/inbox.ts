@@ -128,6 +128,17 @@ export class Inbox {
     return current;
   }
 
+  /** Puts back what was taken last, in front of the others: each of those goes to the end once. */
+  putBack(near: number, far: number, about: Arrival): void {
+    let others = this.size;
+    let result = this.put(near, landing.address, about.length, about);
+    while (result === 0 && others-- > 0) {
+      const next = this.take(far, false);
+      if (next === undefined) return;
+      result = this.put(near, landing.address, next.length, next);
+    }
+  }
+
   /**
    * Takes up to `most` datagrams out of the pair, by one call.
    *

@@ -74,13 +74,13 @@ export class Receive implements Deadline {
     return this.#headers!;
   }
 
-  /** Answers with what has been received. False: the thread was interrupted, or its memory is gone. */
+  /** Answers with what has been received. False: a single message was not heard of, or the memory for several is gone. */
   reply(result: number): boolean {
+    if (this.vector === 0) return this.call.tryReply(result);
     const size = this.done * MMSGHDR_SIZE;
-    if (this.vector !== 0 && size > 0 && !this.call.writeFrom(this.vector, size, this.#headers!.address)) {
-      return false;
-    }
-    return this.call.reply(result);
+    if (size > 0 && !this.call.writeFrom(this.vector, size, this.#headers!.address)) return false;
+    this.call.reply(result);
+    return true;
   }
 
   /**

@@ -275,14 +275,14 @@ export class ImpersonatedStream extends StreamSocket implements HostRelayOwner, 
     drain(this.near, this.padding);
     this.padding = 0;
     this.#relay();
-    for (const held of this.waiters.splice(0)) this.told = held.settle().call.reply(0);
+    for (const held of this.waiters.splice(0)) this.told = held.settle().call.tryReply(0);
   }
 
   #connectFailed(errno: number): void {
     this.#closeHost();
     this.phase = "idle";
     let heard = false;
-    for (const held of this.waiters.splice(0)) if (held.settle().call.fail(errno)) heard = true;
+    for (const held of this.waiters.splice(0)) if (held.settle().call.tryFail(errno)) heard = true;
     this.told = heard;
     if (heard) return;
     this.pendingError = errno;

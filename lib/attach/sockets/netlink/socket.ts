@@ -145,6 +145,8 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
     return 0;
   }
 
+  putErrorBack(): void {}
+
   hasInterface(name: string): boolean {
     return this.#context.stack.nic(name) !== undefined;
   }
@@ -437,7 +439,8 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
     const room = Math.min(message.length, BUFFER);
     const far = call.borrow();
     if (far < 0) return void call.fail(Errno.EBADF);
-    const result = recv(far, buffer.address, room, (flags & MSG.PEEK) | MSG.TRUNC | MSG.DONTWAIT);
+    // It stays until it has been written: a thread that is interrupted meanwhile comes again.
+    const result = recv(far, buffer.address, room, MSG.PEEK | MSG.TRUNC | MSG.DONTWAIT);
     call.giveBack(far);
     if (result === -Errno.EAGAIN) {
       if ((flags & MSG.DONTWAIT) !== 0 || !call.blocking) return void call.fail(Errno.EAGAIN);
@@ -456,8 +459,16 @@ export class NetlinkSocket extends GuestSocket implements OptionOwner, Listener 
     if (!message.finish(call, control.memory, control.length, told)) return;
     const value = (flags & MSG.TRUNC) !== 0 ? result : length;
     if (lengthAt !== 0 && !call.writeInt(lengthAt, value)) return;
+    if ((flags & MSG.PEEK) === 0) this.#consume(call);
     call.reply(lengthAt === 0 ? value : 1);
     this.#flush();
+  }
+
+  #consume(call: Call): void {
+    const far = call.borrow();
+    if (far < 0) return;
+    recv(far, buffer.address, 0, MSG.DONTWAIT);
+    call.giveBack(far);
   }
 
   #hold(held: Held, first: boolean): void {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { IPPROTO, SOCK, SOL } from "../../../host/constants.ts";
+import { IPPROTO, SO, SOCK, SOL } from "../../../host/constants.ts";
 import { Errno } from "../../../host/errno.ts";
 import { NativeMemory } from "../../../host/memory.ts";
 import type { Call } from "../call.ts";
@@ -69,9 +69,9 @@ export function answerGet(call: Call, owner: OptionOwner): void {
   const option: SocketOption | undefined = table[name];
   if (option === undefined) return void call.fail(Errno.ENOPROTOOPT);
   if (option.form === "refused") return void call.fail(option.getErrno);
-  let length: number;
+  let length: number, number = 0;
   if (option.form === "int") {
-    const number = intValue(option, owner, level, name);
+    number = intValue(option, owner, level, name);
     value.view.setInt32(0, number, true);
     length = Math.min(room, 4);
     // ip_getsockopt: a program that offers one byte gets one, if the value fits.
@@ -81,9 +81,11 @@ export function answerGet(call: Call, owner: OptionOwner): void {
     if (result < 0) return void call.fail(-result);
     length = Math.min(result, room);
   }
-  if (!call.writeInt(lengthAt, length)) return;
-  if (length > 0 && !call.writeFrom(to, length, value.address)) return;
-  call.reply(0);
+  const written = call.writeInt(lengthAt, length) &&
+    (length === 0 || call.writeFrom(to, length, value.address));
+  if (written) call.reply(0);
+  // It comes again, and must find what this one has taken.
+  else if (call.interrupted && level === SOL.SOCKET && name === SO.ERROR) owner.putErrorBack(number);
 }
 
 /** Answers `setsockopt`. */

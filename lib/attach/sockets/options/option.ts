@@ -22,6 +22,8 @@ export interface OptionOwner {
   readonly values: OptionValues;
   /** `SO_ERROR`: the pending error, which this clears; 0: none. */
   takeError(): number;
+  /** Nobody has heard of the error that was taken. */
+  putErrorBack(errno: number): void;
   /** `SO_ACCEPTCONN`. */
   readonly listening: boolean;
   /** Bound, or connected: too late for some options. */

@@ -193,10 +193,7 @@ export abstract class StreamCore extends GuestSocket
     drain(this.near, this.padding);
     this.padding = 0;
     this.join(this.connection!, now);
-    for (const held of this.waiters.splice(0)) {
-      if (held.settle().call.reply(0)) this.told = true;
-      else this.told = false;
-    }
+    for (const held of this.waiters.splice(0)) this.told = held.settle().call.tryReply(0);
   }
 
   protected connectFailed(now: Instant): void {
@@ -205,7 +202,7 @@ export abstract class StreamCore extends GuestSocket
     this.connection = undefined;
     this.phase = "idle";
     let heard = false;
-    for (const held of this.waiters.splice(0)) if (held.settle().call.fail(errno)) heard = true;
+    for (const held of this.waiters.splice(0)) if (held.settle().call.tryFail(errno)) heard = true;
     if (heard) {
       this.told = true;
       return;
@@ -265,6 +262,10 @@ export abstract class StreamCore extends GuestSocket
       }
     }
     return error;
+  }
+
+  putErrorBack(errno: number): void {
+    this.pendingError = errno;
   }
 
   protected fetchError(): number {

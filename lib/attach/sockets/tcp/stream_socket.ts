@@ -65,7 +65,7 @@ export class StreamSocket extends StreamCore {
     const binding = this.bindingFor(address, portOf(given, call));
     if (binding === undefined) return void call.fail(Errno.EADDRINUSE);
     this.streams.ports.add(this.binding = binding);
-    call.reply(0);
+    if (!call.tryReply(0)) this.unbind();
   }
 
   override listen(call: Call): void {
@@ -162,8 +162,8 @@ export class StreamSocket extends StreamCore {
     }
     if (this.phase === "connected") {
       if (this.told) return void call.fail(Errno.EISCONN);
-      this.told = true;
-      return void call.reply(0);
+      this.told = call.tryReply(0);
+      return;
     }
     if (!this.told) {
       // The attempt has failed behind the caller's back.

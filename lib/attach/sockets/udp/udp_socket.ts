@@ -150,7 +150,7 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
       this.#release();
       return void call.fail(failed);
     }
-    if (!call.reply(0)) this.#release();
+    if (!call.tryReply(0)) this.#release();
   }
 
   override connect(call: Call): void {
@@ -166,7 +166,7 @@ export class UdpSocket extends DatagramSocket implements UdpObserver, PortHolder
     const target = orLoopback(toIp(address));
     const failed = this.#connect(target, port, scope);
     if (failed !== 0) call.fail(failed);
-    else if (!call.reply(0)) this.#disconnect();
+    else if (!call.tryReply(0)) this.#disconnect();
   }
 
   #connect(target: IpAddress, port: number, scope: number): number {

@@ -63,6 +63,19 @@ test("Inbox tells where each datagram came from", () =>
     strictEqual(bench.inbox.mayHold, false);
   }));
 
+test("Inbox.putBack() puts what was taken in front of the others", () =>
+  withBench((bench) => {
+    for (const [length, port] of [[10, 1], [0, 2], [30, 3]] as const) bench.put(length, port);
+    const taken = new Arrival().copy(bench.inbox.take(bench.far, false)!);
+    bench.inbox.putBack(bench.near, bench.far, taken);
+    deepStrictEqual([bench.take(), bench.take(), bench.take(), bench.take()], [
+      "10 from 1",
+      "0 from 2",
+      "30 from 3",
+      undefined,
+    ]);
+  }));
+
 test("Inbox keeps step with a program that reads without it", () =>
   withBench((bench) => {
     const lengths = [10, 20, 20, 0, 20, 0, 0, 7];

@@ -28,6 +28,9 @@ class Owner implements OptionOwner {
     this.error = 0;
     return error;
   }
+  putErrorBack(errno: number): void {
+    this.error = errno;
+  }
   hasInterface(name: string): boolean {
     return name === "lo";
   }
