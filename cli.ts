@@ -6,6 +6,7 @@
  */
 
 import { DIAL_COMMAND, STAGE_COMMAND } from "./lib/cli/stage.ts";
+import { compileLater } from "./lib/host/compiler.ts";
 import {
   args,
   env,
@@ -28,5 +29,6 @@ exit(
     env,
     readText: readTextFileSync,
     runtime: runtimeName,
+    beforeForwarding: compileLater,
   }),
 );

@@ -13,6 +13,8 @@ export interface CommandEntry {
   readonly aliases?: readonly string[];
   /** Repeated from the command, so that `help` need not load them all; a test compares. */
   readonly summary: string;
+  /** Runs for long and moves many bytes. */
+  readonly forwards?: boolean;
   load(): Promise<Command>;
 }
 
@@ -22,11 +24,13 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "do",
     aliases: ["run"],
     summary: "run a program behind the stack",
+    forwards: true,
     load: async () => (await import("./do.ts")).do_,
   },
   {
     name: "attach",
     summary: "give an existing network namespace an interface behind the stack",
+    forwards: true,
     load: async () => (await import("./attach.ts")).attach,
   },
   {
@@ -37,6 +41,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "serve",
     summary: "be a network provider for virtual machines",
+    forwards: true,
     load: async () => (await import("./serve.ts")).serve,
   },
   {

@@ -25,6 +25,8 @@ export interface Surroundings {
   readText(path: string): string | Promise<string>;
   /** Name and version of the JavaScript runtime. */
   readonly runtime: string;
+  /** Called before anything of a command that forwards for long is loaded or read. */
+  beforeForwarding?(): void;
 }
 
 /** Runs the command line `args` (without the program's own name). Never rejects. */
@@ -62,6 +64,7 @@ async function dispatch(
       : `did you mean ${near}?`;
     throw new UsageFailure(`wrong usage: unknown command "${name}"`, hint);
   }
+  if (entry.forwards === true) surroundings.beforeForwarding?.();
   const command = await entry.load();
   const own = readOwn(command, tail);
   if (own.help) {

@@ -11,7 +11,7 @@
 import process from "node:process";
 import { F, SIG } from "./constants.ts";
 import { check, SystemError } from "./errno.ts";
-import { FD_CLOEXEC, setCloseOnExec } from "./inherited.ts";
+import { FD_CLOEXEC, setCloseOnExec } from "./close_on_exec.ts";
 import { cString, NativeMemory, StringVector } from "./memory.ts";
 import {
   close,

@@ -1,10 +1,11 @@
 /** `sluice do` as a user meets it: exit status, signals, what the program inherits. */
 
 import { test } from "node:test";
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
-import { run, withScope } from "../support/e2e.ts";
+import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert/strict";
+import { run, start, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
 
 const MACHINE = needs("root", "tun", "userns", "user:tester");
@@ -61,6 +62,33 @@ for (const user of USERS) {
         const argv = [scope.binary(), "do", "--", "sh", "-c", "echo ${MARK-absent}"];
         const result = await run(argv, { ...options, cwd });
         strictEqual(result.stdout, "absent\n", result.stderr);
+      }),
+  );
+
+  test(
+    `do lets the compilers of its runtime wait, unseen by the program (${who(user)})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        // It begins anew for that, and so before it has read what can be read only once.
+        const config = join(scope.directory(), "config.toml");
+        execFileSync("mkfifo", ["-m", "666", config]);
+        start(scope, ["sh", "-c", `echo 'network = "none"' > ${config}`]);
+        const argv = [
+          scope.binary(),
+          "--config",
+          config,
+          "do",
+          "--",
+          "sh",
+          "-c",
+          'ls /sys/class/net; env; echo "<$0>"',
+          "",
+        ];
+        const { stdout, stderr } = await run(argv, { ...options, env: { BUN_JSC_dumpOptions: "1" } });
+        match(stderr, /thresholdForFTLOptimizeAfterWarmUp=640000 /);
+        match(stdout, /^lo\n[^]*\n<>\n$/);
+        doesNotMatch(stdout, /FTL|SLUICE_COMPILER/);
       }),
   );
 

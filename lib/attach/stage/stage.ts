@@ -13,7 +13,7 @@ import { furnishShadows, makeShadows } from "./shadows.ts";
 import { SystemError } from "../../host/errno.ts";
 import { receiveMessage, sendDescriptor, sendMessage } from "../../host/fdpass.ts";
 import { dropCapabilities } from "../../host/capabilities.ts";
-import { moveDescriptor, setCloseOnExec } from "../../host/inherited.ts";
+import { moveDescriptor, setCloseOnExec } from "../../host/close_on_exec.ts";
 import { bindMount, mountEmpty, showOwnInterfaces } from "../../host/mount.ts";
 import { enterOwnedNetwork } from "../../host/owned_network.ts";
 import { becomeProgram, dieWithParent, effectiveGroup, setNoFileLimit } from "../../host/process.ts";
