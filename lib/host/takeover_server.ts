@@ -20,6 +20,8 @@ export interface Takeover {
   readonly unix: string;
   /** Said to the client first. */
   readonly greeting: string;
+  /** The end of the unix socket is the end of both; without it each direction ends by itself. */
+  readonly endsTogether?: boolean;
   /** The unix socket has answered, well or not, or the client has gone before. */
   readonly onConnected?: () => void;
 }
@@ -36,14 +38,16 @@ export const HEAD_MAX = 16 * 1_024, BODY_MAX = 128 * 1_024;
 export const CHUNKS_MAX = 1_024;
 /** Bounds of one server. Each has a counter. */
 export interface TakeoverLimits {
-  /** Connections at a time; more are closed at once (`api.connection-limit`). */
+  /** Requests at a time; more are closed at once (`api.connection-limit`). */
   readonly connections: number;
+  /** Connections that were taken over, at a time: they keep nobody from asking. More are closed (`api.takeover-limit`). */
+  readonly takeovers: number;
   /** Milliseconds that a request may take to arrive (`api.request-timeout`), and a response (`api.response-timeout`). */
   readonly patience: number;
 }
 
 /** Defaults of {@linkcode TakeoverLimits}. */
-export const TAKEOVER_LIMITS: TakeoverLimits = { connections: 512, patience: 10_000 };
+export const TAKEOVER_LIMITS: TakeoverLimits = { connections: 512, takeovers: 1_024, patience: 10_000 };
 
 /** A listening server that counts. */
 export interface TakeoverServer extends HttpServer {
@@ -66,17 +70,28 @@ export async function serveWithTakeover(
   handler: TakeoverHandler,
   limits: TakeoverLimits = TAKEOVER_LIMITS,
 ): Promise<TakeoverServer> {
-  const sockets = new Set<Socket>();
-  let refused = 0, late = 0, unread = 0;
+  const sockets = new Set<Socket>(), taken = new Set<Socket>();
+  let refused = 0, refusedTakeovers = 0, late = 0, unread = 0;
+  const take = (socket: Socket) => {
+    sockets.delete(socket);
+    if (taken.size >= limits.takeovers) {
+      refusedTakeovers++;
+      socket.destroy();
+    } else if (!socket.destroyed) taken.add(socket);
+  };
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) => {
     if (sockets.size >= limits.connections) {
       refused++;
       return void socket.destroy();
     }
     sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
+    socket.on("close", () => {
+      sockets.delete(socket);
+      taken.delete(socket);
+    });
     socket.on("error", () => socket.destroy());
-    serveOne(socket, handler, limits.patience, { request: () => late++, response: () => unread++ });
+    const onLate = { request: () => late++, response: () => unread++ };
+    serveOne(socket, handler, limits.patience, onLate, () => take(socket));
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -90,12 +105,13 @@ export async function serveWithTakeover(
     port: typeof at === "object" && at !== null ? at.port : 0,
     counters: () => ({
       "api.connection-limit": refused,
+      "api.takeover-limit": refusedTakeovers,
       "api.request-timeout": late,
       "api.response-timeout": unread,
     }),
     close() {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      for (const socket of [...sockets, ...taken]) socket.destroy();
       if ("unix" in address) removeIfSocket(address.unix);
     },
   };
@@ -107,7 +123,13 @@ interface OnLate {
   response(): void;
 }
 
-function serveOne(socket: Socket, handler: TakeoverHandler, patience: number, onLate: OnLate): void {
+function serveOne(
+  socket: Socket,
+  handler: TakeoverHandler,
+  patience: number,
+  onLate: OnLate,
+  take: () => void,
+): void {
   let received: Buffer = Buffer.alloc(0);
   let late: ReturnType<typeof setTimeout> | undefined;
   const within = (onLate: () => void) => {
@@ -138,7 +160,7 @@ function serveOne(socket: Socket, handler: TakeoverHandler, patience: number, on
       if (read === undefined) return;
       socket.pause();
       finish();
-      void answer(socket, handler, read.request, received.subarray(read.length), respond);
+      void answer(socket, handler, read.request, received.subarray(read.length), respond, take);
     } catch (error) {
       finish();
       const { status, message } = error instanceof BadRequest
@@ -157,16 +179,24 @@ async function answer(
   request: Request,
   rest: Uint8Array,
   respond: (bytes: Uint8Array) => void,
+  take: () => void,
 ): Promise<void> {
   let takeover: Takeover | undefined;
   const response = await handler(request, (wanted) => takeover = wanted);
-  if (takeover !== undefined) return join(socket, takeover, rest);
+  if (takeover !== undefined) {
+    take();
+    return join(socket, takeover, rest);
+  }
   const body = Buffer.from(await response.arrayBuffer());
   respond(Buffer.concat([Buffer.from(headOf(response, body.length)), body]));
 }
 
-/** Makes the two connections one; each direction ends by itself. */
-function join(socket: Socket, { unix, greeting, onConnected }: Takeover, rest: Uint8Array): void {
+/** Makes the two connections one. */
+function join(
+  socket: Socket,
+  { unix, greeting, endsTogether, onConnected }: Takeover,
+  rest: Uint8Array,
+): void {
   const other = createConnection({ path: unix, allowHalfOpen: true });
   let told = false;
   const tell = () => {
@@ -179,6 +209,7 @@ function join(socket: Socket, { unix, greeting, onConnected }: Takeover, rest: U
     // What was received last is still to be written; then it ends.
     if (!other.readableEnded) socket.destroy();
   });
+  if (endsTogether === true) other.on("end", () => socket.destroy());
   const leave = () => {
     tell();
     other.destroy();

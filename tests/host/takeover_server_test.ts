@@ -1,7 +1,8 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual, throws } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import { createConnection, createServer } from "node:net";
+import { once } from "node:events";
+import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -54,6 +55,14 @@ test("a request is answered, and its connection ends", () =>
     ok(!existsSync(path));
   }));
 
+/** The first bytes that come; undefined: none before the end. */
+function firstOf(socket: Socket): Promise<Uint8Array | undefined> {
+  return new Promise((resolve) => {
+    socket.once("data", resolve);
+    socket.once("close", () => resolve(undefined));
+  });
+}
+
 /** Longer than any test: a client is given up, or refused, never both. */
 const EVER = 600_000;
 
@@ -62,7 +71,7 @@ for (const patience of [EVER, 200]) {
   test(`${what} are ended and counted`, () =>
     withDirectory(async (directory) => {
       const path = join(directory, "api");
-      const limits = { connections: 1, patience };
+      const limits = { connections: 1, takeovers: 1, patience };
       const server = await serveWithTakeover({ unix: path }, () => new Response(null), limits);
       const silent = createConnection({ path });
       const ended = new Promise<void>((resolve) => silent.once("close", () => resolve()));
@@ -86,7 +95,7 @@ for (const request of ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "nonsense\r\n\r\n"])
     withDirectory(async (directory) => {
       const path = join(directory, "api");
       // Long enough for a request that is under way, whoever else wants the processor.
-      const limits = { connections: 1, patience: 1_000 };
+      const limits = { connections: 1, takeovers: 1, patience: 1_000 };
       const server = await serveWithTakeover({ unix: path }, () => new Response("yes"), limits);
       const stays = createConnection({ path, allowHalfOpen: true }).on("error", () => {});
       stays.write(request);
@@ -123,6 +132,65 @@ test("a connection that is taken over is another one, each direction with its ow
     strictEqual(connected, 2);
     server.close();
     await new Promise((resolve) => echo.close(resolve));
+  }));
+
+test("connections that are taken over keep nobody from asking, and are bounded", () =>
+  withDirectory(async (directory) => {
+    const [path, unix] = [join(directory, "api"), join(directory, "other")];
+    const echo = createServer((socket) => void socket.pipe(socket));
+    await new Promise<void>((resolve) => echo.listen(unix, resolve));
+    const limits = { connections: 1, takeovers: 2, patience: EVER };
+    const server = await serveWithTakeover({ unix: path }, (request, takeOver) => {
+      if (new URL(request.url).pathname === "/take") takeOver({ unix, greeting: "OK" });
+      return new Response("yes");
+    }, limits);
+    const take = () => {
+      const socket = createConnection({ path }).on("error", () => {});
+      socket.write("POST /take HTTP/1.1\r\nHost: a\r\n\r\n");
+      return socket;
+    };
+    const taken = [take()];
+    await once(taken[0]!, "data");
+    taken.push(take());
+    await once(taken[1]!, "data");
+    match(await exchange(path, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"), /^HTTP\/1\.1 200 /);
+    await once(take().resume(), "close");
+    deepStrictEqual(server.counters(), {
+      "api.connection-limit": 0,
+      "api.takeover-limit": 1,
+      "api.request-timeout": 0,
+      "api.response-timeout": 0,
+    });
+    const gone = once(taken[0]!.resume(), "close");
+    taken[0]!.destroy();
+    await gone;
+    // Its place is free as soon as the server knows.
+    let again = take();
+    for (let got = await firstOf(again); got === undefined; got = await firstOf(again)) again = take();
+    server.close();
+    await Promise.all([taken[1]!, again].map((socket) => once(socket.resume(), "close")));
+    await new Promise((resolve) => echo.close(resolve));
+  }));
+
+test("a connection that ends with the other one is over at once", () =>
+  withDirectory(async (directory) => {
+    const [path, unix] = [join(directory, "api"), join(directory, "other")];
+    const other = createServer({ allowHalfOpen: true }, (socket) => void socket.resume().end("bye"));
+    await new Promise<void>((resolve) => other.listen(unix, resolve));
+    const limits = { connections: 1, takeovers: 1, patience: EVER };
+    const server = await serveWithTakeover({ unix: path }, (_, takeOver) => {
+      takeOver({ unix, greeting: "", endsTogether: true });
+      return new Response("never sent");
+    }, limits);
+    const head = "POST / HTTP/1.1\r\nHost: a\r\n\r\n";
+    // Hears the end and stays; his place is another's all the same.
+    const stays = createConnection({ path, allowHalfOpen: true }).on("error", () => {});
+    stays.write(head);
+    await once(stays.resume(), "end");
+    while (await exchange(path, head).catch(() => "") !== "bye");
+    stays.destroy();
+    server.close();
+    await new Promise((resolve) => other.close(resolve));
   }));
 
 test("readRequest(): what is incomplete waits, what is wrong is refused", async () => {

@@ -55,6 +55,8 @@ export interface Takeover {
   readonly unix: string;
   /** Said to the client first. */
   readonly greeting: string;
+  /** The end of the unix socket is the end of both; without it each direction ends by itself. */
+  readonly endsTogether?: boolean;
   /** The unix socket has answered, well or not, or the client has gone before. */
   readonly onConnected?: () => void;
 }
@@ -128,7 +130,7 @@ export function createGvproxyApi(options: GvproxyApiOptions): Hono<Bound> {
     return c.body(null, 200);
   });
   app.all("/connect", (c) => {
-    takeOverOf(c)({ unix: options.wire, greeting: "" });
+    takeOverOf(c)({ unix: options.wire, greeting: "", endsTogether: true });
     return c.body(null, 200);
   });
   app.notFound((c) => refuse(c, 404, "404 page not found"));

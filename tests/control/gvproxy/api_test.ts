@@ -152,7 +152,7 @@ test("tunnel gives the connection to a forward that nobody else can reach, and s
   taken[0]!.onConnected!();
   deepStrictEqual(engine.changes[1], { op: "unpublish", arguments_: { forward } });
   await app.request("http://unix/connect", { method: "POST", headers }, { takeOver });
-  deepStrictEqual(taken[1], { unix: "/vm.sock", greeting: "" });
+  deepStrictEqual(taken[1], { unix: "/vm.sock", greeting: "", endsTogether: true });
 });
 
 test("dns/add adds, keys in any case", async () => {
