@@ -6,6 +6,7 @@
  */
 
 import { SOCK } from "./constants.ts";
+import { Errno } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
 import { openNetlink } from "./netlink.ts";
 import { recv, send } from "./sys.ts";
@@ -49,14 +50,7 @@ export function dumpSockets(
   { family, request, message, fill }: DiagRequest,
   onSocket: (view: DataView, at: number, end: number) => void,
 ): void {
-  memory ??= new NativeMemory(PIECE);
-  const { view, bytes, address } = memory;
-  bytes.fill(0, 0, HEADER + request);
-  view.setUint32(0, HEADER + request, true);
-  view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
-  view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, true);
-  bytes[HEADER] = family;
-  view.setUint32(STATES, ALL_STATES, true);
+  const { view, bytes, address } = requestFor(family, request, NLM_F_REQUEST | NLM_F_DUMP);
   fill(view, HEADER);
   if (send(fd, address, HEADER + request, 0) < 0) return;
   for (let piece = 0; piece < MOST_PIECES; piece++) {
@@ -69,4 +63,34 @@ export function dumpSockets(
       at += (size + 3) & ~3;
     }
   }
+}
+
+/**
+ * Whether there is the very socket that is asked for; undefined when nobody may ask.
+ *
+ * @param fd from {@linkcode openSockDiag}
+ */
+export function hasSocket(
+  fd: number,
+  { family, request, fill }: Pick<DiagRequest, "family" | "request" | "fill">,
+): boolean | undefined {
+  const { view, bytes, address } = requestFor(family, request, NLM_F_REQUEST);
+  fill(view, HEADER);
+  if (send(fd, address, HEADER + request, 0) < 0) return undefined;
+  if (recv(fd, address, bytes.length, 0) < HEADER + 4) return undefined;
+  const type = view.getUint16(4, true);
+  if (type === SOCK_DIAG_BY_FAMILY) return true;
+  return type === NLMSG_ERROR && view.getInt32(HEADER, true) === -Errno.ENOENT ? false : undefined;
+}
+
+function requestFor(family: number, request: number, flags: number): NativeMemory {
+  memory ??= new NativeMemory(PIECE);
+  const { view, bytes } = memory;
+  bytes.fill(0, 0, HEADER + request);
+  view.setUint32(0, HEADER + request, true);
+  view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
+  view.setUint16(6, flags, true);
+  bytes[HEADER] = family;
+  view.setUint32(STATES, ALL_STATES, true);
+  return memory;
 }

@@ -8,13 +8,15 @@
  */
 
 import { AF } from "./constants.ts";
-import { dumpSockets } from "./sock_diag.ts";
+import { dumpSockets, hasSocket } from "./sock_diag.ts";
 import { close } from "./sys.ts";
 
 const SHOW_NAME = 1, SHOW_VFS = 2, SHOW_PEER = 4;
 const ATTRIBUTE_NAME = 0, ATTRIBUTE_VFS = 1, ATTRIBUTE_PEER = 2;
 /** Bytes of `struct unix_diag_req` and `struct unix_diag_msg`. */
 const REQUEST = 24, MESSAGE = 16;
+/** `INET_DIAG_NOCOOKIE`, twice: any socket will do. */
+const NO_COOKIE = -1;
 
 /** A file, as the kernel tells files apart. */
 export interface FileIdentity {
@@ -61,6 +63,19 @@ export class UnixDiag {
       return false;
     });
     return count;
+  }
+
+  /** Whether there is a socket with this inode; undefined: nobody can tell. */
+  has(inode: number): boolean | undefined {
+    return hasSocket(this.#fd, {
+      family: AF.UNIX,
+      request: REQUEST,
+      fill: (view, at) => {
+        view.setUint32(at + 8, inode, true);
+        view.setInt32(at + 16, NO_COOKIE);
+        view.setInt32(at + 20, NO_COOKIE);
+      },
+    });
   }
 
   close(): void {

@@ -41,6 +41,7 @@ import type { Counter } from "../../stack/counters.ts";
 import { earlier, type Instant, NEVER } from "../../stack/time.ts";
 import { Budget } from "./budget.ts";
 import { Call, type CallHost } from "./call.ts";
+import { DetachedSockets } from "./detached.ts";
 import { INTERFACE_IOCTL, OPENERS } from "./families.ts";
 import type { Deadline, GuestSocket, SocketsContext, SupervisorFace } from "./guest_socket.ts";
 import { type HandedOff, handedOffOf } from "./impersonate/handed_off.ts";
@@ -56,8 +57,6 @@ const CALLS_PER_TURN = 64;
 const MAX_HELD = 65_536;
 /** Time between two sweeps for dead threads and orphans, microseconds. */
 const SWEEP_INTERVAL = 1_000_000;
-/** Sockets without a pair that are remembered, so that their last calls can be answered. */
-const MAX_DETACHED = 8_192;
 /** Searches of all processes for the holder of a socket, per sweep interval. */
 const SEARCHES_PER_SWEEP = 32;
 /** Searches of one process for an epoll set, likewise. */
@@ -89,7 +88,7 @@ export class Supervisor implements SupervisorFace, CallHost {
   readonly #watches = new Map<GuestSocket, PairWatch>();
   readonly #held = new Map<number, Call>();
   readonly #unheard: UnheardAnswers;
-  readonly #detached = new Set<GuestSocket>();
+  readonly #detached: DetachedSockets;
   readonly #timers = new TimerQueue<Deadline>();
   readonly #searches: Budget;
   readonly #epollSearches: Budget;
@@ -118,6 +117,8 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.#trapped = counters.slot("sockets.calls");
     this.#unheard = new UnheardAnswers(counters);
     this.#searches = new Budget(SEARCHES_PER_SWEEP, counters.slot("sockets.limit.searches"));
+    const detached = counters.slot("sockets.limit.detached");
+    this.#detached = new DetachedSockets(detached, (socket) => this.#forget(socket));
     this.#epollSearches = new Budget(EPOLL_SEARCHES_PER_SWEEP, counters.slot("sockets.limit.epoll-searches"));
     this.#call = new Call(this);
   }
@@ -177,6 +178,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     this.#sweepAt = (now + SWEEP_INTERVAL) as Instant;
     for (const call of [...this.#held.values()]) if (!call.isValid()) call.abandon();
     this.#unheard.sweep(threadExists);
+    this.#detached.sweep();
     reapOrphans(this.#child);
   }
 
@@ -266,11 +268,6 @@ export class Supervisor implements SupervisorFace, CallHost {
   detach(socket: GuestSocket): void {
     if (!this.#closeNear(socket)) return;
     this.#detached.add(socket);
-    if (this.#detached.size <= MAX_DETACHED) return;
-    for (const oldest of this.#detached) {
-      this.context.counters.bump("sockets.limit.detached");
-      return this.#forget(oldest);
-    }
   }
 
   reach(socket: GuestSocket): number {
@@ -328,6 +325,7 @@ export class Supervisor implements SupervisorFace, CallHost {
       socket.closed();
       this.release(socket);
     }
+    this.#detached.close();
     this.#unix.close();
     this.files.close();
   }
@@ -365,7 +363,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     return true;
   }
 
-  /** A detached socket is not heard of any more. */
+  /** Nobody will hear of it any more. */
   #forget(socket: GuestSocket): void {
     socket.closed();
     this.release(socket);

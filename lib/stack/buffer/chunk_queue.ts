@@ -101,9 +101,11 @@ export class ChunkQueue {
     }
   }
 
-  /** Releases everything. */
+  /** Releases everything, the room for chunks too: connections in TIME-WAIT are many, and need none. */
   clear(): void {
     this.consume(this.#length);
+    this.#ring = [];
+    this.#head = 0;
   }
 
   /** The chunk that holds the byte at `offset` from the front; `offset` must be below {@linkcode length}. */
