@@ -6,8 +6,8 @@
  * ```
  *
  * One `serve` lives through all floods (`serve/flood.py` has them), so that what one leaves behind shows in the next. For
- * each: its resident memory before, at its highest, and after a rest; what an innocent guest that downloads all the time had,
- * before and meanwhile. Each of that guest's bytes is compared with what was sent.
+ * each: its resident memory before, at its highest, and after a rest; what all TCP of the machine holds in the kernel at the
+ * end of the flood, the flooder's server included; what an innocent guest that downloads all the time had, before and meanwhile. Each of that guest's bytes is compared with what was sent.
  *
  * Flooder, `serve`, innocent guest and server share the machine: on two processors a third to a half of the quiet rate is
  * what fair shares of them leave. Floods go to the loopback and to an interface behind which there is nobody: the benchmark
@@ -28,7 +28,7 @@ import { cleanUp, directory, start, startProvider, startServer } from "./serve/p
 
 // deno-fmt-ignore
 const KINDS = ["syn", "syn-outside", "udp", "icmp", "arp-ndp", "dhcp", "dhcpv6-rs", "dns", "fragments", "macs", "igmp-mld",
-  "broadcast", "garbage", "zero-window", "never-reads", "byte-by-byte", "reconnect", "api-tunnel", "api-connect", "api-slow",
+  "broadcast", "garbage", "zero-window", "never-reads", "stops-reading", "byte-by-byte", "reconnect", "storm", "api-tunnel", "api-connect", "api-slow",
   "api-zones", "api-json", "api-expose"];
 /** Says that we are in the namespace already. */
 const INSIDE = "SLUICE_FLOODS_INSIDE";
@@ -57,6 +57,12 @@ function descriptors(pid: number): number {
   return Number(spawnSync("sh", ["-c", `ls /proc/${pid}/fd | wc -l`], { encoding: "utf8" }).stdout);
 }
 
+/** Megabytes of the kernel's that all TCP of the machine holds. */
+function kernelMemory(): number {
+  const pages = /^TCP: .* mem ([0-9]+)/m.exec(readFileSync("/proc/net/sockstat", "utf8"));
+  return Math.round(Number(pages![1]) * 4_096 / 1e6);
+}
+
 function outputOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     let text = "";
@@ -79,7 +85,7 @@ async function run(): Promise<void> {
   };
   download(5);
   console.log(
-    "flood         RSS before  peak  after, MB   descriptors   innocent quiet  meanwhile, Gbit/s   done",
+    "flood         RSS before  peak  after, MB   kernel, MB   descriptors   innocent quiet  meanwhile, Gbit/s   done",
   );
   for (const kind of positionals.length > 0 ? positionals : KINDS) {
     const quiet = download(1);
@@ -89,16 +95,14 @@ async function run(): Promise<void> {
     const flooder = start(["python3", script, kind, values.seconds, provider.socket, api, String(port)]);
     const done = outputOf(flooder);
     const meanwhile = download(Number(values.seconds));
+    const kernel = kernelMemory();
     const text = await done;
     download(Number(values.rest));
     const { now, peak } = memory(provider.pid);
     const numbers = [`${before}`.padStart(10), `${peak}`.padStart(5), `${now}`.padStart(6)].join(" ");
     const rates = `${quiet.toFixed(2).padStart(14)} ${meanwhile.toFixed(2).padStart(10)}`;
-    console.log(
-      `${kind.padEnd(13)} ${numbers} ${
-        `${descriptors(provider.pid)}`.padStart(16)
-      } ${rates}            ${text}`,
-    );
+    const held = `${`${kernel}`.padStart(12)} ${`${descriptors(provider.pid)}`.padStart(13)}`;
+    console.log(`${kind.padEnd(13)} ${numbers} ${held} ${rates}            ${text}`);
   }
   guest.close();
   provider.stop();

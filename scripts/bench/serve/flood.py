@@ -183,8 +183,10 @@ def flood(make):
     return f"{sent} frames"
 
 
-def stress(window, deaf):
-    """Thousands of connections that were opened in full, and whose window is zero; or a wire that nobody reads any more."""
+def stress(window, deaf, most=0):
+    """Thousands of connections that were opened in full, and whose window is zero; or a wire that nobody reads any more. Or which
+    take `most` bytes, so that every buffer on their way grows, and stop there."""
+    taken = {}
     s = dial(WIRE)
     opened, buffer, port = 0, b"", 1024
     s.sendall(eth(struct.pack("!HHBBH6s4s6s4s", 1, 0x800, 6, 4, 1, MAC, US, bytes(6), GATEWAY), 0x0806, BROADCAST))
@@ -204,9 +206,16 @@ def stress(window, deaf):
             if len(buffer) < n:
                 break
             frame, buffer = buffer[4:n], buffer[n:]
-            if len(frame) < 54 or frame[12:14] != b"\x08\0" or frame[23] != 6 or frame[47] & 0x12 != 0x12:
+            if len(frame) < 54 or frame[12:14] != b"\x08\0" or frame[23] != 6:
                 continue
             source, mine, seq = struct.unpack("!HHI", frame[34:42])
+            if frame[47] & 0x12 != 0x12:
+                size = struct.unpack("!H", frame[16:18])[0] - 40
+                if taken.get(mine, most) < most and size > 0:
+                    taken[mine] += size
+                    s.sendall(eth(ip4(6, tcp(mine, source, 3, seq + size & 0xFFFFFFFF, 0x10, window)), 0x0800))
+                continue
+            taken[mine] = 0
             s.sendall(eth(ip4(6, tcp(mine, source, 2, seq + 1 & 0xFFFFFFFF, 0x18, window, b"z")), 0x0800))
             opened += 1
     return f"{opened} connections"
@@ -236,6 +245,21 @@ def reconnect():
         if len(held) > 200:
             held.pop(0).close()
     return f"{n} connections"
+
+
+def storm():
+    """A guest that comes, sends SYNs to half of the ports there are, and goes, over and over."""
+    n, blobs = 0, [b"".join(FLOODS["syn"]() for _ in range(100)) for _ in range(40)]
+    while time.monotonic() < UNTIL:
+        s = dial(WIRE)
+        if s is not None:
+            try:
+                s.sendall(blobs[n % len(blobs)])
+            except OSError:
+                pass
+            s.close()
+        n += 1
+    return f"{n} guests"
 
 
 def request(path, body=None, stay=False):
@@ -286,8 +310,10 @@ def exposed(n):
 ELSE = {
     "zero-window": lambda: stress(0, False),
     "never-reads": lambda: stress(65535, True),
+    "stops-reading": lambda: stress(65535, False, 200_000),
     "byte-by-byte": one_by_one,
     "reconnect": reconnect,
+    "storm": storm,
     "api-tunnel": lambda: api_many(lambda n: request(f"/tunnel?ip=192.168.127.{66 + n % 100}&port=22", stay=True), True),
     "api-connect": lambda: api_many(lambda n: request("/connect", stay=True), True),
     "api-slow": lambda: api_many(loris, True),
