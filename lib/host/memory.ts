@@ -51,6 +51,32 @@ export function alloc(size: number): NativeMemory {
   return new NativeMemory(size);
 }
 
+/**
+ * Memory of one size for those who come and go: left by one, it is the next one's. As garbage it would wait for a collector
+ * that sees a small object, however much hangs on it.
+ */
+export class MemoryShelf {
+  readonly #size: number;
+  readonly #keep: number;
+  readonly #idle: NativeMemory[] = [];
+
+  /** @param keep how many wait for the next one at most */
+  constructor(size: number, keep: number) {
+    this.#size = size;
+    this.#keep = keep;
+  }
+
+  /** Memory with anything in it. */
+  take(): NativeMemory {
+    return this.#idle.pop() ?? new NativeMemory(this.#size);
+  }
+
+  /** Nobody may use it any more. */
+  leave(memory: NativeMemory): void {
+    if (this.#idle.length < this.#keep) this.#idle.push(memory);
+  }
+}
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 

@@ -18,7 +18,7 @@
  */
 
 import { Errno, errnoText } from "../host/errno.ts";
-import { NativeMemory } from "../host/memory.ts";
+import { MemoryShelf } from "../host/memory.ts";
 import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
 import { writev } from "../host/sys.ts";
 import { Gso, type PacketBuffer } from "../stack/buffer/packet.ts";
@@ -37,6 +37,11 @@ import { describeFrame } from "./vnet_header.ts";
 const BATCH_FRAMES = 128, IOVECS = 512, BATCH_BYTES = 147_456;
 /** Bytes of a slot for headers. */
 const SLOT = (LENGTH_MAX + VNET_HEADER_V1 + SEGMENT_HEADERS_MAX + 15) & ~15;
+
+/** Of writers that are closed: guests may connect again and again. */
+const SPARE = 64;
+const slots = new MemoryShelf(BATCH_FRAMES * SLOT, SPARE);
+const iovecs = new MemoryShelf(IOVECS * IOVEC_SIZE, SPARE);
 
 /** What a writer is made of. */
 export interface FrameWriterOptions {
@@ -89,8 +94,8 @@ export class FrameWriter {
   readonly #held = new Array<PacketBuffer | undefined>(BATCH_FRAMES).fill(undefined);
   readonly #ends = new Int32Array(BATCH_FRAMES);
   readonly #lengths = new Int32Array(BATCH_FRAMES);
-  readonly #slots = new NativeMemory(BATCH_FRAMES * SLOT);
-  readonly #iovecs = new NativeMemory(IOVECS * IOVEC_SIZE);
+  readonly #slots = slots.take();
+  readonly #iovecs = iovecs.take();
   /** The first frame and iovec that are not written, and one past the last. */
   #first = 0;
   #count = 0;
@@ -139,6 +144,8 @@ export class FrameWriter {
       this.counters.txLost++;
     }
     this.#first = this.#count = 0;
+    slots.leave(this.#slots);
+    iovecs.leave(this.#iovecs);
   }
 
   #lose(frame: PacketBuffer): true {

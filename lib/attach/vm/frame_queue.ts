@@ -14,14 +14,18 @@ export const QUEUE_FRAMES = 1_024;
 /** Bytes likewise: frames may be 64 KiB long. */
 export const QUEUE_BYTES = 8 * 1_024 * 1_024;
 
+/** Packets that there is room for at first: most guests never have more. */
+const FIRST_ROOM = 32;
+
 /** A ring of packets. */
 export class FrameQueue implements SendQueue {
   /** Segments of the first packet that are sent. */
   cut = 0;
-  readonly #slots = new Array<PacketBuffer | undefined>(QUEUE_FRAMES).fill(undefined);
+  #slots = new Array<PacketBuffer | undefined>(FIRST_ROOM).fill(undefined);
   /** Of the packet in each slot. */
-  readonly #slotFrames = new Int32Array(QUEUE_FRAMES);
-  readonly #slotBytes = new Int32Array(QUEUE_FRAMES);
+  #slotFrames = new Int32Array(FIRST_ROOM);
+  #slotBytes = new Int32Array(FIRST_ROOM);
+  #room = FIRST_ROOM;
   #head = 0;
   #length = 0;
   #frames = 0;
@@ -45,7 +49,8 @@ export class FrameQueue implements SendQueue {
     const frames = framesOf(packet);
     const bytes = packet.totalLength + (frames > 1 ? (frames - 1) * headersOf(packet) : 0);
     if (this.#frames + frames > QUEUE_FRAMES || this.#bytes + bytes > QUEUE_BYTES) return false;
-    const slot = (this.#head + this.#length) % QUEUE_FRAMES;
+    if (this.#length === this.#room) this.#grow();
+    const slot = (this.#head + this.#length) % this.#room;
     this.#slots[slot] = packet;
     this.#slotFrames[slot] = frames;
     this.#slotBytes[slot] = bytes;
@@ -57,7 +62,7 @@ export class FrameQueue implements SendQueue {
 
   /** The packet at place `index` from the front, which stays. */
   at(index: number): PacketBuffer {
-    return this.#slots[(this.#head + index) % QUEUE_FRAMES]!;
+    return this.#slots[(this.#head + index) % this.#room]!;
   }
 
   /** Lets the first packet go: it has been sent. */
@@ -74,11 +79,28 @@ export class FrameQueue implements SendQueue {
     this.#bytes -= this.#slotBytes[slot]!;
     this.#slots[slot] = undefined;
     this.cut = 0;
-    this.#head = (slot + 1) % QUEUE_FRAMES;
+    this.#head = (slot + 1) % this.#room;
     this.#length--;
   }
 
   clear(): void {
     while (this.#length > 0) this.drop();
+  }
+
+  #grow(): void {
+    const room = 2 * this.#room;
+    const slots = new Array<PacketBuffer | undefined>(room).fill(undefined);
+    const frames = new Int32Array(room), bytes = new Int32Array(room);
+    for (let i = 0; i < this.#length; i++) {
+      const from = (this.#head + i) % this.#room;
+      slots[i] = this.#slots[from];
+      frames[i] = this.#slotFrames[from]!;
+      bytes[i] = this.#slotBytes[from]!;
+    }
+    this.#slots = slots;
+    this.#slotFrames = frames;
+    this.#slotBytes = bytes;
+    this.#room = room;
+    this.#head = 0;
   }
 }
