@@ -15,6 +15,8 @@
  * A long frame is read in place: what of it was in the block is copied to a buffer of its own, and the next `readv` brings the
  * rest of it, and a little of what follows, for another long one follows most likely.
  *
+ * A reader has a block as long as there is something in it: guests are many, and most of them are silent.
+ *
  * A block whose bytes are referred to is only ever appended to, and left when it is full. A read that brings less than was
  * asked for has emptied the socket.
  *
@@ -25,7 +27,7 @@ import { Errno, errnoText } from "../host/errno.ts";
 import { NativeMemory } from "../host/memory.ts";
 import { IOVEC_SIZE, writeIovec } from "../host/structs.ts";
 import { readv } from "../host/sys.ts";
-import { HEADROOM, type PacketBuffer } from "../stack/buffer/packet.ts";
+import { HEADROOM, PacketBuffer } from "../stack/buffer/packet.ts";
 import { type BufferPool, LARGE } from "../stack/buffer/pool.ts";
 import { FRAME_MAX, FRAME_MIN, type LengthSize, readLength } from "./frame_length.ts";
 import { Merger, type Merging } from "./merger.ts";
@@ -35,6 +37,8 @@ import { readVnetHeader } from "./vnet_header.ts";
 const SHORT_READ = 512;
 /** A frame this long is a long one. */
 const LONG = 8_192;
+/** In the place of a block, between two turns. */
+const NO_BLOCK = new PacketBuffer(new Uint8Array(0));
 /** A block with less room than this is full. */
 const LEAST_READ = 2 * LONG;
 
@@ -86,7 +90,7 @@ export class FrameReader {
   readonly #onEnd: (why: string) => void;
   #ended = false;
 
-  #block: PacketBuffer;
+  #block = NO_BLOCK;
   /** What of the block has not been looked at: indices into its bytes. */
   #at = 0;
   #filled = 0;
@@ -109,7 +113,6 @@ export class FrameReader {
     this.#vnetHeader = options.vnetHeader;
     this.#merging = options.vnetHeader === 0 ? options.merging : undefined;
     this.#onEnd = options.onEnd;
-    this.#block = options.pool.take(LARGE - HEADROOM);
   }
 
   /** Bytes of a frame that is not whole. */
@@ -125,15 +128,20 @@ export class FrameReader {
       if (this.#ended) return undefined;
       if (this.#dry) {
         this.#dry = false;
+        this.#rest();
         return undefined;
       }
-      if (!this.#fill()) return undefined;
+      if (!this.#fill()) {
+        this.#rest();
+        return undefined;
+      }
     }
   }
 
   /** Lets all buffers go. */
   close(): void {
-    if (!this.#ended) this.#block.release();
+    if (!this.#ended && this.#block !== NO_BLOCK) this.#block.release();
+    this.#block = NO_BLOCK;
     this.#ended = true;
     this.#frame?.release();
     this.#frame = undefined;
@@ -277,6 +285,10 @@ export class FrameReader {
   /** What is left over in the block is less than a long frame: it goes to the front, or to another block. */
   #makeRoom(): void {
     const block = this.#block;
+    if (block === NO_BLOCK) {
+      this.#block = this.#pool.take(LARGE - HEADROOM);
+      return;
+    }
     const rest = this.#filled - this.#at;
     if (block.references === 1) block.bytes.copyWithin(0, this.#at, this.#filled);
     else {
@@ -288,6 +300,15 @@ export class FrameReader {
     }
     this.#at = 0;
     this.#filled = rest;
+  }
+
+  /** Nobody knows when there is more: until then the block is for others. One that is referred to has room to be used. */
+  #rest(): void {
+    const block = this.#block;
+    if (this.#at < this.#filled || block.references > 1 || block === NO_BLOCK) return;
+    block.release();
+    this.#block = NO_BLOCK;
+    this.#at = this.#filled = 0;
   }
 
   #end(why: string): void {

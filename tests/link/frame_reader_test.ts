@@ -205,6 +205,21 @@ for (
   });
 }
 
+test("a reader has a buffer as long as there is a part of a frame, or somebody refers to it", () => {
+  const before = pool.idle().large;
+  withReader({}, ({ send, received }) => {
+    for (const frame of received()) frame.release();
+    equal(pool.idle().large, before);
+    const whole = framed([FRAMES.arpRequest]);
+    send(whole.subarray(0, 10));
+    received();
+    equal(pool.idle().large < before || before === 0, true);
+    send(whole.subarray(10));
+    for (const frame of received()) frame.release();
+    equal(pool.idle().large, Math.max(before, 1));
+  });
+});
+
 test("whatever comes, a reader gives what a plain reading of the stream gives", () => {
   const bytes = fc.uint8Array({ maxLength: 400 });
   const valid = fc.array(fc.uint8Array({ minLength: 14, maxLength: 200 }), { maxLength: 6 });

@@ -1,0 +1,53 @@
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { FrameQueue } from "../../../lib/attach/vm/frame_queue.ts";
+import { PacketWire } from "../../../lib/attach/vm/packet_wire.ts";
+import { MSG, SO, SOCK, SOL } from "../../../lib/host/constants.ts";
+import { setOption } from "../../../lib/host/inet.ts";
+import { addressOf, alloc } from "../../../lib/host/memory.ts";
+import { Reactor } from "../../../lib/host/reactor.ts";
+import { tryPair } from "../../../lib/host/socket_pair.ts";
+import { close, recv } from "../../../lib/host/sys.ts";
+import { DatagramReceiver } from "../../../lib/link/datagram_receiver.ts";
+import { DatagramSender } from "../../../lib/link/datagram_sender.ts";
+import { NO_WIRE_OFFLOAD } from "../../../lib/link/offload.ts";
+import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
+
+test("a frame longer than the guest's socket can ever hold is dropped and counted, and those behind it go", () => {
+  const pair = tryPair(SOCK.SEQPACKET | SOCK.NONBLOCK);
+  if (typeof pair === "number") throw new Error(`Cannot make a pair: ${pair}`);
+  const [near, far] = pair;
+  setOption(near, SOL.SOCKET, SO.SNDBUF, 1);
+  const pool = new BufferPool(addressOf);
+  const reactor = new Reactor();
+  const counted: string[] = [];
+  const owner = {
+    received: () => {},
+    writable: () => {},
+    gone: () => {},
+    count: (name: string) => void counted.push(name),
+  };
+  const receiver = new DatagramReceiver(pool, 0);
+  const io = { receiver, sender: new DatagramSender(), offload: NO_WIRE_OFFLOAD, merging: undefined };
+  const wire = new PacketWire(near, reactor, io, owner);
+  try {
+    const queue = new FrameQueue();
+    for (const length of [60, 60_000, 61]) {
+      const frame = pool.take(length);
+      frame.end += length;
+      queue.push(frame);
+    }
+    strictEqual(wire.send(queue), true);
+    strictEqual(queue.length, 0);
+    deepStrictEqual(counted, ["vm.too-long"]);
+    const memory = alloc(100);
+    const lengths = [1, 2, 3].map(() => recv(far, memory.address, 100, MSG.DONTWAIT));
+    deepStrictEqual(lengths.slice(0, 2), [60, 61]);
+    strictEqual(lengths[2]! < 0, true, "no more than those");
+  } finally {
+    wire.close();
+    close(far);
+    receiver.close();
+    reactor.close();
+  }
+});
