@@ -37,6 +37,11 @@ end of a pair of unix sockets, which says the same in all that is tested, but fo
 - A plain \`recv\` on a connected datagram socket whose peer refused returns an empty datagram instead of ECONNREFUSED, and
   \`poll\` says POLLIN for it instead of POLLERR; a plain \`send\` after it is sent. \`recvfrom\` with an address, \`recvmsg\` and
   \`SO_ERROR\` have the error. (A unix socket has one error, ECONNRESET, and having it is its end.)
+- A plain \`send\` on a datagram socket is not seen before it is over: without a peer, or of 65508 bytes and more (up to some
+  200 KiB), it succeeds and the datagram is dropped and counted, where Linux says EDESTADDRREQ and EMSGSIZE. After
+  \`shutdown(SHUT_RD)\` a plain \`recv\` that does not wait returns 0, not EAGAIN. FIONREAD tells the bytes of all datagrams
+  that wait, not those of the first; of a stream TIOCOUTQ (SIOCOUTQ) tells what sluice has not taken yet, not what the
+  peer has not acknowledged. SIOCGSTAMP fails: a control message (\`SO_TIMESTAMP\`) has the time.
 - For the same reason a plain \`recv\` after a non-blocking \`connect\` that failed says ECONNRESET; \`poll\`, \`SO_ERROR\` and the
   next \`connect\` say what they should.
 - A stream that is neither connected nor listening takes no bytes and has none, so \`read\` and \`write\` wait or say EAGAIN
@@ -47,7 +52,10 @@ end of a pair of unix sockets, which says the same in all that is tested, but fo
   urgent byte, not with the first announcement of it. An urgent byte that was read out of band is not read again in line
   when another becomes urgent while it is still unpassed.
 - A signal handler without \`SA_RESTART\` may interrupt calls that Linux never interrupts (\`setsockopt\`). A call with a
-  time-out (\`SO_RCVTIMEO\`) that a program itself repeats unchanged after EINTR may say EINTR once more.
+  time-out (\`SO_RCVTIMEO\`) that a program itself repeats unchanged after EINTR may say EINTR once more. One that was
+  carried out, and answered in the very moment of a signal, says EINTR too; repeated unchanged it gives its result.
+- Memory that only the program itself can read (\`memfd_secret\`) holds no address and no message for a trapped call: EFAULT.
+- A netlink socket is not the kernel's: \`mq_notify\` with SIGEV_THREAD, which is told by one, fails with EINVAL.
 `;
 
 /** Options that only datagrams, which are sent one by one, can honour. */
