@@ -99,7 +99,7 @@ async function serveMachines(context: CommandContext): Promise<number> {
       zones: options.zones,
       vpnkitMacs: options.vpnkitMacs,
       ...(options.gatewayMac === undefined ? {} : { gatewayMac: options.gatewayMac }),
-      closedPorts: closedPorts(options.api, settings.api),
+      closedPorts: closedPorts([...options.api, ...options.services], settings.api),
       ...(options.isGvproxy ? { hostAddress: String(network.host) } : {}),
     },
   };
@@ -162,16 +162,14 @@ async function serveBeside(
   const ssh = new SshForwards(engine, place, (text) => context.stderr(`sluice: ${oneLine(text)}\n`));
   try {
     for (const forward of options.forwards) await ssh.add(forward);
-    const api = wires.connect === undefined
-      ? undefined
-      : await serveGvproxyApi(context, options.api, { engine, place, ssh, wire: wires.connect });
+    const api = await serveGvproxyApi(context, options, { engine, place, ssh, wire: wires.connect });
     // As with gvproxy: the session is over when this guest is.
     if (wires.stdio !== undefined) {
       void dialStdio(wires.stdio, false).then(() => engine.ask("stop")).catch(() => {});
     }
     return {
       close() {
-        api?.close();
+        api.close();
         ssh.close();
       },
     };

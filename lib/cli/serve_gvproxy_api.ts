@@ -19,21 +19,21 @@ export interface GvproxyApiParts {
   readonly ssh: SshForwards;
   /** For sockets of tunnels. */
   readonly place: PrivateDirectory;
-  /** The path of a socket of guests, for `/connect`. */
-  readonly wire: string;
+  /** The path of a socket of guests, for `/connect`; absent: there is none. */
+  readonly wire: string | undefined;
 }
 
 /** Listens everywhere or nowhere; the result stops listening. */
 export async function serveGvproxyApi(
   context: CommandContext,
-  addresses: readonly HttpAddress[],
+  { api, services }: { readonly api: readonly HttpAddress[]; readonly services: readonly HttpAddress[] },
   { engine, ssh, place, wire }: GvproxyApiParts,
 ): Promise<{ close(): void }> {
   const servers: TakeoverServer[] = [];
   const close = () => {
     for (const server of servers) server.close();
   };
-  for (const address of addresses) {
+  for (const address of [...api, ...services]) {
     const app = createGvproxyApi({
       engine,
       onUnix: "unix" in address,
@@ -41,7 +41,7 @@ export async function serveGvproxyApi(
       privateSocket: () => place.newPath(),
       counters: () => summed([...servers.map((server) => server.counters()), ssh.counters()]),
       ssh,
-      wire,
+      ...(wire === undefined || services.includes(address) ? {} : { wire }),
     });
     try {
       if ("unix" in address) claimUnix(address.unix);

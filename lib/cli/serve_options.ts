@@ -43,6 +43,8 @@ export interface ServeOptions extends GvproxySide {
   readonly urls: readonly string[];
   /** Where gvproxy's own HTTP API is served. */
   readonly api: readonly HttpAddress[];
+  /** Where it is served without `/connect`. */
+  readonly services: readonly HttpAddress[];
   /** What guests speak who come by its `/connect`. */
   readonly connect: StreamProtocol;
   /** Whether our standard input and output are a guest's wire. */
@@ -66,6 +68,7 @@ const GVPROXY = [
   "listen-stdio",
   "ssh-port",
   "forward-sock",
+  "services",
   "gvproxy",
 ] as const;
 
@@ -96,7 +99,8 @@ export function serveOptions(context: CommandContext): ServeOptions {
       throw new Failure(`Cannot serve with -${name}: ${why}`);
     }
   }
-  const api = [...flags.all("listen").filter(isApi), ...flags.all("services")].map(apiAddress);
+  const api = flags.all("listen").filter(isApi).map(apiAddress);
+  const services = flags.all("services").map(apiAddress);
   const urls = [...flags.all("listen").filter((url) => !isApi(url)), ...gvproxyUrls(flags)];
   // gvproxy looks whether there is a value, and not at what it is.
   const stdio = (flags.get("listen-stdio") ?? "") !== "";
@@ -142,6 +146,7 @@ export function serveOptions(context: CommandContext): ServeOptions {
     listen,
     urls,
     api,
+    services,
     connect: listen.some(isQemus) ? "qemu" : "hyperkit",
     stdio,
     network,

@@ -43,7 +43,7 @@ test("serve of one's own: no privilege to the host's loopback, no zones", () => 
 });
 
 test("gvproxy's flags bring gvproxy's defaults", () => {
-  const { listen, api, isGvproxy, zones, leases, publish, mtu, network } = options(
+  const { listen, api, services, isGvproxy, zones, leases, publish, mtu, network } = options(
     "-listen",
     "unix:///tmp/api.sock",
     "-listen=tcp://127.0.0.1:7777",
@@ -59,8 +59,8 @@ test("gvproxy's flags bring gvproxy's defaults", () => {
   deepStrictEqual(api, [
     { unix: "/tmp/api.sock" },
     { host: "127.0.0.1", port: 7777 },
-    { unix: "/tmp/services.sock" },
   ]);
+  deepStrictEqual(services, [{ unix: "/tmp/services.sock" }]);
   strictEqual(isGvproxy, true);
   strictEqual(mtu, 4_000);
   strictEqual(String(network.host), "10.1.255.254");
@@ -234,6 +234,7 @@ for (const [args, offload] of OFFLOADS) {
 const A = "--listen=unixgram:///nowhere/a";
 const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
   [[], 2, /cannot serve: no socket is named/],
+  [["--services=unix:///api.sock"], 2, /no socket is named/],
   [["--listen=vsock://:1024"], 125, /cannot serve gvproxy's API on "vsock:\/\/:1024":[^]*AF_VSOCK[^]*socat/],
   [["-listen-stdio=accept", "--ready-fd=1"], 2, /something else is to be written there/],
   [["-listen-stdio=accept", "--pcap-log=-"], 2, /something else is to be written there/],

@@ -42,8 +42,8 @@ export interface GvproxyApiOptions {
   readonly onError?: (error: Error) => void;
   /** A name for a unix socket that nobody else may reach, another one each time. */
   readonly privateSocket: () => string;
-  /** Where guests connect to send frames behind their length. */
-  readonly wire: string;
+  /** Where guests connect to send frames behind their length; absent: there is no `/connect`. */
+  readonly wire?: string;
   /** Unix sockets over ssh. */
   readonly ssh: SshTunnels;
   /** What is counted beside the engine's counters. */
@@ -129,10 +129,13 @@ export function createGvproxyApi(options: GvproxyApiOptions): Hono<Bound> {
     takeOver({ unix: forward.hostPath, greeting: "OK", onConnected });
     return c.body(null, 200);
   });
-  app.all("/connect", (c) => {
-    takeOverOf(c)({ unix: options.wire, greeting: "", endsTogether: true });
-    return c.body(null, 200);
-  });
+  const { wire } = options;
+  if (wire !== undefined) {
+    app.all("/connect", (c) => {
+      takeOverOf(c)({ unix: wire, greeting: "", endsTogether: true });
+      return c.body(null, 200);
+    });
+  }
   app.notFound((c) => refuse(c, 404, "404 page not found"));
   app.onError((error, c) => {
     if (error instanceof Refusal) return refuse(c, error.status, error.message);

@@ -37,7 +37,7 @@ class FakeSsh implements SshTunnels {
 }
 
 function api(engine = new FakeEngine({ forwards: FORWARDS }), onUnix = true, ssh = new FakeSsh()) {
-  const app = createGvproxyApi({ engine, ssh, onUnix, privateSocket: () => "/private/1", wire: "/vm.sock" });
+  const app = createGvproxyApi({ engine, ssh, onUnix, privateSocket: () => "/private/1" });
   return async (path: string, body?: unknown, init: RequestInit = {}) => {
     const request = body === undefined
       ? init
@@ -243,6 +243,8 @@ test("what cannot be done has gvproxy's codes and words", async () => {
     ["/services/forwarder/unexpose", { local: "127.0.0.1:53", protocol: "tcp" }, 500, "proxy not found"],
     ["/services/forwarder/unexpose", { local: "x", protocol: "xyz" }, 500, "proxy not found"],
     ["/nowhere", undefined, 404, "404 page not found"],
+    // As of `-services`: there is no wire.
+    ["/connect", {}, 404, "404 page not found"],
   ];
   for (const [path, body, status, text] of cases) {
     deepStrictEqual(
