@@ -111,10 +111,10 @@ test("Nic.addAddress() adds a route, and a link-local address to the first of IP
   equal(pair.a.stack.routes.lookup(ip("10.0.0.9")), undefined);
 });
 
-test("Nic.routerAdvertisement answers a router solicitation", () => {
-  const pair = new Pair({
-    b: { routerAdvertisement: { prefix: ip("fd00::"), mtu: 1_400, rdnss: [ip("fd00::3")] } },
-  });
+const ADVERTISED = { routerAdvertisement: { prefix: ip("fd00::"), mtu: 1_400, rdnss: [ip("fd00::3")] } };
+
+/** A router solicitation of a neighbour. */
+function solicitation(): PacketBuffer {
   const packet = new PacketBuffer(new Uint8Array(256), HEADROOM, HEADROOM);
   const from = ip("fe80::77");
   emitNdp(
@@ -125,6 +125,31 @@ test("Nic.routerAdvertisement answers a router solicitation", () => {
   );
   emitIpv6(packet, { source: from, destination: ALL_ROUTERS, protocol: 58, hopLimit: 255, trafficClass: 0 });
   emitEthernet(packet, mac("33:33:00:00:00:02"), mac("02:00:00:00:00:77"), EtherType.ipv6);
+  return packet;
+}
+
+test("Nic.routerAdvertisement answers so many solicitations at once, then one a second", () => {
+  const pair = new Pair({ b: ADVERTISED });
+  const ask = (times: number) => {
+    let answers = 0;
+    for (let i = 0; i < times; i++) {
+      pair.b.nic.ingress(solicitation(), pair.now);
+      for (let f = pair.b.nic.egress(pair.now); f !== undefined; f = pair.b.nic.egress(pair.now)) {
+        answers++;
+        f.release();
+      }
+    }
+    return answers;
+  };
+  equal(ask(15), 10);
+  equal(pair.b.stack.counters.get("ndp.router-advertisements-rate-limited"), 5);
+  pair.run(1_000_000);
+  equal(ask(2), 1);
+});
+
+test("Nic.routerAdvertisement answers a router solicitation", () => {
+  const pair = new Pair({ b: ADVERTISED });
+  const packet = solicitation();
   pair.b.nic.ingress(packet, pair.now);
   const frame = pair.b.nic.egress(pair.now);
   ok(frame !== undefined);

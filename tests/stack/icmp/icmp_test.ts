@@ -75,6 +75,22 @@ for (
   });
 }
 
+test("Echo answers so many pings a second and no more", () => {
+  const pair = new Pair({ stack: { limits: { echoRepliesPerSecond: 5 } } });
+  const pinger = new Pinger();
+  const endpoint = pair.a.stack.echoOpen(pinger)!;
+  const ping = (from: number, count: number) => {
+    for (let i = 0; i < count; i++) endpoint.send(ip("10.0.0.2"), from + i, pair.payload("x"), pair.now);
+    pair.settle();
+  };
+  ping(1, 8);
+  equal(pinger.replies.length, 5);
+  equal(pair.b.stack.counters.get("icmp.echo-replies-rate-limited"), 3);
+  pair.run(1_000_000);
+  ping(9, 1);
+  equal(pinger.replies.length, 6);
+});
+
 test("Echo ignores pings to everybody", () => {
   const pair = new Pair();
   const pinger = new Pinger();

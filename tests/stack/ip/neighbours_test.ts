@@ -135,6 +135,14 @@ test("NeighbourCache holds nothing for an entry that was evicted", () => {
   equal(bench.timers.size, 1);
 });
 
+test("NeighbourCache keeps no packet where permanent entries have taken every place", () => {
+  const bench = new Bench({ neighbours: 2, pendingPackets: 2 });
+  for (const address of [ip("10.0.0.8"), ip("10.0.0.9")]) bench.cache.setPermanent(address, MAC1, bench.now);
+  equal(bench.send(HIM), false);
+  equal(bench.counts.get("neighbour.table-full"), 1);
+  equal(bench.cache.size, 2);
+});
+
 test("Arp answers for our own addresses only", () => {
   const pair = new Pair({ b: { promiscuous: true } });
   for (const target of ["10.0.0.2", "10.0.0.9"]) {

@@ -283,6 +283,24 @@ test("TcpListener drops SYNs and final ACKs when nobody accepts", () => {
   strictEqual(t.count("listen-overflow"), 1);
 });
 
+test("TcpListener drops the ACK that has no place in the accept queue", () => {
+  const t = new TcpBench();
+  const state = listening(t, 2);
+  state.accept = false;
+  const ports = [50_000, 50_001, 50_002];
+  const numbers = ports.map((from) => {
+    t.inject({ flags: "S", mss: 1_460, from });
+    t.next();
+    return t.iss;
+  });
+  ports.forEach((from, i) => {
+    t.iss = numbers[i]!;
+    t.inject({ flags: "A", seq: 1, ack: 1, from });
+  });
+  strictEqual(state.listener.waiting, 2);
+  strictEqual(t.count("accept-queue-full"), 1);
+});
+
 test("TcpListener resets what waits when it closes", () => {
   const t = new TcpBench();
   const state = listening(t, 4);

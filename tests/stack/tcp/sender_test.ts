@@ -560,3 +560,22 @@ test("TcpConnection counts what it sends again", () => {
   t.all();
   strictEqual(t.count("retransmits"), 1);
 });
+
+test("TcpConnection remembers so many segments in flight and no more, however small the peer wants them", () => {
+  const small = 88;
+  const options = { ...SACK, windowScale: true, sendBuffer: 4_000_000, sendBufferMax: 4_000_000 };
+  const t = new TcpBench(options).establish({ sackPermitted: true, windowScale: 14, mss: small });
+  let written = 0;
+  let end = 1;
+  for (let round = 0; t.count("records-full") === 0 && round < 40; round++) {
+    written += t.write(t.connection.sendSpace, written);
+    for (const s of t.all()) end = Math.max(end, s.seq + s.length);
+    ok(t.connection.sender.recovery.board.records.count <= MAX_RECORDS);
+    t.wait(1_000);
+    if (t.count("records-full") === 0) t.inject({ flags: "A", seq: 1, ack: end });
+  }
+  strictEqual(t.count("records-full"), 1);
+  strictEqual(t.connection.sender.recovery.board.records.count, MAX_RECORDS);
+  t.inject({ flags: "A", seq: 1, ack: end });
+  ok(t.all().length > 0, "it goes on");
+});
