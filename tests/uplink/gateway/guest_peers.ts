@@ -81,9 +81,16 @@ export class GuestPeer implements TcpObserver {
 }
 
 /** Dials from the guest. */
-export function guestConnect(world: GuestSide, remoteAddress: IpAddress, remotePort: number): GuestPeer {
+export function guestConnect(
+  world: GuestSide,
+  remoteAddress: IpAddress,
+  remotePort: number,
+  from?: IpAddress,
+): GuestPeer {
   const peer = new GuestPeer(world);
-  const connection = world.guest.tcpConnect({ remoteAddress, remotePort, observer: peer }, world.now());
+  const source = from === undefined ? {} : { localAddress: from };
+  const request = { remoteAddress, remotePort, observer: peer, ...source };
+  const connection = world.guest.tcpConnect(request, world.now());
   if (typeof connection === "string") throw new Error(`Cannot dial from the guest: ${connection}`);
   peer.connection = connection;
   return peer;

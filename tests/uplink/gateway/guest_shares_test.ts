@@ -3,11 +3,13 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { DEFAULT_TCP_LIMITS } from "../../../lib/stack/tcp/demux.ts";
 import type { IpAddress } from "../../../lib/stack/wire/address.ts";
 import { needs } from "../../support/capability.ts";
-import { GuestUdp } from "./guest_peers.ts";
+import { pattern } from "../../support/tcp.ts";
+import { guestConnect, GuestUdp } from "./guest_peers.ts";
 import { HOST4, inHostNamespace } from "./host_namespace.ts";
-import { HostUdp } from "./host_peers.ts";
+import { type HostPeer, HostServer, HostUdp } from "./host_peers.ts";
 import { DNS4, GATEWAY4, GUEST4, ip, within, type World } from "./world.ts";
 
 /** Of each kind; half of it is one guest's, and a third each that of two. */
@@ -85,3 +87,32 @@ test(
       });
     }),
 );
+
+test("TcpRelay: a guest that holds its share of the memory goes on slowly, and another at once", () =>
+  withGuests((world) => {
+    world.stack.tenants.of = (address) => address.equals(OTHER) ? 2 : 1;
+    const data = pattern(40_000);
+    const server = new HostServer(world.reactor);
+    const sent = new Map<HostPeer, number>();
+    const serve = () => {
+      for (const peer of server.peers) {
+        const at = sent.get(peer) ?? 0;
+        if (at < data.length) sent.set(peer, at + peer.write(data.subarray(at)));
+      }
+    };
+    const { memory } = world.stack.tcp;
+    const greedy = memory.account(1);
+    greedy.charge(DEFAULT_TCP_LIMITS.memory / 2);
+    const peers = [GUEST4, OTHER].map((from) => guestConnect(world, GATEWAY4, server.port, from));
+    let most = 0;
+    world.until(() => {
+      serve();
+      most = Math.max(most, greedy.held - DEFAULT_TCP_LIMITS.memory / 2);
+      return peers[1]!.total === data.length;
+    }, "all for the other");
+    world.until(() => (serve(), peers[0]!.total === data.length), "all for the greedy one");
+    for (const peer of peers) deepStrictEqual(Uint8Array.from(peer.received), data);
+    strictEqual(most <= 4_096, true, `${most} bytes`);
+    strictEqual(world.stack.counters.get("tcp.memory-pressure"), 1);
+    server.close();
+  }));
