@@ -3,9 +3,12 @@
  *
  * Looked at are the source of IPv4 and IPv6 packets, the sender of ARP (RFC 826) and the target of neighbour
  * advertisements (RFC 4861): what the other guests and the gateway would believe. An address belongs to the hardware
- * address that used it first, and so to its port, until it has been silent for {@linkcode QUIET} or its port is gone; one
- * that the DHCP server has leased belongs to the hardware address that it was leased to, and the gateway's own belong to
- * nobody.
+ * address that used it first, and so to its port, until its port is gone; one that the DHCP server has leased belongs to the
+ * hardware address that it was leased to, and the gateway's own belong to nobody.
+ *
+ * Who wants an address that has not been used for {@linkcode QUIET} makes us ask its owner, as RFC 6620 section 3.2.3 has it
+ * for first come, first served: a kernel answers for its addresses however idle its programs are, and keeps them. Only who
+ * is silent to {@linkcode QUESTIONS} questions has no use for it any more.
  *
  * Nor may a guest play server to the others: no DHCP replies (`rogue-dhcp`), no router advertisements or redirects
  * (`rogue-router`, RFC 6105), and no DHCP requests for a hardware address that is not the sender's (`spoofed-dhcp`).
@@ -21,8 +24,10 @@ import { type Instant, SECOND } from "../../stack/time.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
 import { ETHERNET_HEADER, EtherType } from "../../stack/wire/ethernet.ts";
 
-/** After this long without use, an address may be taken over by another port. */
+/** After this long without use, it is asked whether an address that another port wants is still in use. */
 export const QUIET = 60 * SECOND;
+/** How often it is asked, and the time for each answer; RFC 6620 has one question, and half a second. */
+export const QUESTIONS = 3, QUESTION_TIME = SECOND / 2;
 /** IP addresses that one port may use (`switch.ip-limit`). */
 export const PORT_IPS = 64;
 
@@ -58,6 +63,9 @@ interface Binding {
   high: number;
   low: number;
   usedAt: Instant;
+  /** When its port was asked for it last, and how often since it was used. */
+  askedAt: Instant;
+  asked: number;
   readonly address: IpAddress;
 }
 
@@ -86,12 +94,16 @@ export class AddressGuard {
   /** The binding that was used last: one guest sends many packets in a row. */
   #last: Binding | undefined;
   readonly onBound: ((port: Guarded, address: IpAddress, bound: boolean) => void) | undefined;
+  readonly #ask: (port: Guarded, address: IpAddress, high: number, low: number) => void;
 
+  /** @param ask asks the owner of an address, at its hardware address, for a word that it is there */
   constructor(
     owners: AddressOwners,
+    ask: (port: Guarded, address: IpAddress, high: number, low: number) => void,
     onBound?: (port: Guarded, address: IpAddress, bound: boolean) => void,
   ) {
     this.#owners = owners;
+    this.#ask = ask;
     this.onBound = onBound;
   }
 
@@ -216,8 +228,9 @@ export class AddressGuard {
         if (!binding.address.equals(address)) continue;
         if (binding.port !== port) {
           const moved = binding.high === high && binding.low === low;
-          const mayStay = !moved && now - binding.usedAt <= QUIET;
-          if (mayStay && !this.#owners.isTheirs(address, high, low)) return "spoofed-ip";
+          if (!moved && !this.#owners.isTheirs(address, high, low) && !this.#isGivenUp(binding, now)) {
+            return "spoofed-ip";
+          }
           this.#unbind(binding.port, binding.address);
           return this.#claim(address, port, high, low, now);
         }
@@ -229,7 +242,15 @@ export class AddressGuard {
       }
     }
     if (port.addresses.length >= PORT_IPS && !this.#expire(port, now)) return "ip-limit";
-    const binding: Binding = { port, high, low, usedAt: now, address: address.clone() };
+    const binding: Binding = {
+      port,
+      high,
+      low,
+      usedAt: now,
+      askedAt: 0 as Instant,
+      asked: 0,
+      address: address.clone(),
+    };
     const current = this.#bindings.get(hash);
     if (current === undefined) this.#bindings.set(hash, [binding]);
     else current.push(binding);
@@ -237,6 +258,18 @@ export class AddressGuard {
     this.#last = binding;
     this.onBound?.(port, binding.address, true);
     return undefined;
+  }
+
+  /** Whether the owner of an address has none any more; asks it if need be. */
+  #isGivenUp(binding: Binding, now: Instant): boolean {
+    if (now - binding.usedAt <= QUIET) return false;
+    if (binding.usedAt >= binding.askedAt) binding.asked = 0;
+    if (binding.asked > 0 && now - binding.askedAt < QUESTION_TIME) return false;
+    if (binding.asked >= QUESTIONS) return true;
+    binding.asked++;
+    binding.askedAt = now;
+    this.#ask(binding.port, binding.address, binding.high, binding.low);
+    return false;
   }
 
   /** Frees what `port` has not used for long. */

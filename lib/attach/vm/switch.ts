@@ -33,6 +33,7 @@ import type { Instant } from "../../stack/time.ts";
 import type { IpAddress } from "../../stack/wire/address.ts";
 import { completeChecksum } from "../../stack/wire/checksum.ts";
 import { ETHERNET_HEADER, MacAddress } from "../../stack/wire/ethernet.ts";
+import { addressQuestion } from "./address_question.ts";
 import { AddressGuard, type AddressOwners } from "./guard.ts";
 import { MacTable } from "./mac_table.ts";
 import { Port } from "./port.ts";
@@ -117,9 +118,13 @@ export class Switch {
     this.#unfinished = new Unfinished(this.#maxFrame);
     this.#dropped = this.counters.slots("switch", REASONS);
     this.queueFull = this.counters.slot("vm.queue-full");
-    this.#guard = new AddressGuard(options.owners, (port, address, bound) => {
-      if ((port as Port).congested) options.hold?.(address, bound);
-    });
+    this.#guard = new AddressGuard(
+      options.owners,
+      (port, address, high, low) => this.#ask(port as Port, address, new MacAddress(high, low)),
+      (port, address, bound) => {
+        if ((port as Port).congested) options.hold?.(address, bound);
+      },
+    );
   }
 
   /** Guests that are connected. */
@@ -299,6 +304,11 @@ export class Switch {
     if (owner === undefined || owner.alive) return false;
     this.detach(owner, "the guest is gone");
     return true;
+  }
+
+  #ask(port: Port, address: IpAddress, mac: MacAddress): void {
+    this.count("switch.address-questions");
+    this.#deliver(port, addressQuestion(this.#pool, address, this.#nic!.mac, mac));
   }
 
   #shareBuffers(): void {

@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { FrameQueue, QUEUE_FRAMES } from "../../../lib/attach/vm/frame_queue.ts";
 import { PORT_IPS } from "../../../lib/attach/vm/guard.ts";
@@ -287,6 +287,58 @@ test("who invents IP addresses is bounded, too, and may change them after a whil
   bench.send(a.port, from(199));
   strictEqual(bench.toGateway.length, PORT_IPS + 1);
 });
+
+const [OURS6, PEER6] = ["fd000000000000000000000000000005", "fe800000000000000000000000000099"];
+/** An address, a frame of a MAC that uses it, and what its owner is asked. */
+const CLAIMS: [family: string, use: (mac: string) => string, question: RegExp][] = [
+  [
+    "IPv4",
+    (mac) => udp(GATEWAY, mac, "c0a87f05"),
+    new RegExp(`^${macOf(1)}${GATEWAY}08060001080006040001${GATEWAY}00000000000000000000c0a87f05$`),
+  ],
+  [
+    "IPv6",
+    (mac) => `${GATEWAY} ${mac} 86dd 60000000 0000 3bff ${OURS6} ${PEER6}`,
+    new RegExp(`^${macOf(1)}${GATEWAY}86dd.*ff0200000000000000000001ff0000058700....00000000${OURS6}$`),
+  ],
+];
+for (const [family, use, question] of CLAIMS) {
+  test(`an idle guest keeps its ${family} address, for it answers when it is asked`, () => {
+    const bench = new Bench();
+    const [owner, thief, other] = [bench.plug(), bench.plug(), bench.plug()];
+    bench.send(owner.port, use(macOf(1)));
+    const before = bench.toGateway.length;
+    for (let i = 0; i < 600; i++) {
+      bench.now += SECOND;
+      bench.send(thief.port, use(macOf(2)));
+      for (const asked of owner.wire.sent.splice(0)) {
+        match(asked, question);
+        bench.send(owner.port, use(macOf(1)));
+      }
+    }
+    strictEqual(bench.counted("spoofed-ip"), 600);
+    strictEqual(bench.counted("address-questions"), 9, "once a minute");
+    strictEqual(bench.toGateway.length, before + 9);
+    deepStrictEqual([thief.wire.sent, other.wire.sent], [[], []], "nobody else is asked");
+  });
+
+  test(`the ${family} address of a guest that answers no more is another's, after three questions`, () => {
+    const bench = new Bench();
+    const [owner, heir] = [bench.plug(), bench.plug()];
+    bench.send(owner.port, use(macOf(1)));
+    bench.now += 61 * SECOND;
+    const tries: number[] = [];
+    for (let i = 0; i < 40; i++, bench.now += SECOND / 10) {
+      const before = bench.toGateway.length;
+      bench.send(heir.port, use(macOf(2)));
+      if (bench.toGateway.length > before) tries.push(i);
+    }
+    strictEqual(tries[0], 15, "three times half a second");
+    strictEqual(owner.wire.sent.length, 3);
+    bench.send(owner.port, use(macOf(1)));
+    strictEqual(bench.toGateway.length, 1 + tries.length, "the former owner comes too late");
+  });
+}
 
 test("a storm of broadcasts and of unknown destinations is bounded per guest", () => {
   const bench = new Bench();
