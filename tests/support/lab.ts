@@ -144,7 +144,8 @@ export class Lab {
   }
 }
 
-function scriptCommand(script: string, args: readonly string[]): string[] {
+/** The command line of a script of this project. */
+export function scriptCommand(script: string, args: readonly string[]): string[] {
   const run = process.versions["deno"] === undefined ? ["run"] : ["run", "-A", "--no-check"];
   return [process.execPath, ...run, join(PROJECT, script), ...args];
 }
