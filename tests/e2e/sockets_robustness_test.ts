@@ -51,6 +51,14 @@ test(
     }),
 );
 
+test("signals with SA_RESTART change nothing, however many", MACHINE, () =>
+  withScope(async (scope) => {
+    const program = readFileSync(join(PROJECT, "tests/attach/sockets/storm.py"), "utf8");
+    const sluice = [scope.binary(), "--attach=sockets", "--network=none", "do", "--"];
+    const storm = ["python3", "-c", program, "20", "0.0003"];
+    strictEqual(succeeded(await run([...sluice, ...storm], { limit: 30_000 })).stdout, "rounds 20\n");
+  }));
+
 test("robustness.py says on the host what it is expected to say", MACHINE, async () => {
   strictEqual(succeeded(await run(["python3", "-c", PROGRAM], { limit: 30_000 })).stdout, EXPECTED);
 });
