@@ -27,7 +27,7 @@ const SLACK = 16;
 /** Milliseconds after which the socket of a DNS question, which is no flow, must be gone. */
 const LONGEST_QUESTION = 10_000;
 /** Longest that anything of the innocent program may take, seconds, on a machine that does other things as well. */
-const PATIENCE = 5;
+const PATIENCE = 10;
 
 /** What the innocent program of the guest saw. */
 export interface Bystander {
