@@ -377,6 +377,12 @@ export class TcpBench {
 
   /** Connects to the peer, and sends the SYN. */
   open(): Segment {
+    this.connect();
+    return this.next()!;
+  }
+
+  /** The same while the wire takes nothing. */
+  connect(): void {
     const result = this.host.demux.connect({
       localAddress: this.#us,
       localPort: OUR_PORT,
@@ -387,7 +393,6 @@ export class TcpBench {
     }, this.now);
     if (typeof result === "string") throw new Error(`Cannot connect: ${result}`);
     this.connection = result;
-    return this.next()!;
   }
 
   /** An established connection, actively opened; the round trip took a millisecond. */

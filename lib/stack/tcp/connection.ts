@@ -45,7 +45,8 @@ export class TcpConnection extends StateMachine {
   static open(context: TcpContext, seed: ConnectionSeed, now: Instant): TcpConnection {
     const connection = new TcpConnection(context, seed, now);
     connection.state = "syn-sent";
-    connection.handshake.due = true;
+    connection.handshake.begin(now);
+    connection.arm();
     context.wantsDispatch(connection);
     return connection;
   }
@@ -55,7 +56,8 @@ export class TcpConnection extends StateMachine {
     const connection = new TcpConnection(context, seed, now);
     connection.state = "syn-received";
     connection.negotiate(syn, now);
-    connection.handshake.due = true;
+    connection.handshake.begin(now);
+    connection.arm();
     context.wantsDispatch(connection);
     return connection;
   }
@@ -257,7 +259,7 @@ export class TcpConnection extends StateMachine {
     const { counters } = this.context;
     const passive = this.state === "syn-received";
     receiver.onTimer(now);
-    if (this.handshake.at <= now && !this.handshake.repeat(passive)) {
+    if (this.handshake.at <= now && !this.handshake.repeat(passive, now)) {
       counters.bump("tcp.handshake-timeout");
       return this.end(this.softError ?? "timed-out", false);
     }

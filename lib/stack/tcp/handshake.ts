@@ -26,8 +26,10 @@ export class Handshake {
   /** How often it has left. */
   sent = 0;
   sentAt = 0 as Instant;
-  /** When it must leave again. */
+  /** When it must leave again, or counts as having left: a wire that takes nothing must not make anybody wait for ever. */
   at: Instant = NEVER;
+  /** How often it should have left, and could not. */
+  #kept = 0;
   /** We asked for ECN; the SYN that did was lost, perhaps for that. */
   #ecnGivenUp = false;
   readonly #options: TcpOptions;
@@ -37,24 +39,27 @@ export class Handshake {
     this.#options = options;
   }
 
+  /** The first one must leave; of a simultaneous open, which begins again as an answer, too. */
+  begin(now: Instant): void {
+    this.due = true;
+    this.sent = 0;
+    this.#kept = 0;
+    this.at = later(now, SYN_TIMEOUT);
+  }
+
   /** It is over, one way or the other. */
   stop(): void {
     this.due = false;
     this.at = NEVER;
   }
 
-  /** A simultaneous open begins again, as an answer. */
-  restart(): void {
-    this.due = true;
-    this.sent = 0;
-    this.at = NEVER;
-  }
-
   /** The timer fired; returns false if it has been sent often enough. */
-  repeat(passive: boolean): boolean {
-    if (this.sent > (passive ? this.#options.synAckRetries : this.#options.synRetries)) return false;
-    this.at = NEVER;
+  repeat(passive: boolean, now: Instant): boolean {
+    if (this.due) this.#kept++;
+    const tries = this.sent + this.#kept;
+    if (tries > (passive ? this.#options.synAckRetries : this.#options.synRetries)) return false;
     this.due = true;
+    this.at = later(now, SYN_TIMEOUT * 2 ** Math.min(tries, MAX_DOUBLINGS));
     return true;
   }
 
@@ -111,6 +116,6 @@ export class Handshake {
   #leaves(now: Instant): void {
     this.due = false;
     if (this.sent++ === 0) this.sentAt = now;
-    this.at = later(now, SYN_TIMEOUT * 2 ** Math.min(this.sent - 1, MAX_DOUBLINGS));
+    this.at = later(now, SYN_TIMEOUT * 2 ** Math.min(this.sent + this.#kept - 1, MAX_DOUBLINGS));
   }
 }

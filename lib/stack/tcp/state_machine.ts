@@ -187,7 +187,7 @@ export abstract class StateMachine {
     // Simultaneous open (RFC 9293 section 3.5, figure 7).
     this.state = "syn-received";
     this.context.counters.bump("tcp.simultaneous-open");
-    this.handshake.restart();
+    this.handshake.begin(now);
   }
 
   /** RFC 9293 section 3.10.7.4. */

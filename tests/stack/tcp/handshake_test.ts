@@ -85,6 +85,41 @@ test("TcpConnection repeats its SYN after 1, 2, 4 … seconds and gives up", () 
   strictEqual(t.host.environment.gone.length, 1);
 });
 
+for (const leaves of [0, 1, 2]) {
+  test(`TcpConnection gives up as soon when the wire takes ${leaves} of its SYNs, and sends none later`, () => {
+    const t = new TcpBench({ ...PLAIN, synRetries: 3 });
+    t.connect();
+    const waits: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      if (i < leaves) deepStrictEqual(t.brief(), ["S 0:0 0"]);
+      waits.push(t.advanceToTimer());
+    }
+    deepStrictEqual(waits, [1e6, 2e6, 4e6, 8e6]);
+    strictEqual(t.connection.error, "timed-out");
+    deepStrictEqual(t.brief(), []);
+    strictEqual(t.host.environment.gone.length, 1);
+  });
+}
+
+test("TcpConnection sends the SYN that waited as soon as the wire takes it, once", () => {
+  const t = new TcpBench();
+  t.connect();
+  for (let i = 0; i < 3; i++) t.advanceToTimer();
+  deepStrictEqual(t.brief(), ["S 0:0 0"]);
+  t.inject({ flags: "SA", ack: 1 });
+  deepStrictEqual(t.brief(), ["A 1:1 1"]);
+});
+
+test("a SYN-ACK that cannot leave is given up, too", () => {
+  const t = new TcpBench({ ...PLAIN, synAckRetries: 2 });
+  const state = listening(t);
+  t.inject({ flags: "S", seq: 0 });
+  const waits = Array.from({ length: 3 }, () => t.advanceToTimer());
+  deepStrictEqual(waits, [1e6, 2e6, 4e6]);
+  deepStrictEqual(t.brief(), []);
+  strictEqual(state.listener.halfOpen, 0);
+});
+
 test("TcpConnection is refused by a RST that acknowledges its SYN, and by no other", () => {
   const t = new TcpBench();
   t.open();
