@@ -10,6 +10,7 @@ import {
   type StreamProtocol,
   TSO_FEATURES,
   type VmEndpoint,
+  VNET_MTU_MAX,
 } from "../attach/vm/endpoint.ts";
 import { formatPublish, MAX_PUBLISHED, type Publish } from "../config/publish.ts";
 import { parseBool } from "../config/go_flags.ts";
@@ -115,9 +116,13 @@ export function serveOptions(context: CommandContext): ServeOptions {
     );
   }
   const common = guestFeatures(flags);
+  const mtu = isGiven(resolved, "mtu") ? settings.mtu : SERVE_MTU;
   const listen = urls.map((url) => {
     const endpoint = parseVmEndpoint(url, common);
     if (typeof endpoint === "string") throw new UsageFailure(`Cannot listen on "${url}": ${endpoint}`);
+    if (endpoint.offload.vnetHeader > 0 && mtu > VNET_MTU_MAX) {
+      throw new UsageFailure(`Cannot listen on "${url}": with vnet_hdr the largest MTU is ${VNET_MTU_MAX}`);
+    }
     return endpoint;
   });
   const taken = urls.find((url, i) => urls.indexOf(url) !== i);
@@ -151,7 +156,7 @@ export function serveOptions(context: CommandContext): ServeOptions {
     stdio,
     network,
     network6,
-    mtu: isGiven(resolved, "mtu") ? settings.mtu : SERVE_MTU,
+    mtu,
     ...side,
     leases: unique([...leases, ...side.leases]),
     leaseTime: whole("lease-time", flags.get("lease-time"), 60, 0x7fffffff) ?? LEASE_TIME,

@@ -61,6 +61,9 @@ export class DatagramSender {
   readonly #last = new Uint8Array(SEND_BATCH);
   #count = 0;
   #iovecs = 0;
+  /** What all messages are addressed to. */
+  #name = 0;
+  #nameLength = 0;
 
   /**
    * To the name at `name`, or where the socket is connected.
@@ -78,11 +81,8 @@ export class DatagramSender {
       if (!room) break;
       cut = 0;
     }
+    if (name !== this.#name || nameLength !== this.#nameLength) this.#address(name, nameLength);
     const memory = this.#memory;
-    for (let i = 0; i < this.#count; i++) {
-      memory.setPointer(i * MMSGHDR_SIZE + Msghdr.name, name);
-      memory.view.setUint32(i * MMSGHDR_SIZE + Msghdr.nameLength, nameLength, true);
-    }
     const sent = sendmmsg(fd, memory.address, this.#count, MSG.DONTWAIT | MSG.NOSIGNAL);
     this.bytes = -Math.max(0, sent) * offload.vnetHeader;
     for (let i = 0; i < sent; i++) {
@@ -142,6 +142,15 @@ export class DatagramSender {
       this.#commit(first, last);
     }
     return true;
+  }
+
+  #address(name: number, nameLength: number): void {
+    this.#name = name;
+    this.#nameLength = nameLength;
+    for (let i = 0; i < SEND_BATCH; i++) {
+      this.#memory.setPointer(i * MMSGHDR_SIZE + Msghdr.name, name);
+      this.#memory.view.setUint32(i * MMSGHDR_SIZE + Msghdr.nameLength, nameLength, true);
+    }
   }
 
   #slot(): number {

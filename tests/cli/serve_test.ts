@@ -243,6 +243,7 @@ const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
   [["--listen=vpnkit+unix:///a,vnet_hdr=true"], 2, /HyperKit's guests have no vnet_hdr=true/],
   [["--listen=unixgram:///a,features=TSO"], 2, /unknown feature "TSO" \(names joined by/],
   [[`--listen=unixgram:///a,features=${GUEST}TSO4`], 2, /has VIRTIO_NET_F_GUEST_CSUM, too/],
+  [["--listen=unixgram:///a,vnet_hdr=true", "--mtu=65510"], 2, /with vnet_hdr the largest MTU is 65509/],
   [["--listen=unixgram:///a,vnet_hdr=maybe"], 2, /vnet_hdr is true or false, not "maybe"/],
   [["--listen=unixgram:///a,vnet_hdr=true,mac=1"], 2, /unknown field "mac=1"/],
   [["--listen=unixgram:///a", "--enable-tso=perhaps"], 2, /invalid boolean value/],

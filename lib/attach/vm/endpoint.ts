@@ -27,6 +27,7 @@ import {
   NO_WIRE_OFFLOAD,
   offloadOf,
   VNET_HEADER_V1,
+  WIRE_CAPABILITIES,
   type WireOffload,
 } from "../../link/offload.ts";
 import { IpAddress } from "../../stack/wire/address.ts";
@@ -55,6 +56,9 @@ const { checksums, tcp4, tcp6 } = DRIVER_FEATURES;
 const LONG = tcp4 | tcp6;
 /** What `--enable-checksum-offload` and `--enable-tso` say of all guests. */
 export const CHECKSUM_FEATURES = checksums, TSO_FEATURES = checksums | LONG;
+
+/** Largest MTU whose frames fit a stream with their virtio-net header. */
+export const VNET_MTU_MAX: number = WIRE_CAPABILITIES.gsoMaxSize;
 
 const UNIX = /^(unixgram|unixstream|unixpacket|vpnkit\+unix):(?:\/\/)?(.*)$/;
 const TCP = /^(qemu|vpnkit)\+tcp:\/\/(.*):([0-9]{1,5})$/;

@@ -66,8 +66,8 @@ export class JoinedNetwork {
       onCarrier: (up, now) => this.#onCarrier(up, now),
     });
     provider.connect();
-    const shaped = context.config.qdisc.kind === "tbf";
-    const capabilities = shaped ? shapedCapabilitiesOf(uplink) : provider.link.capabilities;
+    const cutHere = context.config.qdisc.kind === "tbf" || !context.config.softwareGso;
+    const capabilities = cutHere ? shapedCapabilitiesOf(uplink) : provider.link.capabilities;
     this.nic = stack.addNic({
       name: device,
       mac: MacAddress.parse(config.mac)!,
@@ -76,7 +76,7 @@ export class JoinedNetwork {
       qdisc: qdiscOf(context, capabilities, mtuMax),
       learnNeighbours: true,
       coalesce: true,
-      showWire: !shaped && shapedCapabilitiesOf(uplink).gsoMaxSize === 0,
+      showWire: !cutHere && shapedCapabilitiesOf(uplink).gsoMaxSize === 0,
       softwareGso: context.config.softwareGso,
     });
     this.addressing = new Addressing(stack, this.nic, {
