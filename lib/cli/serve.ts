@@ -14,6 +14,7 @@ import { streamAt, type VmEndpoint } from "../attach/vm/endpoint.ts";
 import type { EngineClient } from "../engine/messages.ts";
 import { dialStdio } from "../host/dial_stdio.ts";
 import { type PrivateDirectory, privateDirectory } from "../host/private_directory.ts";
+import { Notifier } from "./notifier.ts";
 import { oneLine } from "./one_line.ts";
 import { SshForwards } from "./ssh_forwards.ts";
 import type { HttpAddress } from "../host/http_server.ts";
@@ -159,16 +160,28 @@ async function serveBeside(
     readonly wires: Wires;
   },
 ): Promise<{ close(): void }> {
-  const ssh = new SshForwards(engine, place, (text) => context.stderr(`sluice: ${oneLine(text)}\n`));
+  const problem = (text: string) => context.stderr(`sluice: ${oneLine(text)}\n`);
+  const ssh = new SshForwards(engine, place, problem);
+  const notifier = options.notified === undefined
+    ? undefined
+    : new Notifier(engine, options.notified, problem);
   try {
     for (const forward of options.forwards) await ssh.add(forward);
-    const api = await serveGvproxyApi(context, options, { engine, place, ssh, wire: wires.connect });
+    const api = await serveGvproxyApi(context, options, {
+      engine,
+      place,
+      ssh,
+      wire: wires.connect,
+      notifier,
+    });
     // As with gvproxy: the session is over when this guest is.
     if (wires.stdio !== undefined) {
       void dialStdio(wires.stdio, false).then(() => engine.ask("stop")).catch(() => {});
     }
+    notifier?.start();
     return {
       close() {
+        notifier?.close();
         api.close();
         ssh.close();
       },

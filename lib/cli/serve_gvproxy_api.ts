@@ -11,6 +11,7 @@ import type { PrivateDirectory } from "../host/private_directory.ts";
 import { serveWithTakeover, type TakeoverServer } from "../host/takeover_server.ts";
 import { claimUnix } from "../host/unix_listen.ts";
 import { type CommandContext, Failure } from "./command.ts";
+import type { Notifier } from "./notifier.ts";
 import type { SshForwards } from "./ssh_forwards.ts";
 
 /** What the API works on. */
@@ -21,13 +22,15 @@ export interface GvproxyApiParts {
   readonly place: PrivateDirectory;
   /** The path of a socket of guests, for `/connect`; absent: there is none. */
   readonly wire: string | undefined;
+  /** Counts, too. */
+  readonly notifier: Notifier | undefined;
 }
 
 /** Listens everywhere or nowhere; the result stops listening. */
 export async function serveGvproxyApi(
   context: CommandContext,
   { api, services }: { readonly api: readonly HttpAddress[]; readonly services: readonly HttpAddress[] },
-  { engine, ssh, place, wire }: GvproxyApiParts,
+  { engine, ssh, place, wire, notifier }: GvproxyApiParts,
 ): Promise<{ close(): void }> {
   const servers: TakeoverServer[] = [];
   const close = () => {
@@ -39,7 +42,8 @@ export async function serveGvproxyApi(
       onUnix: "unix" in address,
       onError: (error) => context.stderr(`sluice: gvproxy API: ${error.stack ?? error.message}\n`),
       privateSocket: () => place.newPath(),
-      counters: () => summed([...servers.map((server) => server.counters()), ssh.counters()]),
+      counters: () =>
+        summed([...servers.map((server) => server.counters()), ssh.counters(), notifier?.counters() ?? {}]),
       ssh,
       ...(wire === undefined || services.includes(address) ? {} : { wire }),
     });

@@ -30,6 +30,13 @@ export interface GvproxySide {
   readonly gatewayMac?: string;
 }
 
+/** The socket of who wants to be told; undefined: nobody. */
+export function notified(flags: FlagValues): string | undefined {
+  const url = flags.get("notification");
+  if (url === undefined || url.startsWith("unix:///")) return url?.slice("unix://".length);
+  throw new UsageFailure("notification listen address must be unix:// address");
+}
+
 /** The file that is gvproxy's configuration; undefined: there is none. */
 export function gvproxyFile(flags: FlagValues): string | undefined {
   return flags.get("gvproxy");

@@ -34,7 +34,13 @@ import { findInPath } from "../host/runtime.ts";
 import { IpAddress } from "../stack/wire/address.ts";
 import { UNSUPPORTED } from "../config/serve_flags.ts";
 import type { HttpAddress } from "../host/http_server.ts";
-import { chosenAddresses, gvproxyFile, type GvproxySide, gvproxySide } from "./serve_gvproxy_options.ts";
+import {
+  chosenAddresses,
+  gvproxyFile,
+  type GvproxySide,
+  gvproxySide,
+  notified,
+} from "./serve_gvproxy_options.ts";
 import { type CommandContext, Failure, type FlagValues, UsageFailure } from "./command.ts";
 
 /** Everything there is to know. */
@@ -56,6 +62,8 @@ export interface ServeOptions extends GvproxySide {
   readonly leaseTime: number;
   /** Sockets that lead into the guest by ssh. */
   readonly forwards: readonly SshTunnel[];
+  /** The socket of who wants to be told of guests. */
+  readonly notified: string | undefined;
   readonly isGvproxy: boolean;
   readonly readyFd: number | undefined;
 }
@@ -165,6 +173,7 @@ export function serveOptions(context: CommandContext): ServeOptions {
       ...side.zones,
     ],
     forwards: sshForwards(flags, network),
+    notified: notified(flags),
     isGvproxy,
     readyFd,
   };

@@ -185,12 +185,11 @@ const TOP: Readers = {
   "services": ofServe("services"),
   "ec2-metadata-access": NO_METADATA,
   "notification": (file, member) => {
-    if (file.text(member) === "") return;
-    file.problem(
-      member.at,
-      '"notification" is not supported: nothing is notified',
-      "/v1/events tells what happens",
-    );
+    // gvproxy has a path here, and a URL on its command line.
+    const text = file.text(member);
+    if (text !== "") {
+      file.assign("serve.notification", text.startsWith("/") ? `unix://${text}` : text, member.at);
+    }
   },
 };
 

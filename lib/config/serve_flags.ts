@@ -39,7 +39,6 @@ const text = (name: string, placeholder: string, help: string, repeatable = fals
 
 /** Flags of gvproxy that ask for what we do not do, and what to do instead. */
 export const UNSUPPORTED: Readonly<Record<string, string>> = {
-  "notification": "nothing is notified; /v1/events tells what happens",
   "ec2-metadata-access": "169.254.0.0/16 is never reached",
 };
 
@@ -93,6 +92,7 @@ export const serveFlags: readonly ServeFlag[] = [
   text("gatewayIP", "ADDR", "gvproxy's: the gateway, if it is not the first address of the subnet"),
   text("deviceIP", "ADDR", "gvproxy's: the first guest, if it is not the second"),
   text("hostIP", "ADDR", "gvproxy's: the host's loopback, if it is not the last"),
+  text("notification", "URL", "gvproxy's: tell who listens at unix://PATH when guests can come, come and go"),
   text("pcap", "FILE", "gvproxy's: as --pcap-log"),
   { name: "version", kind: "boolean", help: "gvproxy's: print the version" },
   text("services", "URL", "gvproxy's: its HTTP API; as is --listen with unix:// or tcp://", true),

@@ -5,7 +5,7 @@ import { commandLine } from "../support/command_line.ts";
 const FILES = {
   "serve.toml": `[serve]\nlisten = ["unixstream:///a"]\nsubnet = "10.1.0.0/16"\n`,
   "unserved.toml":
-    `[serve]\nlisten = 5.5\nsubnet = "ten"\nlisen = "x"\nready-fd = 3\nnotification = "x"\nenable-tso = "yes"\n`,
+    `[serve]\nlisten = 5.5\nsubnet = "ten"\nlisen = "x"\nready-fd = 3\nec2-metadata-access = true\nenable-tso = "yes"\n`,
   "good.toml": `mtu = 1400\n`,
   "ignored.toml": `platform = "kvm"\n`,
   "bad.toml": `qdisc = "tbf"\nqdsic = 1\nmtu = "x"\npublish = "80"\ngso = 5\n`,
@@ -71,7 +71,7 @@ test("config knows the table of serve", async () => {
     'unserved.toml:2:1: "listen" in [serve] must be a string or a list of strings, not a number with a fraction',
     'unserved.toml:4:1: unknown key "lisen" in [serve] (did you mean "listen"?)',
     'unserved.toml:5:1: "ready-fd" cannot be set in a file (only --ready-fd)',
-    'unserved.toml:6:1: "notification" is not supported: nothing is notified; /v1/events tells what happens',
+    'unserved.toml:6:1: "ec2-metadata-access" is not supported: 169.254.0.0/16 is never reached',
     'unserved.toml:7:1: "enable-tso" in [serve] must be true or false, not a string',
     'unserved.toml:3:1: serve.subnet: "ten": failed to parse subnet "ten"',
   ]);

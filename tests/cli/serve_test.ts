@@ -286,7 +286,12 @@ const REFUSED: readonly [args: string[], status: number, message: RegExp][] = [
     /URI scheme not supported: npipe/,
   ],
   [["-listen-vpnkit=unixgram:///a"], 2, /vpnkit listen address must be unix:\/\/ or tcp:\/\/ address/],
-  [["-notification=unix:///a"], 125, /cannot serve with -notification/],
+  [
+    ["-listen=unix:///api.sock", "-notification=tcp://a"],
+    2,
+    /notification listen address must be unix:\/\/ address/,
+  ],
+  [["-ec2-metadata-access"], 125, /cannot serve with -ec2-metadata-access/],
   [["--listen=unixgram:///nowhere/a", "--subnet=ten"], 2, /failed to parse subnet "ten"/],
   [["--listen=unixgram:///nowhere/a", "--subnet=10.0.0.0/30"], 2, /subnet too small/],
   [["--listen=unixgram:///nowhere/a", "--subnet=10.0.0.0/8"], 2, /subnet too large/],

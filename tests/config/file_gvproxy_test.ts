@@ -21,6 +21,7 @@ services: unix:///run/services.sock
 pid-file: /run/pid
 log-file: /run/log
 ec2-metadata-access: false
+notification: /run/told.sock
 interfaces:
     vpnkit: unix:///run/vpnkit.sock
     qemu: tcp://127.0.0.1:1234
@@ -74,6 +75,7 @@ stack:
     "serve.services=unix:///run/services.sock",
     "serve.pid-file=/run/pid",
     "serve.log-file=/run/log",
+    "serve.notification=unix:///run/told.sock",
     "serve.listen-vpnkit=unix:///run/vpnkit.sock",
     "serve.listen-qemu=tcp://127.0.0.1:1234",
     "serve.listen-bess=unixpacket:///run/bess.sock",
@@ -124,7 +126,7 @@ const WRONG: readonly [text: string, message: RegExp][] = [
   ["listen: [[x]]", /"listen" must be a string/],
   ["log-level: loud", /"loud" is no log level/],
   ["ec2-metadata-access: true", /"ec2-metadata-access" is not supported: 169\.254/],
-  ["notification: unix:///x", /"notification" is not supported/],
+  ["notification: [a]", /"notification" must be a string/],
   ["stack: {blockAllOutbound: true}", /"blockAllOutbound" is not supported/],
   ["stack: {ec2MetadataAccess: 5}", /must be true or false/],
   ["stack: {nat: {192.168.127.254: 10.0.0.1}}", /nat: one address that leads to 127\.0\.0\.1/],

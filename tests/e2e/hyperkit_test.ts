@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { chmodSync, existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import type { ChildProcess } from "node:child_process";
@@ -169,6 +170,8 @@ test(
         `
 listen: [unix://${network.path("elsewhere.sock")}]
 log-file: ${network.path("log")}
+services: unix://${network.path("services.sock")}
+notification: ${network.path("told.sock")}
 stack:
     mtu: 4000
     subnet: 10.9.0.0/24
@@ -179,6 +182,10 @@ stack:
     dhcpStaticLeases: {10.9.0.7: ${MAC}}
 `,
       );
+      const told: string[] = [];
+      const listener = createServer((socket) => void socket.on("data", (text) => told.push(String(text))));
+      await new Promise<void>((resolve) => listener.listen(network.path("told.sock"), resolve));
+      scope.defer(() => void listener.close());
       await network.start("-config", network.path("g.yaml"));
       strictEqual(existsSync(network.path("elsewhere.sock")), false, "the command line is in its place");
       const answer = async (path: string) => JSON.parse((await network.ask("GET", path)).body) as unknown;
@@ -191,6 +198,9 @@ stack:
         Records: [{ Name: "api", IP: "10.9.0.7", Regexp: null }, { Name: "", IP: "10.9.0.8", Regexp: "^x" }],
         DefaultIP: "10.9.0.9",
       }]);
+      const services = network.path("services.sock");
+      strictEqual((await askPlainly(services, "GET", "/leases")).status, 200);
+      strictEqual((await askPlainly(services, "POST", "/connect")).status, 404);
       const guest = await byConnect(scope, network.path("api.sock"));
       const offer = await guest.ask(dhcpDiscover(MAC), (frame) => dhcpOffer(frame) !== undefined);
       deepStrictEqual(dhcpOffer(offer), {
@@ -208,6 +218,14 @@ stack:
         (frame) => toHex(frame.subarray(12, 22)) === "08060001080006040002",
       );
       strictEqual(toHex(arp.subarray(6, 12)), "101111111100");
+      await until(() => Promise.resolve(told.length === 2), "word of the guest");
+      guest.end();
+      await until(() => Promise.resolve(told.length === 3), "word of its end");
+      deepStrictEqual(told, [
+        '{"notification_type":"ready"}\n',
+        `{"notification_type":"connection_established","mac_address":"${MAC}"}\n`,
+        `{"notification_type":"connection_closed","mac_address":"${MAC}"}\n`,
+      ]);
     }),
 );
 
