@@ -44,7 +44,7 @@ export class Merger {
     const { view } = buffer;
     if (run.complete || !layout.read(view, start, end) || !layout.isBulk) return false;
     if (!run.isOf(view, start, layout) || !run.isContinuedBy(view, start, layout)) return false;
-    if (!this.#trusted && !run.isSound(view, start, end, layout, false)) return false;
+    if (!this.#trusted && !run.isSound(buffer, start, end, layout, false)) return false;
     run.add(buffer, layout);
     return true;
   }

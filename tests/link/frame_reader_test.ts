@@ -20,6 +20,9 @@ import { between, pick, randomBytes, seeded } from "../support/random.ts";
 import { cutAgain, type TcpFrame, tcpFrame, US } from "../support/tcp_frame.ts";
 
 const pool = new BufferPool(addressOf);
+/** Its large buffers, blocks among them, are summed by vectors. */
+const vectors = new BufferPool(addressOf);
+vectors.useVectors();
 
 interface World {
   readonly reader: FrameReader;
@@ -32,13 +35,14 @@ function withReader(
   merging: Partial<Merging>,
   body: (world: World) => void,
   lengthSize: LengthSize = 4,
+  home = pool,
 ): void {
   const [near, far] = socketPair(SOCK.STREAM | SOCK.NONBLOCK);
   setOption(far, SOL.SOCKET, SO.SNDBUFFORCE, 4 << 20);
   const ends: string[] = [];
   const reader = new FrameReader({
     fd: near,
-    pool,
+    pool: home,
     lengthSize,
     vnetHeader: 0,
     merging: { mac: US, trusted: false, enabled: () => true, ...merging },
@@ -99,40 +103,45 @@ for (const lengthSize of [4, 2] as const) {
   test(`whatever is merged, every frame can be had back, byte for byte and in order (${lengthSize})`, () => {
     const others = Object.values(FRAMES);
     for (let seed = 1; seed <= 30; seed++) {
-      withReader({}, ({ send, received, ends }) => {
-        const random = seeded(seed);
-        const frames: Uint8Array[] = [];
-        while (frames.length < 150) {
-          const what = random() % 8;
-          if (what === 0) frames.push(pick(random, others));
-          else if (what === 1) frames.push(randomBytes(random, between(random, 14, 9_000)));
-          else {
-            const family = pick(random, [4, 6] as const);
-            const flags = pick(random, [TcpFlag.ack, TcpFlag.ack, TcpFlag.ack | TcpFlag.psh]);
-            const made = stretch(between(random, 1, 30), {
-              family,
-              flags,
-              port: between(random, 1, 3),
-              sequence: random() | 0,
-              random,
-            });
-            // A bit that was lost on the way.
-            if (what === 2) pick(random, made)[between(random, 60, 900)]! ^= 1;
-            frames.push(...made);
+      withReader(
+        {},
+        ({ send, received, ends }) => {
+          const random = seeded(seed);
+          const frames: Uint8Array[] = [];
+          while (frames.length < 150) {
+            const what = random() % 8;
+            if (what === 0) frames.push(pick(random, others));
+            else if (what === 1) frames.push(randomBytes(random, between(random, 14, 9_000)));
+            else {
+              const family = pick(random, [4, 6] as const);
+              const flags = pick(random, [TcpFlag.ack, TcpFlag.ack, TcpFlag.ack | TcpFlag.psh]);
+              const made = stretch(between(random, 1, 30), {
+                family,
+                flags,
+                port: between(random, 1, 3),
+                sequence: random() | 0,
+                random,
+              });
+              // A bit that was lost on the way.
+              if (what === 2) pick(random, made)[between(random, 60, 900)]! ^= 1;
+              frames.push(...made);
+            }
           }
-        }
-        const bytes = framed(frames, lengthSize);
-        const got: string[] = [];
-        for (let at = 0; at < bytes.length;) {
-          const n = Math.min(bytes.length - at, pick(random, [3, 700, 20_000, 66_048, 150_000]));
-          send(bytes.subarray(at, at + n));
-          at += n;
+          const bytes = framed(frames, lengthSize);
+          const got: string[] = [];
+          for (let at = 0; at < bytes.length;) {
+            const n = Math.min(bytes.length - at, pick(random, [3, 700, 20_000, 66_048, 150_000]));
+            send(bytes.subarray(at, at + n));
+            at += n;
+            got.push(...asSent(received()));
+          }
           got.push(...asSent(received()));
-        }
-        got.push(...asSent(received()));
-        deepEqual(got, frames.map(toHex), `seed ${seed}`);
-        deepEqual(ends, []);
-      }, lengthSize);
+          deepEqual(got, frames.map(toHex), `seed ${seed}`);
+          deepEqual(ends, []);
+        },
+        lengthSize,
+        pick(seeded(seed), [pool, vectors]),
+      );
     }
   });
 }
@@ -164,14 +173,21 @@ test("nothing is merged that is for somebody else, while somebody captures, or w
 });
 
 test("a frame with a bad checksum goes alone, unless no wire was crossed", () => {
-  for (const trusted of [false, true]) {
-    withReader({ trusted }, ({ send, received }) => {
-      const frames = stretch(10);
-      frames[5]![500]! ^= 1;
-      send(framed(frames));
-      const merged = received().map(({ fragments }) => fragments.length + 1);
-      deepEqual(merged, trusted ? [10] : [5, 1, 4]);
-    });
+  for (const home of [pool, vectors]) {
+    for (const trusted of [false, true]) {
+      withReader(
+        { trusted },
+        ({ send, received }) => {
+          const frames = stretch(10);
+          frames[5]![500]! ^= 1;
+          send(framed(frames));
+          const merged = received().map(({ fragments }) => fragments.length + 1);
+          deepEqual(merged, trusted ? [10] : [5, 1, 4]);
+        },
+        4,
+        home,
+      );
+    }
   }
 });
 

@@ -51,6 +51,8 @@ export class JoinedNetwork {
     onChange: (now: Instant) => void,
   ) {
     const { stack, reactor, pool } = context;
+    // What a provider sends is verified, and what it gets is summed, here.
+    pool.useVectors();
     this.config = config;
     this.#context = context;
     const log = this.#log = new NetworkLog(context.log, config.name, () => reactor.now() as Instant);

@@ -120,10 +120,11 @@ export class Coalescer {
     return -1;
   }
 
-  #isContinued(held: SuperPacket, { view, start, end, checksum }: PacketBuffer): boolean {
+  #isContinued(held: SuperPacket, frame: PacketBuffer): boolean {
     const layout = this.#layout;
+    const { view, start, end, checksum } = frame;
     if (!held.isContinuedBy(view, start, layout)) return false;
-    return held.isSound(view, start, end, layout, checksum !== Checksum.unknown);
+    return held.isSound(frame, start, end, layout, checksum !== Checksum.unknown);
   }
 
   /** Hands over one super-packet. */

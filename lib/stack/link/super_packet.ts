@@ -6,7 +6,7 @@
  */
 
 import { Checksum, Gso, type PacketBuffer } from "../buffer/packet.ts";
-import { onesComplementSum } from "../wire/checksum.ts";
+import { bufferSum, fold, onesComplementSum } from "../wire/checksum.ts";
 import { ETHERNET_HEADER } from "../wire/ethernet.ts";
 import { IpProtocol } from "../wire/ip.ts";
 import { IPV4_HEADER } from "../wire/ipv4.ts";
@@ -83,15 +83,15 @@ export class SuperPacket {
   }
 
   /**
-   * Whether the checksums of the frame at `[start, end)` are right, and those of the first, if it is the only one so far.
+   * Whether the checksums of the frame at `[start, end)` of `buffer` are right, and those of the first, if it is the only one so far.
    *
    * @param vouched the link has seen to it
    */
-  isSound(view: DataView, start: number, end: number, { tcp }: PlainTcp, vouched: boolean): boolean {
-    if (!vouched && !isIntact(view, start, end, tcp, this.family)) return false;
+  isSound(buffer: PacketBuffer, start: number, end: number, { tcp }: PlainTcp, vouched: boolean): boolean {
+    if (!vouched && !isIntact(buffer, start, end, tcp, this.family)) return false;
     const { packet } = this;
     return this.added > 0 || packet!.checksum !== Checksum.unknown ||
-      isIntact(packet!.view, packet!.start, packet!.end, this.#tcp, this.family);
+      isIntact(packet!, packet!.start, packet!.end, this.#tcp, this.family);
   }
 
   /** Adds the payload of a frame whose bytes are in `buffer`, which is held from now on. */
@@ -132,10 +132,11 @@ export class SuperPacket {
 }
 
 /** Whether the checksums of a frame are right. */
-function isIntact(view: DataView, start: number, end: number, tcp: number, family: 4 | 6): boolean {
+function isIntact(buffer: PacketBuffer, start: number, end: number, tcp: number, family: 4 | 6): boolean {
+  const { view } = buffer;
   const ip = start + ETHERNET_HEADER;
   if (family === 4 && onesComplementSum(view, ip, tcp, 0) !== 0xffff) return false;
-  return onesComplementSum(view, tcp, end, pseudoSum(view, ip, end, tcp, family)) === 0xffff;
+  return fold(pseudoSum(view, ip, end, tcp, family) + bufferSum(buffer, tcp, end)) === 0xffff;
 }
 
 /** Of the pseudo-header of a packet whose IP header is at `ip`. */
