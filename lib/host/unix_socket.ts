@@ -65,6 +65,15 @@ export function answersDatagrams(path: string): boolean {
   return true;
 }
 
+/** Whether there is something at `path` that is no socket. */
+export function isNoSocket(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isSocket() === false;
+  } catch {
+    return false;
+  }
+}
+
 /** Names the file at `path`, so that another one in its place can be told; undefined if there is none. */
 export function fileIdentity(path: string): string | undefined {
   try {

@@ -8,7 +8,7 @@ import { MSG, SOCK } from "../../host/constants.ts";
 import { Errno, errnoText } from "../../host/errno.ts";
 import { cString } from "../../host/memory.ts";
 import { close, send } from "../../host/sys.ts";
-import { dialUnix, removeSocket, setSocketBuffers } from "../../host/unix_socket.ts";
+import { dialUnix, isNoSocket, removeSocket, setSocketBuffers } from "../../host/unix_socket.ts";
 import type { Merging } from "../../link/merger.ts";
 import { UnixGramLink } from "../../link/unix_gram.ts";
 import { UnixStreamLink } from "../../link/unix_stream.ts";
@@ -88,19 +88,30 @@ export function dial(
   };
 }
 
-function failure(errno: number, { transport }: ProviderConfig): DialFailure {
-  const absent = errno === Errno.ENOENT || errno === Errno.ECONNREFUSED;
-  const why = absent
-    ? `${errnoText(errno)}: nobody listens there`
-    : errno === Errno.EPROTOTYPE
-    ? `the socket is not of mode ${transport}`
-    : errno === Errno.EPERM && transport === "unixgram"
-    ? "the provider serves somebody else"
-    : errnoText(errno);
-  const remedy = errno === Errno.EPROTOTYPE
-    ? `it may be of mode ${transport === "unixgram" ? "unixstream" : "unixgram"}`
-    : errno === Errno.EACCES
-    ? "whoever runs sluice must be let in"
-    : "start the provider first";
-  return { errno, why, remedy, absent };
+function failure(errno: number, { transport, socket }: ProviderConfig): DialFailure {
+  const refused = errno === Errno.ENOENT || errno === Errno.ECONNREFUSED;
+  const noSocket = errno === Errno.ECONNREFUSED && isNoSocket(socket);
+  const [why, remedy] = noSocket
+    ? ["it is no socket", "socket= is to name the provider's"]
+    : refused
+    ? [`${errnoText(errno)}: nobody listens there`, "start the provider first"]
+    : reasonOf(errno, transport);
+  return { errno, why, remedy, absent: refused && !noSocket };
+}
+
+function reasonOf(errno: number, transport: ProviderConfig["transport"]): [why: string, remedy: string] {
+  switch (errno) {
+    case Errno.EPROTOTYPE: {
+      const other = transport === "unixgram" ? "unixstream" : "unixgram";
+      return [`the socket is not of mode ${transport}`, `it may be of mode ${other}`];
+    }
+    case Errno.EPERM:
+      if (transport === "unixgram") return ["the provider serves somebody else", "start one for this guest"];
+      break;
+    case Errno.EACCES:
+      return [errnoText(errno), "whoever runs sluice must be let in"];
+    case Errno.EAGAIN:
+      return ["its queue is full: the provider does not look at it", "it may be stuck, or have stopped"];
+  }
+  return [errnoText(errno), "start the provider first"];
 }

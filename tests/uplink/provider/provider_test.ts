@@ -2,11 +2,14 @@
 
 import { test } from "node:test";
 import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { addressOf } from "../../../lib/host/memory.ts";
+import { MSG, SOCK } from "../../../lib/host/constants.ts";
+import { addressOf, NativeMemory } from "../../../lib/host/memory.ts";
 import { Reactor } from "../../../lib/host/reactor.ts";
+import { close, send } from "../../../lib/host/sys.ts";
+import { dialUnix } from "../../../lib/host/unix_socket.ts";
 import type { PumpEnd } from "../../../lib/link/pump.ts";
 import { NO_WIRE_OFFLOAD } from "../../../lib/link/offload.ts";
 import { Checksum, Gso, type PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
@@ -26,6 +29,8 @@ import { ProviderStandIn } from "../../support/provider_stand_in.ts";
 import { randomBytes, seeded } from "../../support/random.ts";
 import { Client, EchoServer } from "../../support/tcp_echo.ts";
 import { ip, mac } from "../../support/two_stacks.ts";
+
+const WORD = new NativeMemory(8);
 
 type Transport = ProviderConfig["transport"];
 
@@ -236,6 +241,33 @@ for (const transport of TRANSPORTS) {
         new RegExp(`the socket is not of mode ${transport} \\(it may be of mode ${other}\\)`),
       );
       standIn.die();
+    }, transport));
+
+  test(`${transport}: what is no socket is an error that says so`, () =>
+    withWorld((world) => {
+      mkdirSync(world.path);
+      throws(() => world.connect(), /: it is no socket \(socket= is to name the provider's\)$/);
+      rmSync(world.path, { recursive: true });
+    }, transport));
+
+  test(`${transport}: a provider that looks at nobody is an error that says so`, () =>
+    withWorld((world) => {
+      world.standIn.open();
+      const busy: number[] = [];
+      const type = transport === "unixstream" ? SOCK.STREAM : SOCK.DGRAM;
+      // Until the backlog, or the queue, is full.
+      for (let full = false; !full;) {
+        const fd = dialUnix(type, world.path);
+        full = fd < 0;
+        if (full) break;
+        busy.push(fd);
+        if (type === SOCK.DGRAM) { while (!full) full = send(fd, WORD.address, 4, MSG.DONTWAIT) < 0; }
+      }
+      throws(
+        () => world.connect(),
+        /: its queue is full: the provider does not look at it \(it may be stuck/,
+      );
+      for (const fd of busy) close(fd);
     }, transport));
 
   test(`${transport}: our own socket is gone at the end`, () =>
