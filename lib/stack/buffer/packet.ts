@@ -48,6 +48,9 @@ export interface Fragment {
   end: number;
 }
 
+/** Most fragments that wait for a packet. */
+const SPARE_FRAGMENTS = 4_096;
+
 /** Where a buffer goes when nobody holds it any more. */
 export interface Recycler {
   recycle(buffer: PacketBuffer): void;
@@ -155,8 +158,12 @@ export class PacketBuffer {
   /** Hangs bytes `[start, end)` of `buffer` on the end of this packet, and holds `buffer` until then. */
   attach(buffer: PacketBuffer, start: number, end: number): void {
     buffer.retain();
+    const fragment = spare.pop() ?? { buffer, start: 0, end: 0 };
+    fragment.buffer = buffer;
     // As int32: who computed them from stream positions has doubles, which would slow down every reader.
-    this.fragments.push({ buffer, start: start | 0, end: end | 0 });
+    fragment.start = start | 0;
+    fragment.end = end | 0;
+    this.fragments.push(fragment);
   }
 
   /** One more holder. */
@@ -169,7 +176,13 @@ export class PacketBuffer {
   release(): void {
     if (--this.#references > 0) return;
     if (this.#references < 0) throw new RangeError("Cannot release a packet buffer twice");
-    for (let i = 0; i < this.fragments.length; i++) this.fragments[i]!.buffer.release();
+    for (let i = 0; i < this.fragments.length; i++) {
+      const fragment = this.fragments[i]!;
+      fragment.buffer.release();
+      if (spare.length === SPARE_FRAGMENTS) continue;
+      fragment.buffer = NOBODY;
+      spare.push(fragment);
+    }
     this.fragments.length = 0;
     this.#home?.recycle(this);
   }
@@ -219,3 +232,8 @@ export class PacketBuffer {
     return bytes;
   }
 }
+
+/** Of packets that are gone, for the next ones: each segment of a bulk stream is one. */
+const spare: Fragment[] = [];
+/** Held by those, which must keep nothing alive. */
+const NOBODY = new PacketBuffer(new Uint8Array(0));
