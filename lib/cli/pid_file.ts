@@ -11,7 +11,8 @@ import { Failure } from "./command.ts";
 /** Runs `body` with the file in place; without a path there is none. */
 export async function withPidFile<T>(path: string | undefined, body: () => Promise<T>): Promise<T> {
   if (path === undefined) return await body();
-  if (!writeText(path, `${ownProcessId}\n`)) {
+  // The number and nothing else, as gvproxy's: not every reader passes a line's end over.
+  if (!writeText(path, `${ownProcessId}`)) {
     throw new Failure(`Cannot write ${path}`, "--pid-file names a file");
   }
   try {

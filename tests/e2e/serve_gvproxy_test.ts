@@ -62,7 +62,7 @@ for (const { name, as } of USERS) {
         "-listen-qemu", `unix://${served.path("qemu.sock")}`, "-listen", `unix://${served.path("api.sock")}`,
         "-pid-file", served.path("pid"), "-log-file", served.path("log"),
       );
-        strictEqual(readFileSync(served.path("pid"), "utf8").trim(), String(server.pid));
+        strictEqual(readFileSync(served.path("pid"), "utf8"), String(server.pid));
         await printed(start(scope, served.guest(MAC, ["python3", "-c", SERVER]), served.as), /^ready$/m);
 
         const leases = { "192.168.127.1": "5a:94:ef:e4:0c:dd", "192.168.127.2": MAC };
