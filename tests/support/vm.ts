@@ -132,7 +132,7 @@ export class VirtualMachine {
       "qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", programs.length > 0 ? "384" : "192",
       "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
       "-kernel", kernel.image, "-initrd", image,
-      "-append", "console=ttyS0 quiet panic=-1 tsc=reliable random.trust_cpu=on mitigations=off",
+      "-append", "console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check random.trust_cpu=on mitigations=off",
       "-netdev", `${netdev},id=n0`, "-device", `virtio-net-pci,netdev=n0,mac=${mac},romfile=`,
     ];
     const child = start(scope, argv);
