@@ -6,8 +6,9 @@
  * ```
  *
  * One `serve` lives through all floods (`serve/flood.py` has them), so that what one leaves behind shows in the next. For
- * each: its resident memory before, at its highest, and after a rest; what all TCP of the machine holds in the kernel at the
- * end of the flood, the flooder's server included; what an innocent guest that downloads all the time had, before and meanwhile. Each of that guest's bytes is compared with what was sent.
+ * each: its resident memory before, at its highest, and after a rest; what waits in the kernel, in its sockets, at the end
+ * of the flood; what an innocent guest that downloads all the time had, before and meanwhile. Each of that guest's bytes is
+ * compared with what was sent.
  *
  * Flooder, `serve`, innocent guest and server share the machine: on two processors a third to a half of the quiet rate is
  * what fair shares of them leave. Floods go to the loopback and to an interface behind which there is nobody: the benchmark
@@ -57,10 +58,15 @@ function descriptors(pid: number): number {
   return Number(spawnSync("sh", ["-c", `ls /proc/${pid}/fd | wc -l`], { encoding: "utf8" }).stdout);
 }
 
-/** Megabytes of the kernel's that all TCP of the machine holds. */
-function kernelMemory(): number {
-  const pages = /^TCP: .* mem ([0-9]+)/m.exec(readFileSync("/proc/net/sockstat", "utf8"));
-  return Math.round(Number(pages![1]) * 4_096 / 1e6);
+/** Megabytes that wait in the kernel in sockets which are connected to the server: ours. */
+function kernelMemory(port: number): number {
+  const to = port.toString(16).toUpperCase().padStart(4, "0");
+  let bytes = 0;
+  for (const line of readFileSync("/proc/net/tcp", "utf8").split("\n").slice(1)) {
+    const [, , remote, , queues] = line.trim().split(/ +/);
+    if (remote?.endsWith(`:${to}`)) bytes += parseInt(queues!.split(":")[1]!, 16);
+  }
+  return Math.round(bytes / 1e6);
 }
 
 function outputOf(child: ChildProcess): Promise<string> {
@@ -95,7 +101,7 @@ async function run(): Promise<void> {
     const flooder = start(["python3", script, kind, values.seconds, provider.socket, api, String(port)]);
     const done = outputOf(flooder);
     const meanwhile = download(Number(values.seconds));
-    const kernel = kernelMemory();
+    const kernel = kernelMemory(port);
     const text = await done;
     download(Number(values.rest));
     const { now, peak } = memory(provider.pid);
