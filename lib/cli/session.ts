@@ -6,7 +6,7 @@
 
 import { EngineHandle } from "../engine/client.ts";
 import type { EngineClient } from "../engine/messages.ts";
-import { endDescendants } from "../host/descendants.ts";
+import { endDescendants, networkNamespaceOf } from "../host/descendants.ts";
 import { reap, RUNNING, waitStatus } from "../host/exit_status.ts";
 import { writeStdoutBytes } from "../host/runtime.ts";
 import { childOf, writeByte } from "../host/process.ts";
@@ -55,8 +55,11 @@ export async function superviseSession(
   // Either may fail first; the other must not then be an unhandled rejection.
   const served = serving.catch(() => undefined);
   let other: { close(): void } | undefined;
+  let tapped: string | undefined;
   try {
     await engine.ready;
+    // The stage is there, and waits to be told to go.
+    tapped = tappedNetwork(launched);
     await serving;
     if (toStdout) void pumpToStdout(await engine.capture({}));
     other = await also?.(engine);
@@ -85,7 +88,7 @@ export async function superviseSession(
     if (error instanceof Failure) throw error;
     throw new Failure(error instanceof Error ? error.message : String(error));
   } finally {
-    if (launched.isProgram && launched.mode.attach === "sockets") await endDaemons(log);
+    if (launched.isProgram) await endDaemons(log, launched, tapped);
     signals.close();
     other?.close();
     (await served)?.close();
@@ -95,9 +98,17 @@ export async function superviseSession(
   }
 }
 
+/** The namespace that was made for the program and its TAP. */
+function tappedNetwork(launched: Launched): string | undefined {
+  if (!launched.isProgram || launched.mode.attach !== "tap") return undefined;
+  const network = networkNamespaceOf(programOf(launched));
+  return network === networkNamespaceOf("self") ? undefined : network;
+}
+
 /** What the program has left behind has no network any more. */
-async function endDaemons(log: Log): Promise<void> {
-  const left = await endDescendants();
+async function endDaemons(log: Log, { mode }: Launched, tapped: string | undefined): Promise<void> {
+  if (mode.attach !== "sockets" && tapped === undefined) return;
+  const left = await endDescendants(tapped);
   if (left > 0) {
     log.write("warn", `${left} processes that the program left behind are still there, killed as they are`);
   }

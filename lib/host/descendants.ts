@@ -6,12 +6,13 @@
  * as fast as it can.
  *
  * Not every child is the guest's: a shell that executes us leaves us those that it has put in the background. The guest's
- * have our filter on top of those that we were born under, and cannot take it off.
+ * have our filter on top of those that we were born under, and cannot take it off. Without a filter, on a TAP, they are
+ * those in the namespace that has it.
  *
  * @module
  */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { SIG } from "./constants.ts";
 import { reapOrphans } from "./exit_status.ts";
 import { statusOf } from "./process_status.ts";
@@ -58,15 +59,31 @@ function descendants(): number[] {
   return found.filter((pid) => filtersOf(pid) > ours);
 }
 
+/** The network namespace of a process, by the name that `/proc` gives it; undefined when it is over, or not ours to look at. */
+export function networkNamespaceOf(pid: number | "self"): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Processes in a network namespace. */
+function processesIn(network: string): number[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number)
+    .filter((pid) => networkNamespaceOf(pid) === network);
+}
+
 /**
- * Ends our descendants in the guest: SIGTERM, and SIGKILL for who is still there {@linkcode GRACE_MILLISECONDS} later. Resolves when
- * none is left; to how many there were after {@linkcode KILL_MILLISECONDS} of killing.
+ * Ends our descendants in the guest, or whoever is in network namespace `network`: SIGTERM, and SIGKILL for who is still
+ * there {@linkcode GRACE_MILLISECONDS} later. Resolves when none is left; to how many there were after {@linkcode KILL_MILLISECONDS} of killing.
  */
-export async function endDescendants(): Promise<number> {
+export async function endDescendants(network?: string): Promise<number> {
+  const find = network === undefined ? descendants : () => processesIn(network);
   const asked = new Set<number>();
   const began = performance.now();
-  for (let empty = 0; reapOrphans(0);) {
-    const left = descendants();
+  for (let empty = 0; network !== undefined || reapOrphans(0);) {
+    const left = find();
     const waited = performance.now() - began;
     empty = left.length === 0 ? empty + 1 : 0;
     if (empty === EMPTY_WALKS) return 0;

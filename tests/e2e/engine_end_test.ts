@@ -5,12 +5,14 @@ import { match, ok, strictEqual } from "node:assert/strict";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { statOf } from "../../lib/host/process_status.ts";
 import { printed, PROJECT, run, type Scope, start, withScope } from "../support/e2e.ts";
 import { needs } from "../support/capability.ts";
 import { USERS } from "../support/guest.ts";
 import { Terminal, until } from "../support/tmux.ts";
 
 const MACHINE = needs("root", "userns", "user:tester", "tool:python3");
+const TAPPED = needs("root", "tun", "userns", "user:tester", "tool:python3");
 const BREAKER = join(PROJECT, "tests/e2e/hostile/engine.py");
 const TERMINAL = needs("root", "userns", "user:tester", "tool:python3", "tool:tmux");
 // The breaker knows the registers of one architecture.
@@ -88,7 +90,8 @@ const gone = (pid: number) => until(() => !existsSync(`/proc/${pid}`), () => `pr
 
 /** Sluice has ended it before it ended itself. */
 function endsNow(scope: Scope, pid: number): void {
-  const lives = existsSync(`/proc/${pid}`);
+  // On a TAP it is init that buries it.
+  const lives = (statOf(pid)?.[0] ?? "Z") !== "Z";
   if (lives) scope.defer(() => void process.kill(pid, "SIGKILL"));
   ok(!lives, `process ${pid} lives`);
 }
@@ -189,20 +192,22 @@ for (const { name, as } of USERS) {
       }),
   );
 
-  test(
-    `daemons of the guest end with the program, also who ignores SIGTERM (${name})`,
-    MACHINE,
-    () =>
-      withScope(async (scope) => {
-        const daemon = "trap '' TERM; while :; do sleep 1000; done";
-        const argv = ["sh", "-c", `setsid sh -c "${daemon}" & echo "guest $!"; exit 3`];
-        const child = start(scope, [scope.binary(), "do", "--", ...argv], as);
-        const over = new Promise((resolve) => child.once("exit", resolve));
-        const pid = Number(/\d+/.exec(await printed(child, /guest \d+\n/))![0]);
-        strictEqual(await over, 3);
-        endsNow(scope, pid);
-      }),
-  );
+  for (const attach of ["sockets", "tap"]) {
+    test(
+      `daemons of the guest end with the program, also who ignores SIGTERM (${name}, ${attach})`,
+      attach === "tap" ? TAPPED : MACHINE,
+      () =>
+        withScope(async (scope) => {
+          const daemon = "trap '' TERM; while :; do sleep 1000; done";
+          const argv = ["sh", "-c", `setsid sh -c "${daemon}" & echo "guest $!"; exit 3`];
+          const child = start(scope, [scope.binary(), `--attach=${attach}`, "do", "--", ...argv], as);
+          const over = new Promise((resolve) => child.once("exit", resolve));
+          const pid = Number(/\d+/.exec(await printed(child, /guest \d+\n/))![0]);
+          strictEqual(await over, 3);
+          endsNow(scope, pid);
+        }),
+    );
+  }
 
   test(`Ctrl-C ends a session whose data plane hangs (${name})`, TERMINAL, () =>
     withScope(async (scope) => {
