@@ -10,22 +10,26 @@ import type { FrameQueue } from "../../lib/attach/vm/frame_queue.ts";
 import type { Port } from "../../lib/attach/vm/port.ts";
 import { Switch } from "../../lib/attach/vm/switch.ts";
 import type { Reactor } from "../../lib/host/reactor.ts";
-import { PacketBuffer } from "../../lib/stack/buffer/packet.ts";
+import { readVnetHeader } from "../../lib/link/vnet_header.ts";
+import { Gso, PacketBuffer } from "../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../lib/stack/buffer/pool.ts";
 import { Counters } from "../../lib/stack/counters.ts";
 import { DhcpServer } from "../../lib/stack/dhcp/server.ts";
+import { Segmenter } from "../../lib/stack/link/segment.ts";
 import type { Instant } from "../../lib/stack/time.ts";
+import { completeChecksum } from "../../lib/stack/wire/checksum.ts";
 import { IpAddress } from "../../lib/stack/wire/address.ts";
 import { type Dhcpv4Type, emitDhcpv4, parseDhcpv4 } from "../../lib/stack/wire/dhcpv4.ts";
 import { MacAddress } from "../../lib/stack/wire/mac_address.ts";
 import { roomy, tight } from "../support/bytes.ts";
 import { between, pick } from "../support/random.ts";
+import { superPacket } from "../support/tcp_frame.ts";
 import { strangeMessage } from "./dhcpv4_fuzz.ts";
 import { damagedFrame } from "./mutate.ts";
 import type { FuzzTarget } from "./target.ts";
 
 const GATEWAY = MacAddress.parse("5a:94:ef:e4:0c:dd")!;
-const MTU = 1_500, ETHERNET = 14, VLAN = 4;
+const MTU = 1_500, ETHERNET = 14, VLAN = 4, VNET = 12;
 const NET = 0xc0a87f00 | 0;
 
 /** A few addresses that guests fight for, the gateway's and everybody's among them. */
@@ -50,6 +54,30 @@ function strangeFrame(random: () => number): Uint8Array<ArrayBuffer> {
   return frame;
 }
 
+/** TCP of up to 64 KiB in one frame, not always as it should be. */
+function longFrame(random: () => number): Uint8Array<ArrayBuffer> {
+  const payload = new Uint8Array(between(random, 1, 65_000));
+  const frame = Uint8Array.from(
+    superPacket({ family: pick(random, [4, 6] as const), payload }, 1_448).toBytes(),
+  );
+  for (let n = random() % 3; n > 0; n--) frame[between(random, 12, 80)] = random();
+  writeMac(frame, 0, random);
+  writeMac(frame, 6, random);
+  return frame;
+}
+
+/** The same behind a virtio-net header that may be true. */
+function headed(frame: Uint8Array<ArrayBuffer>, random: () => number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(VNET + frame.length);
+  const view = new DataView(bytes.buffer);
+  bytes.set([random() % 3, pick(random, [0, 1, 4, random() % 256])]);
+  view.setUint16(4, pick(random, [1, 1_448, random() % 0x10000]), true);
+  view.setUint16(6, pick(random, [34, 54, random() % 0x10000]), true);
+  view.setUint16(8, pick(random, [16, 6, random() % 64]), true);
+  bytes.set(frame, VNET);
+  return bytes;
+}
+
 function switches(random: () => number): void {
   let now = 1_000_000, given = 0, returned = 0;
   const home = { recycle: () => void returned++ };
@@ -57,6 +85,7 @@ function switches(random: () => number): void {
     given++;
     return new PacketBuffer(bytes, 0, bytes.length, home);
   };
+  const segmenter = new Segmenter(new BufferPool());
   const owner = new Switch({
     reactor: { now: () => now, defer: () => {} } as unknown as Reactor,
     pool: new BufferPool(),
@@ -95,7 +124,18 @@ function switches(random: () => number): void {
         if (random() % 8 === 0) isFull = !isFull;
         while (queue.length > 0 && !isFull) {
           const frame = queue.at(0);
-          ok(frame.totalLength <= MTU + ETHERNET + VLAN, "never longer than the guest takes");
+          if (frame.gso !== Gso.none) {
+            // As a wire does whose guest takes no long ones.
+            segmenter.begin(frame.retain());
+            for (let part = segmenter.next(); part !== undefined; part = segmenter.next()) {
+              ok(part.totalLength <= MTU + ETHERNET, "never longer than the guest takes");
+              completeChecksum(part);
+              part.release();
+            }
+          } else {
+            completeChecksum(frame);
+            ok(frame.totalLength <= MTU + ETHERNET + VLAN, "never longer than the guest takes");
+          }
           ok(port.open);
           queue.drop();
         }
@@ -121,7 +161,13 @@ function switches(random: () => number): void {
       owner.fromGateway(frameOf(bytes), now as Instant);
     } else {
       sender = ports[at]!;
-      sender.received(frameOf(strangeFrame(random)));
+      const bytes = random() % 6 === 0 ? longFrame(random) : strangeFrame(random);
+      if (random() % 4 === 0) {
+        const frame = frameOf(headed(bytes, random));
+        frame.start = VNET;
+        if (readVnetHeader(frame, 0)) sender.received(frame);
+        else frame.release();
+      } else sender.received(frameOf(bytes));
       sender = undefined;
     }
     if (random() % 4 === 0) owner.flush();

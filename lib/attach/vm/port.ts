@@ -97,8 +97,8 @@ export class Port implements WireOwner {
   }
 
   received(frame: PacketBuffer): void {
-    // A virtio-net header may say anything.
-    const frames = Math.max(1, framesOf(frame));
+    if (!this.#switch.believes(this, frame)) return;
+    const frames = framesOf(frame);
     this.counters.rxFrames += frames;
     this.counters.rxBytes += frame.totalLength;
     if (frames > 1) this.counters.rxBytes += (frames - 1) * headersOf(frame);

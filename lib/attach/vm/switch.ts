@@ -196,6 +196,14 @@ export class Switch {
     if (hold !== undefined) { for (const address of port.addresses) hold(address, port.congested); }
   }
 
+  /** For ports: whether what is said of a guest's frame is true; else it is dropped. */
+  believes(port: Port, frame: PacketBuffer): boolean {
+    // One in pieces was merged here, of frames that are.
+    if (frame.gso === Gso.none || frame.fragments.length > 0 || this.#unfinished.describe(frame)) return true;
+    this.#refuse(port, frame, "malformed");
+    return false;
+  }
+
   /** A frame of a guest. Takes ownership. Bounded work, never throws for bad bytes. */
   fromGuest(port: Port, frame: PacketBuffer): void {
     const now = this.#reactor.now() as Instant;

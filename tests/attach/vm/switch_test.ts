@@ -7,7 +7,7 @@ import { FLOOD_BURST, type Port } from "../../../lib/attach/vm/port.ts";
 import { MAX_PORTS, Switch } from "../../../lib/attach/vm/switch.ts";
 import type { GuestWire } from "../../../lib/attach/vm/wire.ts";
 import type { Reactor } from "../../../lib/host/reactor.ts";
-import type { PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
+import { Gso, type PacketBuffer } from "../../../lib/stack/buffer/packet.ts";
 import { BufferPool } from "../../../lib/stack/buffer/pool.ts";
 import { type Instant, SECOND } from "../../../lib/stack/time.ts";
 import { IpAddress } from "../../../lib/stack/wire/address.ts";
@@ -446,4 +446,19 @@ test("a frame to the port that it came from goes nowhere: its guest has heard it
   bench.send(a.port, udp(macOf(2), macOf(1), "c0a87f05"));
   deepStrictEqual([a.wire.sent.length, b.wire.sent.length], [0, 0]);
   strictEqual(bench.counted("hairpin"), 1);
+});
+
+test("what a virtio-net header says is believed only if it is true, whoever the frame is for", () => {
+  const bench = new Bench();
+  const { port } = bench.plug();
+  for (const to of [GATEWAY, macOf(2), BROADCAST]) {
+    const frame = tight(hex(udp(to, macOf(1), "c0a87f05")));
+    frame.gso = Gso.tcp4;
+    frame.gsoSize = 1;
+    port.received(frame);
+    strictEqual(frame.references, 0);
+  }
+  strictEqual(bench.counted("malformed"), 3);
+  deepStrictEqual(bench.toGateway, []);
+  deepStrictEqual([port.counters.rxFrames, port.counters.refused], [0, 3]);
 });
