@@ -1,4 +1,6 @@
-"""The guest that has done nothing: downloads compared by hash, and a ping-pong, for as long as the attack lasts."""
+"""The guest that has done nothing: downloads compared by hash, and a ping-pong, for as long as the attack lasts.
+
+Prints a line when the first ping has been answered, and what it saw at the end of its input."""
 
 import hashlib
 import json
@@ -8,7 +10,7 @@ import threading
 import time
 
 host, ports = sys.argv[1], json.loads(sys.argv[2])
-stop = threading.Event()
+stop, there = threading.Event(), threading.Event()
 result = {"downloads": 0, "pings": 0, "worst": 0.0, "errors": []}
 
 
@@ -47,15 +49,20 @@ def ping():
             if got != word:
                 raise ValueError(f"{got} for {word}")
             result["pings"] += 1
+            there.set()
             result["worst"] = max(result["worst"], time.monotonic() - began)
             stop.wait(0.002)
     except Exception as error:
         result["errors"].append(f"ping: {error!r}")
+    finally:
+        there.set()
 
 
 threads = [threading.Thread(target=one) for one in (download, ping)]
 for thread in threads:
     thread.start()
+there.wait()
+print("there", flush=True)
 sys.stdin.read()
 stop.set()
 for thread in threads:

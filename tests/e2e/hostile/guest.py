@@ -32,7 +32,8 @@ print("ready", flush=True)
 sys.stdin.readline()
 bystander = subprocess.Popen([sys.executable, "-B", os.path.join(here, "bystander.py"), host, sys.argv[4]],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-time.sleep(0.2)
+# It has a connection when the attack begins.
+bystander.stdout.readline()
 began = time.monotonic()
 said = attack(Arena()) or {}
 took = time.monotonic() - began

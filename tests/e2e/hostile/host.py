@@ -14,6 +14,9 @@ BODY = random.Random(int(sys.argv[2])).randbytes(1 << 20)
 BLOB = BODY + hashlib.sha256(BODY).digest()
 
 
+kept = []
+
+
 def linger(writer):
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -53,6 +56,8 @@ async def drip(_reader, writer):
 
 
 async def deaf(_reader, writer):
+    # A transport that waits for nothing is known to nobody: the collector would close it.
+    kept.append(writer)
     writer.transport.pause_reading()
     await asyncio.Event().wait()
 
