@@ -15,7 +15,7 @@
  * ours that takes part.
  *
  * `--warm` megabytes pass before anything is measured. Ours compiles while it runs: with 32 the compiler's time is in the
- * numbers, as for a short-lived guest; after 2500 there is next to none left.
+ * numbers, as for a short-lived guest; after 4000 there is next to none left.
  *
  * Then so many guests share one `serve`, each way, for so many seconds: what they have of a fair share.
  *
