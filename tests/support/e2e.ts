@@ -51,7 +51,7 @@ export class Scope {
   directory(): string {
     const path = mkdtempSync(join(tmpdir(), "sluice-test-"));
     chmodSync(path, 0o755);
-    this.defer(() => rmSync(path, { recursive: true, force: true }));
+    this.defer(() => remove(path));
     return path;
   }
 
@@ -79,6 +79,18 @@ export class Scope {
       }
     }
     return errors;
+  }
+}
+
+/** What was started in a directory may write to it a moment longer: podman cleans up after it has ended. */
+async function remove(path: string): Promise<void> {
+  for (let tries = 0;; tries++) {
+    try {
+      return rmSync(path, { recursive: true, force: true });
+    } catch (error) {
+      if (tries === 50 || !String(error).includes("ENOTEMPTY")) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
   }
 }
 
