@@ -120,7 +120,7 @@ export class DatagramSender {
     slicer.begin(packet, packet.start + headers.length);
     for (let left = cut * packet.gsoSize; left > 0;) left -= slicer.step(left);
     const pieces = packet.fragments.length + 2;
-    while (slicer.remaining > 0) {
+    for (;;) {
       if (this.#count === SEND_BATCH || this.#iovecs + pieces > IOVECS) return false;
       const payload = Math.min(packet.gsoSize, slicer.remaining);
       const last = payload === slicer.remaining;
@@ -140,8 +140,8 @@ export class DatagramSender {
       }
       view.setUint16(at + headers.tcp + TCP_CHECKSUM, (~sum & 0xffff) || 0xffff);
       this.#commit(first, last);
+      if (last) return true;
     }
-    return true;
   }
 
   #address(name: number, nameLength: number): void {

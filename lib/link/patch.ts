@@ -13,9 +13,10 @@
  * @module
  */
 
-import type { PacketBuffer } from "../stack/buffer/packet.ts";
+import { Gso, type PacketBuffer } from "../stack/buffer/packet.ts";
 import type { BufferPool } from "../stack/buffer/pool.ts";
 import { copyOf } from "../stack/link/copy.ts";
+import { isCuttable } from "../stack/link/segment_headers.ts";
 import type { Nic } from "../stack/nic.ts";
 import type { Instant } from "../stack/time.ts";
 import { FrameRing } from "./frame_ring.ts";
@@ -37,7 +38,12 @@ export class Patch {
     const toGuest = this.#in;
     nic.frameSource = out;
     this.guest = {
-      ingress: (frame) => out.push(frame),
+      ingress: (frame) => {
+        // A guest may send by a packet socket what no stack would, and the kernel passes on what it says of it.
+        if (frame.gso === Gso.none || isCuttable(frame)) return out.push(frame);
+        nic.tx.errors++;
+        frame.release();
+      },
       egress: () => toGuest.next(),
       get full() {
         return out.full;

@@ -5,11 +5,12 @@
  * @module
  */
 
-import { Gso, type PacketBuffer } from "../buffer/packet.ts";
+import { Checksum, Gso, type PacketBuffer } from "../buffer/packet.ts";
 import { fold, onesComplementSum } from "../wire/checksum.ts";
 import { ETHERNET_HEADER } from "../wire/ethernet.ts";
+import { IPV4_HEADER } from "../wire/ipv4.ts";
 import { IPV6_HEADER } from "../wire/ipv6.ts";
-import { TCP_CHECKSUM, TcpFlag } from "../wire/tcp.ts";
+import { TCP_CHECKSUM, TCP_HEADER, TcpFlag } from "../wire/tcp.ts";
 
 /** Longest headers that are cut: Ethernet, IPv6 or IPv4 with options, TCP with options. */
 export const SEGMENT_HEADERS_MAX = ETHERNET_HEADER + 60 + 60;
@@ -100,6 +101,17 @@ export class SegmentHeaders {
     this.#sequence = (sequence + payload) | 0;
     this.#index++;
   }
+}
+
+/** Whether what somebody else says of a packet lets it be cut: all headers where they may be, and payload behind them. */
+export function isCuttable({ view, start, end, gso, checksum, checksumStart }: PacketBuffer): boolean {
+  const ip = start + ETHERNET_HEADER;
+  if (checksum !== Checksum.partial || (gso !== Gso.tcp4 && gso !== Gso.tcp6)) return false;
+  if (checksumStart < ip + (gso === Gso.tcp4 ? IPV4_HEADER : IPV6_HEADER)) return false;
+  if (checksumStart + TCP_HEADER > end) return false;
+  const tcpHeader = (view.getUint8(checksumStart + 12) >>> 4) << 2;
+  const headers = checksumStart + tcpHeader - start;
+  return tcpHeader >= TCP_HEADER && headers <= SEGMENT_HEADERS_MAX && start + headers < end;
 }
 
 /** A sum without one of its terms, which is below 2³². */
