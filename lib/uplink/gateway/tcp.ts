@@ -327,6 +327,7 @@ class TcpDial implements ReadyHandler, Flow, LruItem<TcpDial> {
       return undefined;
     }
     const relay = new TcpRelay(relays, "out", this.#fd, this.#room.hostMost, address, port, now);
+    relay.holdBack(this.#room.hostFirst);
     this.#relay = relay;
     relay.tenant = this.tenant;
     this.tenant = undefined;

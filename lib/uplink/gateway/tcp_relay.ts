@@ -48,7 +48,7 @@ import { setKeepAlive, setNoDelay, setResetOnClose } from "./host_socket.ts";
 import { readSize, wouldBlock } from "../../link/stream_io.ts";
 import { StreamReader } from "../../link/stream_reader.ts";
 import type { TcpRelays } from "./tcp_relays.ts";
-import { limitBuffer } from "./tcp_room.ts";
+import { keepSmall, letGrow, limitBuffer } from "./tcp_room.ts";
 
 /** What a read counts for at least: one that ends at an urgent mark may bring a single byte. */
 const READ_COST = 2_048;
@@ -96,6 +96,8 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   #activeAt: Instant;
   /** How much the host's socket may hold in each direction, until it has been told. */
   readonly #hostMost: number;
+  /** How much the guest takes until the host's socket may hold more than at first. */
+  #growAt = Infinity;
   #limitIn: number;
   #limitOut: number;
 
@@ -131,6 +133,13 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
   /** Whether the guest has completed the handshake. */
   get open(): boolean {
     return this.#open;
+  }
+
+  /** The host's socket holds no more than `bytes` until the guest has taken as much. Before {@linkcode join}. */
+  holdBack(bytes: number): void {
+    if (bytes === 0) return;
+    this.#growAt = bytes;
+    keepSmall(this.fd);
   }
 
   /** Joins the guest's connection, whose observer this is; its handshake may be over. Call once. */
@@ -276,6 +285,10 @@ export class TcpRelay implements TcpObserver, ReadyHandler, Work, Flow, LruItem<
       if (n > 0) {
         budget -= Math.max(n, READ_COST);
         this.#bytesIn += n;
+        if (this.#bytesIn - connection.sendQueued > this.#growAt) {
+          this.#growAt = Infinity;
+          letGrow(this.fd);
+        }
         if (this.#bytesIn > this.#limitIn) {
           this.#limitIn = Infinity;
           limitBuffer(this.fd, SO.RCVBUF, this.#hostMost);

@@ -6,8 +6,9 @@
  * all TCP of the host has (`tcp_mem`), for a socket's buffer grows with the rate at which we have read, and keeps what the
  * peer sends when we do not any more. So the few of a guest have what they like, and the many less each.
  *
- * A socket begins *small* and grows as the kernel sees fit while it is read: who reads does not notice. When it has moved
- * more than it may hold, its buffer stays as large as it may be.
+ * A socket begins *small* and is kept so until the guest has taken as much: what we read ahead for a guest that takes nothing
+ * must not make it grow. From then on it grows as the kernel sees fit, and when it has moved more than it may hold, its
+ * buffer stays as large as it may be.
  *
  * @module
  */
@@ -78,6 +79,19 @@ export function beginSmall(fd: number, bytes: number): void {
   if (!unlocks) return;
   setOption(fd, SOL.SOCKET, SO.RCVBUF, bytes / BOOKKEEPING);
   setOption(fd, SOL.SOCKET, SO.BUF_LOCK, 0);
+}
+
+/** `SOCK_RCVBUF_LOCK`: the kernel leaves the receive buffer as it is. */
+const KEEP_RECEIVE = 2;
+
+/** Keeps a connected socket that began small as it is. */
+export function keepSmall(fd: number): void {
+  if (unlocks) setOption(fd, SOL.SOCKET, SO.BUF_LOCK, KEEP_RECEIVE);
+}
+
+/** Lets it grow. */
+export function letGrow(fd: number): void {
+  if (unlocks) setOption(fd, SOL.SOCKET, SO.BUF_LOCK, 0);
 }
 
 /** Fixes the size of a buffer; `SO.RCVBUF` or `SO.SNDBUF`. What is beyond `net.core.rmem_max` or `wmem_max` is not had. */
