@@ -10,7 +10,7 @@
  * in python that sends, or swallows. The same guest and the same server for all providers, which take turns. Besides
  * Gbit/s, the provider's own seconds of CPU per gigabyte: the guest costs as much as the provider, and the clock sees both.
  *
- * `--transport unixgram` has the guest on vfkit's socket, with gvproxy as the peer. `--offload`: the guest sends long frames, as
+ * `--transport unixgram` has the guest on vfkit's socket, where no peer is. `--offload`: the guest sends long frames, as
  * one with libkrun's features does, and takes them from those providers that send them. `SLUICE_BEFORE` names another binary of
  * ours that takes part.
  *

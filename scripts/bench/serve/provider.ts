@@ -22,7 +22,8 @@ export function providers(transport: Transport): ProviderName[] {
     "sluice",
     ...(given("SLUICE_BEFORE") ? ["before" as const] : []),
     ...(transport === "unixstream" ? ["passt" as const] : []),
-    ...(given("SLUICE_GVPROXY") ? ["gvproxy" as const] : []),
+    // Its datagrams are for macOS.
+    ...(transport === "unixstream" && given("SLUICE_GVPROXY") ? ["gvproxy" as const] : []),
   ];
 }
 
@@ -90,9 +91,9 @@ const COMMANDS: Record<ProviderName, (socket: string, mtu: string, transport: Tr
   passt: (socket, mtu) =>
     ["passt", "-f", "-q", "-1", "-s", socket, "-a", "192.168.127.5", "-n", "24", "-g", "192.168.127.1",
       "-m", mtu, "--runas", "0"],
-  gvproxy: (socket, mtu, transport) =>
+  gvproxy: (socket, mtu) =>
     [process.env["SLUICE_GVPROXY"]!, "-mtu", mtu, "-ssh-port", "-1", "-listen", `unix://${socket}.api`,
-      ...(transport === "unixgram" ? ["-listen-vfkit", `unixgram://${socket}`] : ["-listen-qemu", `unix://${socket}`])],
+      "-listen-qemu", `unix://${socket}`],
 };
 
 function served(socket: string, mtu: string, transport: Transport): string[] {
