@@ -159,6 +159,25 @@ test("TcpConnection challenges a SYN, at most twice a second", () => {
   strictEqual(t.connection.state, "established");
 });
 
+test("TcpConnection answers what is outside of the window at most twice a second, but each payload that came twice", () => {
+  const t = new TcpBench().establish();
+  for (let i = 0; i < 100; i++) t.inject({ flags: "A", seq: 1_000_000 + i, ack: 1, data: 10 });
+  deepStrictEqual(t.brief(), ["A 1:1 1"]);
+  deepStrictEqual([t.count("out-of-window"), t.count("out-of-window-suppressed")], [100, 99]);
+  for (let i = 0; i < 2; i++) t.inject({ flags: "A", seq: 1 + 10 * i, ack: 1, data: 10 });
+  t.all();
+  for (let i = 0; i < 3; i++) {
+    t.inject({ flags: "A", seq: 1, ack: 1, data: 10 });
+    deepStrictEqual(t.brief(), ["A 1:1 21"]);
+  }
+  deepStrictEqual([t.count("out-of-window"), t.count("out-of-window-suppressed")], [103, 99]);
+  t.wait(600_000);
+  for (let i = 0; i < 2; i++) t.inject({ flags: "A", seq: 1_000_000, ack: 1, data: 10 });
+  deepStrictEqual(t.brief(), ["A 1:1 21"]);
+  strictEqual(t.count("out-of-window-suppressed"), 100);
+  strictEqual(t.connection.state, "established");
+});
+
 test("TcpDemux limits challenges in all", () => {
   const t = new TcpBench(PLAIN, { challengesPerSecond: 0 }).establish();
   t.inject({ flags: "S", seq: 5 });

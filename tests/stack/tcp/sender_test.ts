@@ -464,13 +464,16 @@ test("TcpConnection ends for an ICMP error in the handshake, and not after it", 
   t.open();
   t.connection.onIcmpError("host-unreachable", 0, t.iss + 5, t.now);
   strictEqual(t.connection.state, "syn-sent");
+  deepStrictEqual([t.count("icmp-out-of-window"), t.count("icmp-refused")], [1, 0]);
   t.connection.onIcmpError("host-unreachable", 0, t.iss, t.now);
   strictEqual(t.connection.error, "host-unreachable");
+  strictEqual(t.count("icmp-refused"), 1);
   const u = new TcpBench().establish();
   u.write(10);
   u.all();
   u.connection.onIcmpError("port-unreachable", 0, u.iss + 1, u.now);
   strictEqual(u.connection.state, "established");
+  strictEqual(u.count("icmp-refused"), 0);
 });
 
 test("TcpConnection tells when there is room again, after it was full", () => {
