@@ -11,6 +11,7 @@ import { listenUnix } from "../../../lib/host/unix_listen.ts";
 import { dialUnix } from "../../../lib/host/unix_socket.ts";
 import { LOOPBACK4, LOOPBACK6 } from "../../../lib/host/structs.ts";
 import { spoofOf } from "../../../lib/uplink/gateway/spoof.ts";
+import { Fifo } from "../../../lib/stack/qdisc/fifo.ts";
 import { later, SECOND } from "../../../lib/stack/time.ts";
 import { IpAddress } from "../../../lib/stack/wire/address.ts";
 import { needs } from "../../support/capability.ts";
@@ -187,6 +188,58 @@ test("publish() of a UDP port relays between many clients and the guest", () =>
     world.gateway.poll(later(world.now(), 181 * SECOND));
     strictEqual(world.gateway.flows().length, 0);
     for (const client of clients) client.close();
+  }));
+
+test("publish() of a UDP port forgets the client that has been silent longest at its limit, unanswered ones first", () =>
+  within((world) => {
+    const port = closedPort();
+    world.gateway.publish({ protocol: "udp", hostAddress: LOCALHOST, hostPort: port, guestPort: 5_000 });
+    const guest = new GuestUdp(world, GUEST4, 5_000);
+    const clients = Array.from({ length: 6 }, () => new HostUdp(world.reactor));
+    const ask = (i: number) => {
+      const before = guest.received.length;
+      clients[i]!.send(bytesOf(`from ${i}`), LOCALHOST, port);
+      world.until(() => guest.received.length > before, `datagram ${i}`);
+    };
+    const known = () => world.gateway.flows().map(({ host }) => Number(host.split(":")[1])).sort();
+    const ports = (...which: number[]) => which.map((i) => clients[i]!.port).sort();
+    ask(0);
+    guest.send(bytesOf("answer"), GATEWAY4, Number(guest.sources[0]!.split(":")[1]));
+    world.until(() => clients[0]!.received.length === 1, "the answer");
+    for (const i of [1, 2, 3]) ask(i);
+    ask(1);
+    deepStrictEqual([known(), world.counted("publish.client-limit")], [ports(0, 1, 2, 3), 0]);
+    ask(4);
+    deepStrictEqual([known(), world.counted("publish.client-limit")], [ports(0, 1, 3, 4), 1]);
+    ask(5);
+    deepStrictEqual([known(), world.counted("publish.client-limit")], [ports(0, 1, 4, 5), 2]);
+    // Who was forgotten is heard again.
+    ask(2);
+    deepStrictEqual([known(), world.counted("publish.client-limit")], [ports(0, 2, 4, 5), 3]);
+    for (const client of clients) client.close();
+  }, { limits: { udpFlows: 4 } }));
+
+test("publish() of a UDP port loses what the guest's interface does not take, and counts it", () =>
+  within((world) => {
+    const port = closedPort();
+    world.gateway.publish({ protocol: "udp", hostAddress: LOCALHOST, hostPort: port, guestPort: 5_000 });
+    const guest = new GuestUdp(world, GUEST4, 5_000);
+    const client = new HostUdp(world.reactor);
+    const ask = (text: string) => client.send(bytesOf(text), LOCALHOST, port);
+    ask("first");
+    world.until(() => guest.received.length === 1, "the first datagram");
+    const queue = world.nic.qdisc;
+    world.nic.setQdisc(new Fifo(2));
+    // All in one turn, of which the wire takes two.
+    for (let i = 0; i < 5; i++) ask(`${i}`);
+    world.until(() => world.counted("udp.guest-full") > 0, "losses");
+    world.idle();
+    strictEqual(world.counted("udp.guest-full"), 3);
+    world.nic.setQdisc(queue);
+    ask("last");
+    world.until(() => guest.received.length === 4, "the last datagram");
+    deepStrictEqual(guest.received, ["first", "0", "1", "last"]);
+    client.close();
   }));
 
 test("publish() of a UDP port leaves on the host what the guest has no room for, until it has", () =>

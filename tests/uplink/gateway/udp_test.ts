@@ -1,5 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
+import { Fifo } from "../../../lib/stack/qdisc/fifo.ts";
 import { later, SECOND } from "../../../lib/stack/time.ts";
 import { GuestUdp } from "./guest_peers.ts";
 import { bytesOf, closedPort, HostUdp } from "./host_peers.ts";
@@ -89,6 +90,26 @@ test("UdpFlows leaves on the host what the guest has no room for, until it has",
     world.idle();
     endpoint.close();
     world.until(() => world.counted("udp.guest-unreachable") === 1, "a refusal by the guest");
+    server.close();
+  }));
+
+test("UdpFlows loses what the guest's interface does not take, and counts it", () =>
+  within((world) => {
+    const server = new HostUdp(world.reactor);
+    const guest = new GuestUdp(world);
+    guest.send(bytesOf("hello"), GATEWAY4, server.port);
+    world.until(() => server.received.length === 1, "the first datagram");
+    const queue = world.nic.qdisc;
+    world.nic.setQdisc(new Fifo(2));
+    // All in one turn, of which the wire takes two.
+    for (let i = 0; i < 5; i++) server.send(bytesOf(`${i}`));
+    world.until(() => world.counted("udp.guest-full") > 0, "losses");
+    world.idle();
+    strictEqual(world.counted("udp.guest-full"), 3);
+    world.nic.setQdisc(queue);
+    server.send(bytesOf("last"));
+    world.until(() => guest.received.length === 3, "the last datagram");
+    deepStrictEqual(guest.received, ["0", "1", "last"]);
     server.close();
   }));
 
