@@ -23,7 +23,9 @@ import { ip, mac } from "../support/two_stacks.ts";
 import type { FuzzTarget } from "./target.ts";
 
 const GATEWAY = ip("192.168.127.1"), RESOLVER = ip("9.9.9.9"), NEIGHBOUR = ip("192.168.127.77");
-const AT_HOME = [GATEWAY, RESOLVER, NEIGHBOUR, ip("198.51.100.1")];
+/** Somewhere in a /8 that the liar does not know of: one to which it gave a route of its own would be its to have. */
+const ELSEWHERE = ip("198.51.100.1"), UNKNOWN = 198;
+const AT_HOME = [GATEWAY, RESOLVER, NEIGHBOUR, ELSEWHERE];
 const LINK_LOCAL = ip("fe80::ff:fe00:1");
 const ROUNDS = 120;
 const UDP4 = 14 + 20 + 8, UDP6 = 14 + 40 + 8;
@@ -37,7 +39,9 @@ interface Heard {
 
 function address4(random: () => number): IpAddress {
   const own = [GATEWAY, RESOLVER, NEIGHBOUR, ip("10.66.0.50"), ip("127.0.0.1"), ip("255.255.255.255")];
-  return random() % 3 > 0 ? pick(random, own) : IpAddress.v4(random() | 0);
+  if (random() % 3 > 0) return pick(random, own);
+  const word = random();
+  return IpAddress.v4((word >>> 24 === UNKNOWN ? ~word : word) | 0);
 }
 
 function address6(random: () => number): IpAddress {
