@@ -6,11 +6,13 @@
 
 import process from "node:process";
 import { Call, type CallHost } from "../../lib/attach/sockets/call.ts";
+import { F } from "../../lib/host/constants.ts";
 import { Errno } from "../../lib/host/errno.ts";
 import { GuestFiles } from "../../lib/host/guest_files.ts";
 import { GuestMemory } from "../../lib/host/guest_memory.ts";
 import { NativeMemory } from "../../lib/host/memory.ts";
 import { Notification, NOTIFICATION_SIZE, type SeccompListener } from "../../lib/host/seccomp.ts";
+import { fcntl } from "../../lib/host/sys.ts";
 
 /** Makes calls, and keeps what they were answered with: a value, −errno, or `"passed"`. */
 export class OwnCalls {
@@ -22,6 +24,8 @@ export class OwnCalls {
   readonly unheard: number[] = [];
   /** False: the thread has been interrupted. */
   valid = true;
+  /** Where the numbers of descriptors go that a call is answered with; absent: the guest has no room for any. */
+  descriptors: number[] | undefined;
   readonly #notification = new NativeMemory(NOTIFICATION_SIZE);
   readonly #host: CallHost;
 
@@ -34,7 +38,12 @@ export class OwnCalls {
         this.answers.push(flags === 0 ? result : "passed");
         return true;
       },
-      addDescriptor: () => this.valid ? -Errno.EMFILE : -Errno.ENOENT,
+      addDescriptor: (_low: number, _high: number, fd: number) => {
+        if (!this.valid) return -Errno.ENOENT;
+        const copy = this.descriptors === undefined ? -Errno.EMFILE : fcntl(fd, F.DUPFD_CLOEXEC, 0);
+        if (copy >= 0) this.descriptors?.push(copy);
+        return copy;
+      },
     } as unknown as SeccompListener;
     const { memory, files } = this;
     const unheard = (_call: Call, result: number) => this.unheard.push(result);

@@ -2,6 +2,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { Fifo } from "../../../lib/stack/qdisc/fifo.ts";
 import { later, SECOND } from "../../../lib/stack/time.ts";
+import { fillInPlace } from "../../support/full_socket.ts";
 import { GuestUdp } from "./guest_peers.ts";
 import { bytesOf, closedPort, HostUdp } from "./host_peers.ts";
 import { GATEWAY4, GATEWAY6, ip, within, World } from "./world.ts";
@@ -112,6 +113,35 @@ test("UdpFlows loses what the guest's interface does not take, and counts it", (
     deepStrictEqual(guest.received, ["0", "1", "last"]);
     server.close();
   }));
+
+for (
+  const [why, counter, full, size] of [
+    ["the host has no room for", "udp.host-full", 1, 100],
+    ["no packet of the host carries", "udp.too-long", 60_000, 60_000],
+  ] as const
+) {
+  test(`UdpFlows loses what ${why}, without an error for the guest, and counts it`, () =>
+    within((world) => {
+      const server = new HostUdp(world.reactor);
+      const guest = new GuestUdp(world);
+      const { reactor } = world;
+      const watch = reactor.add.bind(reactor);
+      let flow = -1;
+      reactor.add = (fd, events, handler) => watch(flow = fd, events, handler);
+      guest.send(bytesOf("arrives"), GATEWAY4, server.port);
+      world.until(() => server.received.length === 1, "the first datagram");
+      const refusal = fillInPlace(flow, full);
+      for (const round of [1, 2]) {
+        guest.send(new Uint8Array(size), GATEWAY4, server.port);
+        world.until(() => world.counted(counter) === round, "a loss");
+      }
+      world.idle();
+      deepStrictEqual([guest.errors, server.received], [[], ["arrives"]]);
+      strictEqual(world.gateway.flows()[0]!.bytesOut, 7);
+      refusal.end();
+      server.close();
+    }));
+}
 
 test("UdpFlows reads less at a time for a guest that says when it is full", () =>
   within((world) => {

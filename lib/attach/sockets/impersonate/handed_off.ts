@@ -104,10 +104,10 @@ export class HandedOff {
   readonly #network: HostNetwork;
   readonly #byInode: Remembered<number, Handed>;
 
-  constructor(context: SocketsContext, network: HostNetwork) {
+  constructor(context: SocketsContext, network: HostNetwork, most = MAX_HANDED_OFF) {
     this.#context = context;
     this.#network = network;
-    this.#byInode = new Remembered(MAX_HANDED_OFF, network.counters.slot("tsi.limit.handed-off"));
+    this.#byInode = new Remembered(most, network.counters.slot("tsi.limit.handed-off"));
     network.handedSockets = () => this.#sockets();
   }
 

@@ -53,9 +53,9 @@ const SOCKADDR_NL = 12;
 /** Longest request that is read, and longest answer: the kernel's buffers are of this order, too. */
 const BUFFER = 65_536;
 /** Bytes of answers that may wait because the guest does not read them; more are lost, as in a full kernel buffer. */
-const MAX_WAITING = 1_048_576;
+export const MAX_WAITING = 1_048_576;
 /** The same for all netlink sockets of a guest. */
-const MAX_WAITING_ALL = 16_777_216;
+export const MAX_WAITING_ALL = 16_777_216;
 
 const buffer = new NativeMemory(BUFFER);
 const name = new NativeMemory(SOCKADDR_NL);

@@ -1,27 +1,9 @@
 import { test } from "node:test";
 import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
-import {
-  HostNetwork,
-  type ImpersonationConfig,
-  type PublishRule,
-} from "../../../../lib/attach/sockets/impersonate/network.ts";
+import type { HostNetwork, PublishRule } from "../../../../lib/attach/sockets/impersonate/network.ts";
 import { Errno } from "../../../../lib/host/errno.ts";
-import { IpAddress } from "../../../../lib/stack/wire/address.ts";
-
-const at = (text: string) => IpAddress.parse(text)!;
-
-function network(config: Partial<ImpersonationConfig> = {}): HostNetwork {
-  return new HostNetwork({
-    hostLoopback: true,
-    publishAll: false,
-    publish: [],
-    resolvers: [{ address: at("127.0.0.53"), port: 53 }, { address: at("169.254.1.1"), port: 53 }],
-    handoff: false,
-    controlPort: 0,
-    maxSockets: 4,
-    ...config,
-  });
-}
+import { ip as at } from "../../../support/two_stacks.ts";
+import { hostNetwork as network } from "./host_network.ts";
 
 /** Where a destination leads, in words. */
 function leads(one: HostNetwork, address: string, port: number, inside = false): string {
