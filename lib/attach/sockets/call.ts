@@ -411,6 +411,13 @@ export class Call {
     onAbandoned?.();
   }
 
+  /** A call that was held fails after all, with `errno` (positive): whoever holds it forgets it. For the supervisor. */
+  refuse(errno: number): void {
+    const onAbandoned = this.#onAbandoned;
+    this.fail(errno);
+    onAbandoned?.();
+  }
+
   #add(hostFd: number, at: number, cloexec: boolean): number {
     if (this.#state === "over") return -Errno.ENOENT;
     const result = this.#host.listener.addDescriptor(this.#low, this.#high, hostFd, cloexec, at, false);

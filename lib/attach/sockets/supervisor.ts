@@ -54,13 +54,13 @@ import { UnixPolicy, type UnixPolicyOptions } from "./unix/policy.ts";
 /** Calls answered in one turn of the loop, before packets have their turn. */
 const CALLS_PER_TURN = 64;
 /** Calls that may be held at the same time: one per thread of the guest. */
-const MAX_HELD = 65_536;
+export const MAX_HELD = 65_536;
 /** Time between two sweeps for dead threads and orphans, microseconds. */
 const SWEEP_INTERVAL = 1_000_000;
 /** Searches of all processes for the holder of a socket, per sweep interval. */
-const SEARCHES_PER_SWEEP = 32;
+export const SEARCHES_PER_SWEEP = 32;
 /** Searches of one process for an epoll set, likewise. */
-const EPOLL_SEARCHES_PER_SWEEP = 256;
+export const EPOLL_SEARCHES_PER_SWEEP = 256;
 /** All socket types are below this (`SOCK_MAX`). */
 const SOCK_MAX = 11;
 const TYPE_MASK = 0xf;
@@ -400,7 +400,7 @@ export class Supervisor implements SupervisorFace, CallHost {
     }
     if (this.#held.size > MAX_HELD) {
       this.context.counters.bump("sockets.limit.held");
-      call.fail(Errno.ENOMEM);
+      call.refuse(Errno.ENOMEM);
     }
   }
 

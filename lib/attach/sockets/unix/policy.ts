@@ -42,8 +42,9 @@ const O_NONBLOCK = 0o4000;
 const SOCKADDR_UN = 110;
 /** Longest datagram we send for the guest; the scratch memory holds as much, and the kernel's default is 212992. */
 const MAX_DATAGRAM = 65_536;
-/** Calls that wait for room at a peer, and how often they are tried again. */
-const MAX_RETRIES = 1_024, RETRY_INTERVAL = 5_000;
+/** Calls that wait for room at a peer (`sockets.limit.unix-waiting`: more are told to come again), and how often they are tried. */
+export const MAX_RETRIES = 1_024;
+const RETRY_INTERVAL = 5_000;
 
 /** No `SOCK_…`. */
 const FORBIDDEN = -1;
@@ -300,10 +301,14 @@ export class UnixPolicy {
 
   /** Answers, or tries again later what would have to wait. */
   #settle(call: Call, inode: number, result: number | undefined, blocking: boolean): void {
-    if (result === -Errno.EAGAIN && blocking && this.#retries.size < MAX_RETRIES) {
-      this.#retries.set(call, inode);
-      call.hold(() => this.#retries.delete(call));
-      return;
+    if (result === -Errno.EAGAIN && blocking) {
+      if (this.#retries.has(call)) return;
+      if (this.#retries.size < MAX_RETRIES) {
+        this.#retries.set(call, inode);
+        call.hold(() => this.#retries.delete(call));
+        return;
+      }
+      this.#context.counters.bump("sockets.limit.unix-waiting");
     }
     this.#retries.delete(call);
     if (result !== undefined) call.reply(result);
