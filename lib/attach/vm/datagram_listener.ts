@@ -185,7 +185,7 @@ class Peer implements GuestWire, ReadyHandler {
         else this.#socket.retryLater(this);
         return false;
       }
-      reactor.defer({ run: () => this.port.gone(errnoText(-sent)) });
+      reactor.defer({ run: () => this.port.gone(`the guest is gone: ${errnoText(-sent)}`) });
       return false;
     }
     return true;

@@ -80,7 +80,9 @@ export class PacketWire implements GuestWire, ReadyHandler {
         return false;
       }
       // Only datagram sockets learn it here: nothing hangs up. Not while the port sends.
-      if (this.#peer !== undefined) this.#reactor.defer({ run: () => this.#owner.gone(errnoText(-sent)) });
+      if (this.#peer !== undefined) {
+        this.#reactor.defer({ run: () => this.#owner.gone(`the guest is gone: ${errnoText(-sent)}`) });
+      }
       return false;
     }
     return true;
@@ -110,11 +112,11 @@ export class PacketWire implements GuestWire, ReadyHandler {
     const count = receiver.receive(this.#fd);
     if (count < 0) {
       if (count === -Errno.EAGAIN || count === -Errno.EINTR) return;
-      return this.#owner.gone(errnoText(-count));
+      return this.#owner.gone(`the guest is gone: ${errnoText(-count)}`);
     }
     while (this.#fd >= 0 && receiver.next()) {
       if (receiver.length === 0) {
-        if (this.#peer === undefined) return this.#owner.gone("disconnected");
+        if (this.#peer === undefined) return this.#owner.gone("the guest closed the connection");
         continue;
       }
       if (receiver.is(VFKT)) continue;

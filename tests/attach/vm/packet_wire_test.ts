@@ -51,3 +51,44 @@ test("a frame longer than the guest's socket can ever hold is dropped and counte
     reactor.close();
   }
 });
+
+const GONE = [
+  { type: SOCK.SEQPACKET, named: false, why: "the guest closed the connection" },
+  { type: SOCK.DGRAM, named: true, why: "the guest is gone: connection refused (ECONNREFUSED)" },
+];
+for (const { type, named, why } of GONE) {
+  test(`why a guest on a ${named ? "datagram" : "packet"} socket is gone is said as one would say it`, () => {
+    const pair = tryPair(type | SOCK.NONBLOCK);
+    if (typeof pair === "number") throw new Error(`Cannot make a pair: ${pair}`);
+    const [near, far] = pair;
+    const pool = new BufferPool(addressOf);
+    const reactor = new Reactor();
+    const reasons: string[] = [];
+    const owner = {
+      received: () => {},
+      writable: () => {},
+      gone: (reason: string) => void reasons.push(reason),
+      count: () => {},
+    };
+    const receiver = new DatagramReceiver(pool, 0);
+    const io = { receiver, sender: new DatagramSender(), offload: NO_WIRE_OFFLOAD, merging: undefined };
+    const wire = new PacketWire(near, reactor, io, owner, named ? alloc(2) : undefined, 2);
+    try {
+      close(far);
+      if (named) {
+        const queue = new FrameQueue();
+        const frame = pool.take(60);
+        frame.end += 60;
+        queue.push(frame);
+        strictEqual(wire.send(queue), false);
+        queue.drop();
+      }
+      reactor.turn({ beforeWait: () => 0, afterTurn: () => {} });
+      strictEqual(reasons[0], why);
+    } finally {
+      wire.close();
+      receiver.close();
+      reactor.close();
+    }
+  });
+}
