@@ -261,6 +261,25 @@ test("publish() of a UDP port leaves on the host what the guest has no room for,
     client.close();
   }));
 
+test("publish() refuses clients that nobody can stand for in the guest's network, and counts them", () =>
+  within((world) => {
+    const port = closedPort();
+    for (const protocol of ["tcp", "udp"] as const) {
+      world.gateway.publish({ protocol, hostPort: port, guestAddress: GUEST6, guestPort: 80 });
+    }
+    const guest = new GuestUdp(world, GUEST6, 80);
+    const client = hostConnect(world.reactor, port);
+    world.until(() => client.error !== 0, "the reset");
+    strictEqual(client.error, -Errno.ECONNRESET);
+    strictEqual(world.counted("publish.refused"), 1);
+    const sender = new HostUdp(world.reactor);
+    sender.send(bytesOf("lost"), LOCALHOST, port);
+    world.until(() => world.counted("publish.refused") === 2, "the loss");
+    deepStrictEqual([guest.received, world.gateway.flows()], [[], []]);
+    client.close();
+    sender.close();
+  }, { gateway6: undefined, guest6: undefined }));
+
 test("publish() of a UDP port on every address answers from the one that the client wrote to", () =>
   within((world) => {
     const port = closedPort();
