@@ -1,10 +1,11 @@
 import { test } from "node:test";
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 import type { Call } from "../../../lib/attach/sockets/call.ts";
 import type { GuestSocket } from "../../../lib/attach/sockets/guest_socket.ts";
+import { MAX_SOCKETS, type SocketTable } from "../../../lib/attach/sockets/socket_table.ts";
 import {
   EPOLL_SEARCHES_PER_SWEEP,
   MAX_HELD,
@@ -23,6 +24,7 @@ import { close, recv, send, socket } from "../../../lib/host/sys.ts";
 import { bindUnix, connectUnix } from "../../../lib/host/unix_socket.ts";
 import { Stack } from "../../../lib/stack/stack.ts";
 import { type Instant, NEVER } from "../../../lib/stack/time.ts";
+import { OwnCalls } from "../../support/own_call.ts";
 import { seeded } from "../../support/random.ts";
 
 /** A supervisor of nobody. */
@@ -131,4 +133,24 @@ test("Supervisor holds so many calls: one more fails, and nothing is done for it
     supervisor.close();
     for (const fd of [receiver!, sender!, filler!, far]) close(fd);
   }
+});
+
+test("Supervisor opens no more sockets than its table takes", () => {
+  const { supervisor, count } = bench();
+  const calls = new OwnCalls();
+  const table = supervisor.sockets() as SocketTable;
+  const others = Array.from({ length: MAX_SOCKETS }, (_, i) => ({ inode: -1 - i }) as GuestSocket);
+  const make = (near: number, _inode: number, far: number) => {
+    for (const fd of [near, far]) close(fd);
+    throw new Error("A socket was made");
+  };
+  for (const other of others) table.add(other);
+  strictEqual(supervisor.openPair(SOCK.STREAM, make, calls.call(), true, true), undefined);
+  strictEqual(supervisor.openPairInPlace(SOCK.STREAM, make, calls.call(), true), Errno.ENFILE);
+  strictEqual(supervisor.replacePair(others[0]!, calls.call(), SOCK.STREAM), -Errno.ENFILE);
+  deepStrictEqual([calls.answers, count("limit.sockets")], [[-Errno.ENFILE], 3]);
+  for (const other of others) table.remove(other);
+  throws(() => supervisor.openPair(SOCK.STREAM, make, calls.call(), true, true), /was made/);
+  supervisor.close();
+  calls.close();
 });
