@@ -55,7 +55,12 @@ export async function superviseSession(
   // Either may fail first; the other must not then be an unhandled rejection.
   const served = serving.catch(() => undefined);
   let other: { close(): void } | undefined;
-  let tapped: string | undefined;
+  let tapped: string | undefined, left = false;
+  const leave = async () => {
+    left = true;
+    if (launched.isProgram) await endDaemons(log, launched, tapped);
+    engine.ask("stop").catch(() => {});
+  };
   try {
     await engine.ready;
     // The stage is there, and waits to be told to go.
@@ -71,6 +76,7 @@ export async function superviseSession(
       started = 0;
     }
     if (readyFd !== undefined) writeByte(readyFd);
+    await Promise.race([engine.drained.then(leave), engine.over]);
     const { status, message, isStuck } = await engine.over;
     await Promise.race([engine.captured(), patience(CAPTURE_MILLISECONDS)]);
     const own = isStuck === true && launched.isProgram ? reap(started) : RUNNING;
@@ -88,7 +94,7 @@ export async function superviseSession(
     if (error instanceof Failure) throw error;
     throw new Failure(error instanceof Error ? error.message : String(error));
   } finally {
-    if (launched.isProgram) await endDaemons(log, launched, tapped);
+    if (!left) await leave();
     signals.close();
     other?.close();
     (await served)?.close();
@@ -105,7 +111,10 @@ function tappedNetwork(launched: Launched): string | undefined {
   return network === networkNamespaceOf("self") ? undefined : network;
 }
 
-/** What the program has left behind has no network any more. */
+/**
+ * What the program has left behind would have no network any more. While the data plane runs, who waits in a call ends by a
+ * signal, not by an error of that call.
+ */
 async function endDaemons(log: Log, { mode }: Launched, tapped: string | undefined): Promise<void> {
   if (mode.attach !== "sockets" && tapped === undefined) return;
   const left = await endDescendants(tapped);

@@ -45,6 +45,8 @@ export interface EngineEnd {
 export class EngineHandle implements EngineClient {
   /** Settles when the data plane is set up; rejects with a clear message if it cannot be. */
   readonly ready: Promise<void>;
+  /** Settles when the child has ended and what it sent is delivered; the engine goes on until `stop`. Never, if it fails. */
+  readonly drained: Promise<void>;
   /** Exit status of the child, or 125 once the engine has failed. */
   readonly over: Promise<EngineEnd>;
   readonly #worker: WorkerHandle;
@@ -62,8 +64,10 @@ export class EngineHandle implements EngineClient {
     this.#queue = new RequestQueue(ours);
     this.#worker = startWorker(new URL("./worker.ts", import.meta.url));
     const ready = Promise.withResolvers<void>();
+    const drained = Promise.withResolvers<void>();
     const over = Promise.withResolvers<EngineEnd>();
     this.ready = ready.promise;
+    this.drained = drained.promise;
     this.over = over.promise;
     void this.over.then(() => this.#captures.forEach((capture) => capture.end()));
     const stuck = { status: 125, message: "the data plane does not answer (a defect)", isStuck: true };
@@ -82,6 +86,8 @@ export class EngineHandle implements EngineClient {
         case "failed":
           ready.reject(new EngineRefusal("failed", message.message));
           return over.resolve({ status: message.status, message: message.message });
+        case "drained":
+          return drained.resolve();
         case "exited":
           return over.resolve({ status: message.status });
         case "stopped":

@@ -55,6 +55,7 @@ export class Engine {
   #failure: { readonly message: string; readonly status: number } | undefined;
   /** Once the child has ended. */
   #drain: Drain | undefined;
+  #drained = false;
   readonly #began: number;
 
   /** Sets everything up. Throws an `Error` with a clear message if the mode cannot start. */
@@ -99,7 +100,7 @@ export class Engine {
     }
   }
 
-  /** The loop. Drains until {@linkcode stop}. */
+  /** The loop. Goes on until `stop` is asked for, or something fails. */
   run(): void {
     try {
       if (this.#failure === undefined) this.#turn();
@@ -116,12 +117,15 @@ export class Engine {
     this.reactor.run({
       beforeWait: () => {
         const at = earlier(this.stack.pollAt(), this.#session.pollAt());
-        return this.#drain === undefined ? at : earlier(at, this.#drain.pollAt());
+        return this.#drain === undefined || this.#drained ? at : earlier(at, this.#drain.pollAt());
       },
       afterTurn: () => {
         const now = this.reactor.now() as Instant;
         this.settle(now);
-        if (this.#drain?.over(this.#session.unfinished(), now) === true) this.reactor.stop();
+        if (this.#drained || this.#drain?.over(this.#session.unfinished(), now) !== true) return;
+        this.#drained = true;
+        // Who else is in the guest has a network until somebody has ended it.
+        this.#post({ type: "drained" });
       },
     });
   }

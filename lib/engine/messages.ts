@@ -92,6 +92,8 @@ export interface EngineAnswers {
 export type EngineMessage =
   | { readonly type: "ready" }
   | { readonly type: "failed"; readonly message: string; readonly status: number }
+  /** The guest ended, and what it sent is delivered: `stop` is waited for. */
+  | { readonly type: "drained" }
   /** The guest ended: its status, or 128 + the signal that ended it. */
   | { readonly type: "exited"; readonly status: number }
   | { readonly type: "stopped" }
