@@ -20,11 +20,15 @@ import { MacAddress } from "../stack/wire/ethernet.ts";
 import { broadcastOf, prefixOf } from "../stack/ip/routes.ts";
 import { DhcpService } from "../uplink/gateway/dhcp.ts";
 import { DnsZones } from "../uplink/gateway/dns_zones.ts";
+import { BoundedLog } from "./bounded_log.ts";
 import { addGatewayNic, address, configuredQdisc, gatewayAnswers, startGateway } from "./gateway_end.ts";
 import type { ModeContext, ModeSession, ServeConfig } from "./mode.ts";
 
 /** Between unasked router advertisements: RFC 4861 section 6.2.1 has 200 to 600 s, and 16 s for the first three. */
 const ADVERTISE_EVERY = 300 * SECOND, ADVERTISE_FIRST = 16 * SECOND, FIRST_ADVERTISEMENTS = 3;
+
+/** Lines about guests at once: as many as may go together when somebody ends all of them. */
+const LINES = 64;
 
 /** Starts `serve`. */
 export function startServe(context: ModeContext): ModeSession {
@@ -47,6 +51,7 @@ export function startServe(context: ModeContext): ModeSession {
   const host4 = serve.hostAddress === undefined ? undefined : address(serve.hostAddress);
   if (host4 !== undefined && !nic.owns(host4)) nic.addAddress(host4, config.address.prefixLength);
   const now = () => reactor.now() as Instant;
+  const guestLog = new BoundedLog(log, "guests", now, LINES);
   const guestOf = (mac: MacAddress) => vms.switch.ownerOf(mac);
   const scratch = IpAddress.v4(0);
   const isUsed = (one: number, mac: MacAddress) => {
@@ -64,7 +69,7 @@ export function startServe(context: ModeContext): ModeSession {
       Object.entries(serve.vpnkitMacs ?? {}).map(([uuid, mac]) => [uuid, MacAddress.parse(mac)!]),
     ),
     merging: { mac: nic.mac, trusted: true, enabled: () => !nic.observed },
-    log,
+    log: (level, text) => guestLog.write(level, text),
     owners: {
       isOurs: (one) => nic.owns(one),
       isAnothers: (one, high, low) => one.family === 4 && dhcp.server.isAnothers(one, high, low, now()),
@@ -91,7 +96,11 @@ export function startServe(context: ModeContext): ModeSession {
   let advertised = 0;
   return {
     ...gatewayAnswers(gateway),
-    counters: () => ({ ...vms.counters(), ...gateway.counters() }),
+    counters: () => ({
+      ...vms.counters(),
+      ...gateway.counters(),
+      "serve.log-lines-left-out": guestLog.suppressed,
+    }),
     pollAt: () => earlier(advertiseAt, earlier(gateway.pollAt(), vms.pollAt())),
     poll: (at) => {
       gateway.poll(at);

@@ -2,7 +2,7 @@
 
 import { test } from "node:test";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { chownSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { chmodSync, chownSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import process from "node:process";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -89,6 +89,25 @@ for (const user of [undefined, "tester"]) {
       strictEqual(result.stderr, "");
       deepStrictEqual(readdirSync(directory), []);
     }));
+
+  test(
+    `who waits in a call when the program ends, ends by a signal and says nothing (${who})`,
+    MACHINE,
+    () =>
+      withScope(async (scope) => {
+        const { options } = ownRuntime(scope, user);
+        const said = scope.directory();
+        chmodSync(said, 0o777);
+        const server =
+          'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print("ready", flush=True); s.recv(1)';
+        const script = `python3 -c '${server}' > "$0" & until [ -s "$0" ]; do :; done; exit 4`;
+        for (const attach of ["sockets", "tap"]) {
+          const argv = [scope.binary(), `--attach=${attach}`, "do", "--", "sh", "-c", script];
+          const result = await run([...argv, join(said, attach)], options);
+          deepStrictEqual([result.status, result.stderr], [4, ""], attach);
+        }
+      }),
+  );
 
   test(`nothing is left of a start that fails (${who})`, MACHINE, () =>
     withScope(async (scope) => {

@@ -15,7 +15,7 @@ import { Provider } from "../../uplink/provider/provider.ts";
 import { address } from "../gateway_end.ts";
 import type { ModeContext, NetworkConfig } from "../mode.ts";
 import { Addressing } from "./addressing.ts";
-import { NetworkLog } from "./network_log.ts";
+import { BoundedLog } from "../bounded_log.ts";
 
 /** Until somebody says otherwise (RFC 894); what nerdbox' guests have. */
 const ETHERNET_MTU = 1_500;
@@ -33,7 +33,7 @@ export class JoinedNetwork {
   /** Since when the provider is gone; NEVER: it is there. */
   lostAt: Instant = NEVER;
   readonly #context: ModeContext;
-  readonly #log: NetworkLog;
+  readonly #log: BoundedLog;
   /** What was refused, as it was last told. */
   readonly #refused = new Set<string>();
   #refusals = 0;
@@ -55,7 +55,11 @@ export class JoinedNetwork {
     pool.useVectors();
     this.config = config;
     this.#context = context;
-    const log = this.#log = new NetworkLog(context.log, config.name, () => reactor.now() as Instant);
+    const log = this.#log = new BoundedLog(
+      context.log,
+      `network ${config.name}`,
+      () => reactor.now() as Instant,
+    );
     const mtuMax = largestUsableMtu(context, config);
     const mtu = Math.min(config.mtu ?? ETHERNET_MTU, mtuMax);
     const uplink = { ...config, trustChecksums: context.config.rxChecksumOffload };

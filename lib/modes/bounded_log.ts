@@ -1,29 +1,31 @@
 /**
- * What is said of one network. A provider that lies, or comes and goes, gives us a lot to tell; what is beyond a screenful is
- * counted, and told of in one line.
+ * What is said of those who may give us a lot to tell: a provider that lies, guests that come and go. What is beyond a
+ * screenful is counted, and told of in one line.
  *
  * @module
  */
 
-import { TokenBucket } from "../../stack/ip/token_bucket.ts";
-import type { Instant } from "../../stack/time.ts";
-import type { Log } from "../mode.ts";
+import { TokenBucket } from "../stack/ip/token_bucket.ts";
+import type { Instant } from "../stack/time.ts";
+import type { Log } from "./mode.ts";
 
 /** Lines at once, and how many more a second. */
 const LINES = 12, LINES_PER_SECOND = 0.1;
 
 /** Writes lines, but not without end. */
-export class NetworkLog {
+export class BoundedLog {
   readonly #log: Log;
-  readonly #name: string;
+  readonly #what: string;
   readonly #now: () => Instant;
-  readonly #credit = new TokenBucket(LINES_PER_SECOND, LINES);
+  readonly #credit: TokenBucket;
   #untold = 0;
   #suppressed = 0;
 
-  constructor(log: Log, name: string, now: () => Instant) {
+  /** @param lines how many at once */
+  constructor(log: Log, what: string, now: () => Instant, lines = LINES) {
+    this.#credit = new TokenBucket(LINES_PER_SECOND, lines);
     this.#log = log;
-    this.#name = name;
+    this.#what = what;
     this.#now = now;
   }
 
@@ -33,7 +35,7 @@ export class NetworkLog {
   }
 
   /** Debug lines are for who looks for something: they are all there. */
-  write(level: "debug" | "info" | "warn", text: string): void {
+  write(level: Parameters<Log>[0], text: string): void {
     if (level === "debug") return this.#log(level, text);
     if (!this.#credit.take(this.#now())) {
       this.#untold++;
@@ -42,7 +44,7 @@ export class NetworkLog {
     }
     if (this.#untold > 0) {
       const lines = this.#untold === 1 ? "line was" : "lines were";
-      this.#log("warn", `network ${this.#name}: ${this.#untold} ${lines} left out here`);
+      this.#log("warn", `${this.#what}: ${this.#untold} ${lines} left out here`);
       this.#untold = 0;
     }
     this.#log(level, text);
