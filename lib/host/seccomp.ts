@@ -114,7 +114,8 @@ export class SeccompListener {
     words[4] = at >= 0 ? at : 0;
     words[5] = closeOnExec ? O_CLOEXEC : 0;
     const result = ioctl(this.fd, IOCTL.addDescriptor, this.#add.address);
-    // Interrupted between the two steps of ADDFD_SEND: the kernel has undone it, and asks to try again.
-    return result === -Errno.EBUSY ? -Errno.ENOENT : result;
+    // Interrupted between the two steps of ADDFD_SEND: the kernel has undone it, and asks to try again; or before the first,
+    // while the thread was on its way to take the descriptor ("the process went away before we got a chance to handle it").
+    return result === -Errno.EBUSY || result === -Errno.ESRCH ? -Errno.ENOENT : result;
   }
 }

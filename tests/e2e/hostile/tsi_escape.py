@@ -87,7 +87,8 @@ reached = 0
 for _ in range(ROUNDS):
     one = tcp()
     if libc.connect(one.fileno(), name, 16) == 0 and one.getpeername()[0] != ALLOWED:
-        reached += 1
+        # One in 28 000 has the port that it asks for: on a loopback it connects to itself, on the guest's own as on any.
+        reached += one.getpeername() != one.getsockname()
     one.close()
 over = True
 thread.join()
